@@ -1,0 +1,179 @@
+"""Find, decode, rotate, colour-convert and hash photos."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from faceid_cli.errors import NotAnImageError, PhotoError, PhotoNotFoundError
+from faceid_cli.types import Photo
+
+UNREADABLE_SUFFIXES = frozenset({".heic", ".heif"})
+"""Pictures that cameras write and Pillow cannot decode: found, and then refused by name instead of passed over."""
+
+PHOTO_SUFFIXES = UNREADABLE_SUFFIXES | {
+    ".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp",
+}  # fmt: skip
+"""File name endings that make a file in a folder a picture (compared in lower case)."""
+
+MAX_PIXELS = 150_000_000
+"""Largest picture that is decoded, width x height; a small file can claim more and fill the memory."""
+
+_BACKGROUND = (255, 255, 255)
+
+
+def find_photos(paths: Sequence[Path]) -> list[Path]:
+    """List the picture files that the given files and folders stand for.
+
+    Files are taken as they are, whatever they are called; folders are searched with all their subfolders, in sorted
+    order, for files with a picture's suffix. Hidden files are passed over. No file is listed twice.
+
+    Raises:
+        PhotoNotFoundError: A path does not exist, or a folder holds no pictures.
+        PhotoError: A folder that may not be read.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        for file in _photos_of(Path(path)):
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def read_photo(path: Path) -> Photo:
+    """Decode one picture: upright, sRGB, 8 bit RGB, the first frame of several; transparency becomes white.
+
+    Raises:
+        PhotoNotFoundError: No such file.
+        PhotoError: The file may not be read.
+        NotAnImageError: Not a picture, or a damaged, truncated or oversized one; the message names the file.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    if not data:
+        raise NotAnImageError(f"{path} is empty", "give picture files such as JPEG or PNG")
+    if path.suffix.lower() in UNREADABLE_SUFFIXES:
+        raise NotAnImageError(f"{path} is a HEIC picture, which cannot be read", "convert it to JPEG or PNG first")
+    try:
+        image = _decode(data, path)
+        return Photo(path=path, image=_to_rgb(image), sha256=hashlib.sha256(data).hexdigest())
+    except NotAnImageError:
+        raise
+    except Exception as error:  # decoders raise nearly anything on damaged files, and all of it means the same
+        raise NotAnImageError(
+            f"{path} is damaged or truncated and cannot be decoded ({error})", "copy the file again or leave it out"
+        ) from error
+
+
+def _photos_of(path: Path) -> Iterator[Path]:
+    if not path.exists():
+        raise PhotoNotFoundError(f"no such file or folder: {path}", "check the spelling and the current folder")
+    if not path.is_dir():
+        yield path
+        return
+    files = list(_pictures_below(path))
+    if not files:
+        raise PhotoNotFoundError(f"no pictures in folder {path}", "pictures are files such as .jpg, .png or .webp")
+    yield from files
+
+
+def _pictures_below(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder, onerror=_cannot_list):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES:
+                yield Path(root, name)
+
+
+def _cannot_list(error: OSError) -> None:
+    raise PhotoError(f"cannot read folder {error.filename}: {_reason(error)}", "check its permissions") from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise PhotoNotFoundError(f"no such file: {path}", "check the spelling and the current folder") from error
+    except OSError as error:
+        raise PhotoError(f"cannot read {path}: {_reason(error)}", "check what it is and its permissions") from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _decode(data: bytes, path: Path) -> Image.Image:
+    """Return the first frame, fully decoded and turned upright."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large and of slightly wrong files; the limit is below
+            image = Image.open(io.BytesIO(data))
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
+    except UnidentifiedImageError as error:
+        raise NotAnImageError(f"{path} is not a picture", "give picture files such as JPEG or PNG") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image.load()
+        return _upright(image)
+
+
+def _too_large(path: Path) -> NotAnImageError:
+    return NotAnImageError(
+        f"{path} has more than {MAX_PIXELS // 1_000_000} million pixels", "make the picture smaller first"
+    )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # a damaged EXIF block says nothing about the pixels, which are decoded already
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any of Pillow's modes to an sRGB picture of mode RGB without metadata."""
+    profile = image.info.get("icc_profile")
+    has_transparency = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
+    if image.mode.startswith(("I", "F")):
+        image = _to_8_bit(image)
+    elif image.mode in ("P", "PA", "RGBa", "La", "1") or has_transparency:
+        image = image.convert("RGBA" if has_transparency else "RGB")
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    if alpha is not None:
+        image = image.convert("RGB")
+    rgb = _apply_profile(image, profile) or image.convert("RGB")
+    clean = Image.new("RGB", rgb.size, _BACKGROUND)
+    clean.paste(rgb, (0, 0), alpha)
+    return clean
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Scale 16-bit, 32-bit or floating-point grey to 8 bits by the range that the values show."""
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    if image.mode.startswith("I;16"):
+        scale = 255 / 65535
+    elif image.mode == "F" and values.max(initial=0) <= 1:
+        scale = 255.0
+    else:
+        scale = 1.0 if values.max(initial=0) <= 255 else 255 / 65535
+    return Image.fromarray((values * scale).round().clip(0, 255).astype(np.uint8), "L")
+
+
+def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image | None:
+    """Convert from the embedded colour profile to sRGB; None where there is none or it does not fit the picture."""
+    if not profile:
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
