@@ -1,0 +1,1 @@
+"""From identities and a prompt to picture files."""
