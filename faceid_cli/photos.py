@@ -72,9 +72,9 @@ def read_photo(path: Path) -> Photo:
 
 
 def _photos_of(path: Path) -> Iterator[Path]:
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, this never raises
         raise PhotoNotFoundError(f"no such file or folder: {path}", "check the spelling and the current folder")
-    if not path.is_dir():
+    if not os.path.isdir(path):
         yield path
         return
     files = list(_pictures_below(path))

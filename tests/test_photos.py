@@ -40,6 +40,8 @@ def test_a_named_file_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
 def test_missing_paths_and_empty_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(PhotoNotFoundError, match=r"no such file or folder: .*nowhere"):
         photos.find_photos([tmp_path / "nowhere"])
+    with pytest.raises(PhotoNotFoundError, match=r"no such file or folder"):
+        photos.find_photos([tmp_path / ("x" * 300)])
     with pytest.raises(PhotoNotFoundError, match=r"no pictures in folder"):
         photos.find_photos([tmp_path])
     with pytest.raises(PhotoNotFoundError, match=r"no such file: .*gone.png"):

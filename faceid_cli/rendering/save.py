@@ -1,0 +1,176 @@
+"""Rendered pictures on disk: where they go, and writing them whole or not at all.
+
+Plan first (`plan_output`), so that a path that cannot work is an error before the rendering, not after it.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+from faceid_cli.errors import OutputError, UsageError
+from faceid_cli.rendering.metadata import RenderMetadata, png_chunks
+from faceid_cli.types import Render
+
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class OutputPlan:
+    """Where pictures go.
+
+    Attributes:
+        folder: Existing folder.
+        stem: File name without number and suffix.
+        numbered: Whether the first picture carries a number too, because there are several.
+    """
+
+    folder: Path
+    stem: str
+    numbered: bool
+
+    def candidates(self) -> Iterator[Path]:
+        """File names in the order in which they are tried: stem.png, stem-2.png, ...; stem-1.png first if numbered."""
+        if not self.numbered:
+            yield self.folder / f"{self.stem}.png"
+        number = 1 if self.numbered else 2
+        while True:
+            yield self.folder / f"{self.stem}-{number}.png"
+            number += 1
+
+
+def plan_output(output: Path | None, default_stem: str, count: int) -> OutputPlan:
+    """Check where `count` pictures are to go, before any of them is rendered.
+
+    Args:
+        output: A file ending in .png, or a folder (made if only its last part is missing); None for the current folder.
+        default_stem: File name without suffix, used in folders.
+        count: Number of pictures.
+
+    Raises:
+        UsageError: A file of another format than PNG.
+        OutputError: A folder that is missing, is a file, or cannot be written.
+    """
+    output = Path() if output is None else Path(output).expanduser()
+    with _as_output_error(output):  # even asking about a path can fail: too long a name, a folder one may not enter
+        return _plan(output, default_stem, count)
+
+
+def _plan(output: Path, default_stem: str, count: int) -> OutputPlan:
+    if output.is_dir() or not output.suffix:
+        _make_folder(output)
+        plan = OutputPlan(output, default_stem, count > 1)
+    elif output.suffix.lower() != ".png":
+        raise UsageError(f"cannot write {output}: pictures are PNG files", "give a name that ends in .png, or a folder")
+    else:
+        _check_parent(output.parent, output)
+        plan = OutputPlan(output.parent, output.stem, count > 1)
+    _check_writable(plan.folder)
+    return plan
+
+
+def save_picture(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata | None = None) -> Path:
+    """Write one picture under the plan's first free name, whole or not at all; never over an existing file.
+
+    Raises:
+        OutputError: Permissions, a full disk, a folder that has gone.
+    """
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=png_chunks(metadata) if metadata else None)
+    with _as_output_error(plan.folder):
+        return _write_new(plan, buffer.getvalue())
+
+
+def save_render(render: Render, plan: OutputPlan, metadata: RenderMetadata) -> Render:
+    """Write a render with its metadata and return it with its path. Raises as `save_picture`."""
+    return replace(render, path=save_picture(render.image, plan, metadata))
+
+
+def _write_new(plan: OutputPlan, data: bytes) -> Path:
+    temporary = plan.folder / f".faceid-{secrets.token_hex(8)}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        for path in plan.candidates():
+            if _claim(temporary, path):
+                return path
+    finally:
+        temporary.unlink(missing_ok=True)
+    raise AssertionError("candidates never end")
+
+
+def _claim(temporary: Path, path: Path) -> bool:
+    """Give the finished file its name; False where the name is taken, by whomever and since whenever."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EMLINK):
+            raise
+        return _claim_without_links(temporary, path)
+    return True
+
+
+def _claim_without_links(temporary: Path, path: Path) -> bool:
+    """The same on file systems without hard links: take the name with an empty file, then replace that."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    os.replace(temporary, path)
+    return True
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise OutputError(f"{folder} is a file, not a folder", "give a file name that ends in .png, or another folder")
+    _check_parent(folder.parent, folder)
+    with _as_output_error(folder):
+        folder.mkdir(exist_ok=True)
+
+
+def _check_parent(parent: Path, output: Path) -> None:
+    if not parent.exists():
+        raise OutputError(f"cannot write {output}: there is no folder {parent}", "make the folder first")
+    if not parent.is_dir():
+        raise OutputError(f"cannot write {output}: {parent} is not a folder", "give another path")
+
+
+def _check_writable(folder: Path) -> None:
+    """Try it: permission bits do not tell of read-only file systems, access lists and network folders."""
+    probe = folder / f".faceid-{secrets.token_hex(8)}.tmp"
+    with _as_output_error(folder):
+        probe.touch(exist_ok=False)
+        probe.unlink()
+
+
+@contextmanager
+def _as_output_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """The message for a failed write: what, where, and what to do."""
+    if error.errno in _FULL_DISK:
+        return OutputError(f"cannot write to {path}: no space left", "free some space or give another folder with -o")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return OutputError(f"cannot write to {path}: permission denied", "give a folder of your own with -o")
+    if error.errno == errno.EROFS:
+        return OutputError(f"cannot write to {path}: the file system is read-only", "give another folder with -o")
+    return OutputError(f"cannot write to {path}: {(error.strerror or str(error)).lower()}", "give another path with -o")
