@@ -9,22 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
-from uuid import uuid4
 
-from sqlalchemy import Engine, delete
+from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from faceid_cli import paths
-from faceid_cli.errors import NameTakenError, UnknownNameError
+from faceid_cli.errors import UnknownNameError
 from faceid_cli.registry.engine import make_engine, plain_errors
 from faceid_cli.registry.migrations import migrate
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, RenderRecord, Run
+from faceid_cli.registry.rows import (
+    delete_identity,
+    identity_row,
+    name_taken,
+    now,
+    renders_with,
+    run_from,
+    run_row,
+    unknown_name,
+)
 from faceid_cli.registry.tables import IdentityRow, RenderPersonRow, RenderRow, RunRow
 from faceid_cli.types import Identity
 
@@ -118,12 +125,12 @@ class Registry:
         with self._session(read_only=True) as session:
             person = self._row(session, name)
             query = select(RunRow).where(RunRow.identity_id == person.id).order_by(col(RunRow.id))
-            return [_run(row) for row in session.exec(query)]
+            return [run_from(row) for row in session.exec(query)]
 
     def renders_of(self, name: str) -> RenderRecords:
         """Pictures that an identity is in, oldest first."""
         with self._session(read_only=True) as session:
-            return _renders(session, self._row(session, name).id)
+            return renders_with(session, self._row(session, name).id)
 
     # Writing
 
@@ -181,8 +188,8 @@ class Registry:
             row = self._row(session, name)
             identity = self._identity(row)
             runs = len(session.exec(select(RunRow.id).where(RunRow.identity_id == row.id)).all())
-            pictures = tuple(record.render.path for record in _renders(session, row.id))
-            _delete(session, row)
+            pictures = tuple(record.render.path for record in renders_with(session, row.id))
+            delete_identity(session, row)
         with plain_errors(identity.path):
             identity.path.unlink(missing_ok=True)
         return Removed(identity, runs, pictures)
@@ -190,7 +197,7 @@ class Registry:
     def add_run(self, name: str, run: NewRun) -> None:
         """Record another training run of an identity."""
         with self._session() as session:
-            session.add(_run_row(self._row(session, name).id, run))
+            session.add(run_row(self._row(session, name).id, run))
 
     def add_renders(self, renders: Sequence[NewRender]) -> None:
         """Record pictures that were made, all or none.
@@ -198,7 +205,7 @@ class Registry:
         Raises:
             UnknownNameError: One of the people has been removed in the meantime.
         """
-        created = _now()
+        created = now()
         with self._session() as session:
             for new in renders:
                 row = RenderRow(
@@ -238,18 +245,7 @@ class Registry:
             yield session
 
     def _keep(self, new: NewIdentity, write: WriteEmbedding, run: NewRun | None, replace: bool) -> Identity:
-        row = IdentityRow(
-            id=uuid4().hex,
-            name=new.name,
-            class_word=new.class_word,
-            base_model=new.base_model,
-            base_fingerprint=new.base_fingerprint,
-            method=new.method,
-            photo_hashes=list(new.photo_hashes),
-            created=_now(),
-            tags=list(new.tags),
-            note=new.note,
-        )
+        row = identity_row(new)
         identity = self._identity(row)
         with plain_errors(self.file):
             self.embeddings_dir.mkdir(parents=True, exist_ok=True)
@@ -271,12 +267,12 @@ class Registry:
                 raise name_taken(taken.name)
             old = self._identity(taken) if taken else None
             if taken is not None:
-                _delete(session, taken)
+                delete_identity(session, taken)
                 session.flush()
             session.add(row)
             session.flush()
             if run is not None:
-                session.add(_run_row(row.id, run))
+                session.add(run_row(row.id, run))
         return old
 
     def _row(self, session: Session, name: str) -> IdentityRow:
@@ -299,62 +295,3 @@ class Registry:
             tags=tuple(row.tags),
             note=row.note,
         )
-
-
-def name_taken(name: str) -> NameTakenError:
-    """The error for a name that somebody has."""
-    return NameTakenError(f"{name} is enrolled already", "choose another name, or give --replace to replace it")
-
-
-def unknown_name(name: str, known: Sequence[str]) -> UnknownNameError:
-    """The error for a name that nobody has, with the nearest ones."""
-    by_key = {entry.lower(): entry for entry in known}
-    near = [by_key[key] for key in get_close_matches(name.lower(), by_key, n=3)]
-    if near:
-        return UnknownNameError(f"no identity is called {name!r}", f"did you mean {' or '.join(near)}?")
-    return UnknownNameError(f"no identity is called {name!r}", "`faceid list` shows the names")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _run_row(identity_id: str, run: NewRun) -> RunRow:
-    return RunRow(
-        identity_id=identity_id,
-        created=_now(),
-        seconds=run.seconds,
-        resumed_from=run.resumed_from,
-        settings=run.settings,
-        losses=[[reconstruction, attention] for reconstruction, attention in run.losses],
-        scores=run.scores,
-    )
-
-
-def _run(row: RunRow) -> Run:
-    assert row.id is not None
-    losses = tuple((reconstruction, attention) for reconstruction, attention in row.losses)
-    return Run(row.id, row.created, NewRun(row.settings, losses, row.seconds, row.resumed_from, row.scores))
-
-
-def _renders(session: Session, identity_id: str) -> list[RenderRecord]:
-    ids = select(RenderPersonRow.render_id).where(RenderPersonRow.identity_id == identity_id)
-    records = []
-    for row in session.exec(select(RenderRow).where(col(RenderRow.id).in_(ids)).order_by(col(RenderRow.id))):
-        assert row.id is not None
-        people = session.exec(
-            select(RenderPersonRow.identity_id)
-            .where(RenderPersonRow.render_id == row.id)
-            .order_by(col(RenderPersonRow.position))
-        ).all()
-        new = NewRender(tuple(people), Path(row.path), row.prompt, row.seed, row.settings)
-        records.append(RenderRecord(row.id, row.created, new))
-    return records
-
-
-def _delete(session: Session, row: IdentityRow) -> None:
-    """Delete an identity and the renders it is in; runs and links follow through their foreign keys."""
-    ids = select(RenderPersonRow.render_id).where(RenderPersonRow.identity_id == row.id)
-    session.execute(delete(RenderRow).where(col(RenderRow.id).in_(ids)))
-    session.execute(delete(IdentityRow).where(col(IdentityRow.id) == row.id))
-    session.expunge(row)
