@@ -1,0 +1,82 @@
+"""weights.py: pinned files, refused when missing or different."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from faceid_cli import paths, weights
+from faceid_cli.errors import OutputError, UsageError, WeightsMissingError
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> weights.Weights:
+    """Known weights of four bytes whose source is a file, with an empty home."""
+    monkeypatch.setenv("FACEID_HOME", str(tmp_path / "home"))
+    source = tmp_path / "source.pth"
+    source.write_bytes(b"tiny")
+    known = weights.Weights("tiny.pth", hashlib.sha256(b"tiny").hexdigest(), source.as_uri(), "testing")
+    monkeypatch.setitem(weights.KNOWN_WEIGHTS, "tiny", known)
+    return known
+
+
+def test_missing_weights_say_which_where_and_whence(tiny: weights.Weights) -> None:
+    with pytest.raises(WeightsMissingError) as caught:
+        weights.local_weights("tiny")
+    assert caught.value.message == f"weights for testing are missing: {paths.weights_dir() / 'tiny.pth'}"
+    assert caught.value.hint == f"download {tiny.source} and put it there"
+    assert caught.value.exit_code == 5
+
+
+def test_other_content_is_refused(tiny: weights.Weights) -> None:
+    paths.weights_dir().mkdir(parents=True)
+    (paths.weights_dir() / "tiny.pth").write_bytes(b"other")
+    with pytest.raises(WeightsMissingError, match=r"is not the file it should be"):
+        weights.local_weights("tiny")
+
+
+def test_fetching_puts_the_checked_file_in_place(tiny: weights.Weights) -> None:
+    path = weights.fetch_weights("tiny")
+    assert path.read_bytes() == b"tiny"
+    assert weights.local_weights("tiny") == path
+    assert weights.fetch_weights("tiny") == path
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_wrong_download_is_not_kept(tiny: weights.Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(weights.KNOWN_WEIGHTS, "tiny", replace(tiny, sha256="0" * 64))
+    with pytest.raises(WeightsMissingError, match=r"other content than expected"):
+        weights.fetch_weights("tiny")
+    assert list(paths.weights_dir().iterdir()) == []
+
+
+def test_a_failed_download_says_what_to_do(tiny: weights.Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(weights.KNOWN_WEIGHTS, "tiny", replace(tiny, source="file:///nowhere/x.pth"))
+    with pytest.raises(WeightsMissingError, match=r"cannot download") as caught:
+        weights.fetch_weights("tiny")
+    assert "put it at" in (caught.value.hint or "")
+    assert list(paths.weights_dir().iterdir()) == []
+
+
+def test_an_unwritable_home(tiny: weights.Weights) -> None:
+    paths.home().write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match=r"cannot write to"):
+        weights.fetch_weights("tiny")
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UsageError, match=r"unknown weights 'x'") as caught:
+        weights.local_weights("x")
+    assert "face-detection" in (caught.value.hint or "")
+
+
+def test_the_detection_weights_have_the_pinned_hash() -> None:
+    shared = Path(__file__).parents[2] / "shared" / "weights" / "detection_mobilenet0.25_Final.pth"
+    if not shared.exists():
+        pytest.skip("weights are not on this machine")
+    known = weights.KNOWN_WEIGHTS["face-detection"]
+    assert hashlib.sha256(shared.read_bytes()).hexdigest() == known.sha256
+    assert shared.name == known.file_name
