@@ -1,0 +1,168 @@
+"""Settings of training and rendering: defaults, units, checks and presets. No side effects.
+
+The defaults were chosen by measurement on the built-in model: see benchmarks/.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from faceid_cli.errors import UsageError
+
+MAX_SEED = 2**32 - 1
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+SCHEDULERS = ("ddim", "euler", "euler-a", "dpm++", "unipc")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How an identity is learned. Defaults are the `sefi` preset.
+
+    Attributes:
+        method: Name of the preset these settings started from.
+        steps: Optimiser steps.
+        learning_rate: Of AdamW over the token module's parameters.
+        batch_size: Crops (with own noise and timestep) per step.
+        stages: Number of equal timestep stages; each has its own token (paper: 5).
+        split_keys_values: Separate K and V features per stage (paper: yes).
+        self_attention: Let a small self-attention module produce the features in training (paper: yes);
+            without it they are plain parameters, as in Textual Inversion.
+        vectors: Text positions each feature occupies.
+        attention_weight: Lambda, the weight of the face-wise attention loss; 0 switches it off.
+        class_word: What the person is to the text encoder before training, and in the reference prompt.
+        templates: Name of the set of training sentences: "face" or "photo".
+        seed: Of noise, timesteps, templates and module initialisation.
+        mirror: Also train on mirrored crops (faces are not symmetric: off).
+        precision: Of the frozen model's arithmetic; "auto" picks by device.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        checkpoint_every: Steps between checkpoints; 0 writes one only when interrupted.
+    """
+
+    method: str = "sefi"
+    steps: int = 300
+    learning_rate: float = 5e-3
+    batch_size: int = 4
+    stages: int = 5
+    split_keys_values: bool = True
+    self_attention: bool = True
+    vectors: int = 1
+    attention_weight: float = 0.003
+    class_word: str = "person"
+    templates: str = "face"
+    seed: int = 0
+    mirror: bool = False
+    precision: str = "auto"
+    device: str = "auto"
+    checkpoint_every: int = 50
+
+    def __post_init__(self) -> None:
+        _at_least("steps", self.steps, 1)
+        _at_least("batch size", self.batch_size, 1)
+        _at_least("stages", self.stages, 1)
+        _at_least("vectors", self.vectors, 1)
+        _at_least("checkpoint interval", self.checkpoint_every, 0)
+        if self.stages > 1000:
+            raise UsageError(f"stages is {self.stages}, but there are only 1000 timesteps", "use 1 to 10")
+        if not self.learning_rate > 0:
+            raise UsageError(f"learning rate must be above 0, not {self.learning_rate}")
+        if not self.attention_weight >= 0:
+            raise UsageError(f"lambda must be 0 or more, not {self.attention_weight}")
+        if self.templates not in ("face", "photo"):
+            raise UsageError(f"unknown template set {self.templates!r}", "use face or photo")
+        if not self.class_word.strip():
+            raise UsageError("the class word is empty", "use a word such as person, woman or man")
+        _check_seed(self.seed)
+        _check_precision(self.precision)
+
+
+PRESETS: dict[str, TrainConfig] = {
+    "sefi": TrainConfig(),
+    "textual-inversion": TrainConfig(
+        method="textual-inversion", stages=1, split_keys_values=False, self_attention=False, attention_weight=0.0
+    ),
+    "prospect": TrainConfig(
+        method="prospect", stages=10, split_keys_values=False, self_attention=False, attention_weight=0.0
+    ),
+}
+
+
+def preset(name: str, **changes: Any) -> TrainConfig:
+    """Return a preset's settings with the given fields changed; fields that are None keep the preset's value.
+
+    Raises:
+        UsageError: Unknown preset or field, or values that cannot work together.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset {name!r}", f"choose one of: {', '.join(PRESETS)}")
+    known = {field.name for field in fields(TrainConfig)}
+    for key in changes:
+        if key not in known:
+            raise UsageError(f"unknown training setting {key!r}", f"settings are: {', '.join(sorted(known))}")
+    return replace(PRESETS[name], **{key: value for key, value in changes.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """How pictures are rendered.
+
+    Attributes:
+        steps: Sampler steps.
+        guidance_scale: Classifier-free guidance scale; 1 switches guidance off.
+        scheduler: One of SCHEDULERS.
+        width: Pixels, or None for the base model's own size.
+        height: Pixels, or None for the base model's own size.
+        negative_prompt: What the picture should not show.
+        batch_size: Pictures rendered at once. Changes speed and memory, not the pictures (up to rounding).
+        precision: Of the model's arithmetic; "auto" picks by device.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+    """
+
+    steps: int = 20
+    guidance_scale: float = 5.0
+    scheduler: str = "ddim"
+    width: int | None = None
+    height: int | None = None
+    negative_prompt: str = ""
+    batch_size: int = 4
+    precision: str = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _at_least("steps", self.steps, 1)
+        _at_least("batch size", self.batch_size, 1)
+        if self.steps > 1000:
+            raise UsageError(f"steps is {self.steps}, but there are only 1000 timesteps", "20 to 50 is usual")
+        if not self.guidance_scale >= 0:
+            raise UsageError(f"guidance scale must be 0 or more, not {self.guidance_scale}")
+        if self.scheduler not in SCHEDULERS:
+            raise UsageError(f"unknown scheduler {self.scheduler!r}", f"choose one of: {', '.join(SCHEDULERS)}")
+        for name, size in (("width", self.width), ("height", self.height)):
+            if size is not None and (size < 64 or size % 8):
+                raise UsageError(f"{name} is {size} px", "sizes are multiples of 8, from 64 px")
+        _check_precision(self.precision)
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed if it is one that every random generator here accepts.
+
+    Raises:
+        UsageError: Below 0 or above 2**32 - 1.
+    """
+    _check_seed(seed)
+    return seed
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed is {seed}", f"use a number from 0 to {MAX_SEED}")
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}", f"choose one of: {', '.join(PRECISIONS)}")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise UsageError(f"{name} must be {least} or more, not {value}")

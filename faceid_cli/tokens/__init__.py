@@ -1,0 +1,31 @@
+"""The learned tokens of a person: how they are learned (module), and how they enter a prompt (tokenize, encode).
+
+A placeholder `<name>` in a prompt stands for a person. It takes N text positions, whose input embeddings are replaced,
+while the frozen text transformer runs, by the person's features of the current stage (paper section 3.2).
+"""
+
+from faceid_cli.tokens.encode import (
+    ENCODER,
+    EncodedPrompt,
+    arrays_from_tokens,
+    encode_prompt,
+    encode_rows,
+    tokens_from_arrays,
+)
+from faceid_cli.tokens.module import TokenModule, class_embedding, embedding_scale
+from faceid_cli.tokens.tokenize import TokenizedPrompt, class_word_ids, tokenize_prompt
+
+__all__ = [
+    "ENCODER",
+    "EncodedPrompt",
+    "TokenModule",
+    "TokenizedPrompt",
+    "arrays_from_tokens",
+    "class_embedding",
+    "class_word_ids",
+    "embedding_scale",
+    "encode_prompt",
+    "encode_rows",
+    "tokenize_prompt",
+    "tokens_from_arrays",
+]
