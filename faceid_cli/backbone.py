@@ -42,7 +42,7 @@ class BaseModel:
         source: What it was loaded from: "builtin", a folder or a hub id.
         family: "sd1": one CLIP text encoder, one UNet with cross-attention to it.
         fingerprint: Of the weights; see `fingerprint_of`.
-        pipeline: The diffusers pipeline; every module is in eval mode and takes no gradients.
+        pipeline: The diffusers `StableDiffusionPipeline`; every module is in eval mode and takes no gradients.
         device: Where the modules are.
         dtype: Type of their weights.
     """
@@ -50,7 +50,7 @@ class BaseModel:
     source: str
     family: str
     fingerprint: str
-    pipeline: StableDiffusionPipeline
+    pipeline: Any
     device: torch.device
     dtype: torch.dtype
 
@@ -176,7 +176,7 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
-def _read_pipeline(folder: Path, dtype: torch.dtype) -> StableDiffusionPipeline:
+def _read_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     with _no_progress_bars():
         try:
             return StableDiffusionPipeline.from_pretrained(
@@ -196,7 +196,7 @@ def _read_pipeline(folder: Path, dtype: torch.dtype) -> StableDiffusionPipeline:
             ) from error
 
 
-def _check_parts(pipeline: StableDiffusionPipeline, folder: Path) -> None:
+def _check_parts(pipeline: Any, folder: Path) -> None:
     unet, vae, text_encoder = pipeline.unet.config, pipeline.vae.config, pipeline.text_encoder.config
     if unet.in_channels != vae.latent_channels:
         raise UnsupportedModelError(

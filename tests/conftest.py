@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     from faceid_cli.backbone import BaseModel
 
 # Whole words of the tiny tokenizer; every other word is spelt letter by letter.
-TINY_WORDS = tuple(
-    """
-    a an the of and in on with photo picture portrait face person man woman holding cup mountains beach eiffel tower
-    basketball old smiling eyes closed beard hair white close up good bright two people at night , .
-    """.split()
-)
+_WORDS = """
+a an the of and in on with photo picture portrait face person man woman holding cup mountains beach eiffel tower
+basketball old smiling eyes closed beard hair white close up good bright two people at night , .
+"""
+TINY_WORDS = tuple(_WORDS.split())
 TINY_WINDOW = 40
 
 
