@@ -1,0 +1,1 @@
+"""From photos to face crops: finding faces, choosing one, cutting it out."""

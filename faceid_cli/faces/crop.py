@@ -1,0 +1,154 @@
+"""Choosing a face and cutting it out: square, upright as the photo is, never stretched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from faceid_cli.errors import NoFaceError, PhotoError, SeveralFacesError, UsageError
+from faceid_cli.types import Box, Face, FaceCrop, Photo
+
+FACE_SHARE = 0.45
+"""Height of the face box as a share of the crop: leaves room for hair, neck and shoulders."""
+
+MOST_FACE_SHARE = 0.7
+"""How large a face may become in a crop before the photo is extended beyond its edges instead."""
+
+LEAST_FACE_PX = 24
+"""Faces lower than this hold too little detail to learn from."""
+
+_FACE_MIDDLE = 0.46
+_WORDS = ("only", "largest", "left", "right")
+
+
+def choose_face(faces: Sequence[Face], which: str | int = "only", source: str = "the picture") -> Face:
+    """Choose one of the faces found in a picture.
+
+    Args:
+        faces: In any order.
+        which: "only" (there must be just one), "largest", "left", "right", or its number from the left, from 1.
+        source: What the picture is called in messages.
+
+    Raises:
+        NoFaceError: No faces.
+        SeveralFacesError: "only", and there are several; or a number beyond them.
+        UsageError: Another word.
+    """
+    word = which.strip().lower() if isinstance(which, str) else str(which)
+    if word not in _WORDS and not word.isdecimal():
+        raise UsageError(f"cannot choose face {which!r}", f"use {', '.join(_WORDS)}, or a number from the left")
+    if not faces:
+        raise NoFaceError(f"no face in {source}", "leave it out, mark the face with --box, or use --no-detect")
+    ordered = sorted(faces, key=lambda face: face.box.center[0])
+    if word == "only":
+        if len(ordered) > 1:
+            raise SeveralFacesError(
+                f"{len(ordered)} faces in {source}",
+                f"choose one with --face largest, left, right or 1 to {len(ordered)} (from the left)",
+            )
+        return ordered[0]
+    if word == "largest":
+        return max(ordered, key=lambda face: face.box.area)
+    if word.isdecimal():
+        if not 1 <= int(word) <= len(ordered):
+            raise SeveralFacesError(
+                f"there is no face {int(word)} among the {len(ordered)} in {source}",
+                f"faces are numbered from the left, 1 to {len(ordered)}",
+            )
+        return ordered[int(word) - 1]
+    return ordered[0] if word == "left" else ordered[-1]
+
+
+def crop_face(photo: Photo, face: Face, size_px: int, face_share: float = FACE_SHARE) -> FaceCrop:
+    """Cut a square around a face, with room for hair and shoulders, and resize it with antialiasing.
+
+    Where the photo is too small for that room, the crop comes closer, up to MOST_FACE_SHARE; only then are the
+    photo's edges extended (blurred, so that they teach no pattern).
+
+    Args:
+        photo: The whole photo.
+        face: In pixels of the photo.
+        size_px: Side of the crop.
+        face_share: Height of the face as a share of the crop, 0 to 1.
+
+    Raises:
+        NoFaceError: The face is too small to learn from.
+    """
+    if face.box.height < LEAST_FACE_PX:
+        raise NoFaceError(
+            f"the face in {photo.path} is only {face.box.height:.0f} px high",
+            f"give a photo in which it is {LEAST_FACE_PX} px or more",
+        )
+    width, height = photo.image.size
+    extent = max(face.box.height, face.box.width)
+    side = max(min(extent / face_share, width, height), extent / MOST_FACE_SHARE)
+    center_x, center_y = face.box.center
+    left = _within(center_x - side / 2, side, width)
+    top = _within(center_y - side * _FACE_MIDDLE, side, height)
+    return _cut(photo, face, Box(left, top, side, side), size_px)
+
+
+def whole_crop(photo: Photo, size_px: int, face: Face | None = None) -> FaceCrop:
+    """The largest square from the middle of the photo, resized; all of it where the photo is square."""
+    width, height = photo.image.size
+    side = min(width, height)
+    return _cut(photo, face, Box((width - side) / 2, (height - side) / 2, side, side), size_px)
+
+
+def checked_box(box: Box, photo: Photo) -> Face:
+    """A face box given by hand, as a face without landmarks.
+
+    Raises:
+        PhotoError: It does not lie in the photo.
+    """
+    width, height = photo.image.size
+    inside = box.x >= 0 and box.y >= 0 and box.x + box.width <= width and box.y + box.height <= height
+    if not inside or box.width <= 0 or box.height <= 0:
+        raise PhotoError(
+            f"the box {box.x:g},{box.y:g},{box.width:g},{box.height:g} does not lie in {photo.path}",
+            f"boxes are left,top,width,height in pixels of the upright photo, which is {width} x {height}",
+        )
+    return Face(box, (), 1.0)
+
+
+def _within(start: float, side: float, length: int) -> float:
+    """Shift a square into the photo; one that is larger than the photo is centred over it."""
+    if side >= length:
+        return (length - side) / 2
+    return min(max(start, 0.0), length - side)
+
+
+def _cut(photo: Photo, face: Face | None, square: Box, size_px: int) -> FaceCrop:
+    image, offset_x, offset_y = _extended(photo.image, square)
+    region = (
+        square.x + offset_x,
+        square.y + offset_y,
+        min(square.x + offset_x + square.width, image.width),
+        min(square.y + offset_y + square.height, image.height),
+    )
+    pixels = image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=region)
+    return FaceCrop(pixels, _moved(face, square, size_px) if face else None, photo.sha256, photo.path)
+
+
+def _extended(image: Image.Image, square: Box) -> tuple[Image.Image, int, int]:
+    """Extend the image so that the square lies in it; returns the offsets of the old image in the new one."""
+    left, top = max(math.ceil(-square.x), 0), max(math.ceil(-square.y), 0)
+    right = max(math.ceil(square.x + square.width - image.width), 0)
+    bottom = max(math.ceil(square.y + square.height - image.height), 0)
+    if not (left or top or right or bottom):
+        return image, 0, 0
+    padded = Image.fromarray(np.pad(np.asarray(image), ((top, bottom), (left, right), (0, 0)), mode="edge"))
+    blurred = padded.filter(ImageFilter.GaussianBlur(max(left, top, right, bottom) / 4))
+    blurred.paste(image, (left, top))
+    return blurred, left, top
+
+
+def _moved(face: Face, square: Box, size_px: int) -> Face:
+    scale = size_px / square.width
+    box = face.box
+    moved = Box((box.x - square.x) * scale, (box.y - square.y) * scale, box.width * scale, box.height * scale)
+    points = tuple(((x - square.x) * scale, (y - square.y) * scale) for x, y in face.landmarks)
+    return Face(moved, points, face.score)

@@ -1,0 +1,46 @@
+"""What finds and compares faces: one protocol for photographs and for drawn portraits. Needs no torch itself."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from faceid_cli.types import Face
+
+
+class FaceFinder(Protocol):
+    """Finds faces in pictures, and tells how much two faces look like one person.
+
+    Attributes:
+        is_drawn_world: Whether it knows the built-in model's drawn portraits rather than photographs.
+    """
+
+    is_drawn_world: bool
+
+    def find(self, image: Image.Image) -> list[Face]:
+        """All faces of an RGB picture, from left to right, in its pixels."""
+        ...
+
+    def embed(self, image: Image.Image, face: Face) -> NDArray[np.float32]:
+        """The identity of one face as a unit vector (E,): the dot product of two says how alike they are, -1 to 1."""
+        ...
+
+
+def finder_for(builtin: bool, device: str = "auto") -> FaceFinder:
+    """The face finder that fits a base model: the judge for the built-in one, facexlib for every other.
+
+    Raises:
+        WeightsMissingError: The weights for photographs are not on this machine.
+        BrokenInstallError: The installed packages for photographs do not fit each other.
+    """
+    # Imported here, because each brings packages of its own, and one of them can be broken without need of it.
+    if builtin:
+        from faceid_cli.faces.drawn import DrawnFaceFinder
+
+        return DrawnFaceFinder.load()
+    from faceid_cli.faces.photographs import PhotographFaceFinder
+
+    return PhotographFaceFinder.load(device)

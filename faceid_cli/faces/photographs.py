@@ -1,0 +1,141 @@
+"""Faces in photographs: facexlib's RetinaFace (finding) and ArcFace (comparing), with weights from weights.py.
+
+The networks are built here rather than by facexlib's own functions, which download into its installation folder and
+expect a CUDA device. facexlib is imported only where it is used: it brings torchvision, whose build must match torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from faceid_cli.errors import BrokenInstallError
+from faceid_cli.types import Box, Face
+from faceid_cli.weights import local_weights
+
+_SIZES_PX = (640, 1600, 320)
+"""Longest sides at which a picture is searched, one after the other until a face is found: the first is what the
+detector was trained at, the second finds small faces in large pictures, the third faces that fill the picture."""
+
+_LEAST_SCORE = 0.8
+
+# Where ArcFace expects eyes, nose tip and mouth corners in its 112 x 112 input, (x, y) in pixels.
+_ARCFACE_PX = 112
+_ARCFACE_LANDMARKS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
+
+
+class PhotographFaceFinder:
+    """Finds faces in photographs, and compares them if the weights for that are there too."""
+
+    is_drawn_world = False
+
+    def __init__(self, detector: Any, device: torch.device) -> None:
+        self._detector = detector
+        self._device = device
+        self._recogniser: Any = None
+
+    @classmethod
+    def load(cls, device: str = "auto") -> PhotographFaceFinder:
+        """Load the detector onto the device ("auto" takes a CUDA device where there is one).
+
+        Raises:
+            WeightsMissingError: Its weights are not on this machine.
+            BrokenInstallError: facexlib or torchvision cannot be imported.
+        """
+        weights = local_weights("face-detection")
+        target = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        build = _imported("facexlib.detection.retinaface", "RetinaFace")
+        detector = build(network_name="mobile0.25", device=target)
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        detector.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
+        return cls(detector.eval(), target)
+
+    def find(self, image: Image.Image) -> list[Face]:
+        """All faces of an RGB picture, from left to right, in its pixels."""
+        image = image.convert("RGB")
+        for size_px in _SIZES_PX:
+            if size_px > _SIZES_PX[0] and max(image.size) <= _SIZES_PX[0]:
+                continue
+            faces = self._find_at(image, size_px)
+            if faces:
+                return sorted(faces, key=lambda face: face.box.center[0])
+        return []
+
+    def embed(self, image: Image.Image, face: Face) -> NDArray[np.float32]:
+        """The identity of one face as a unit vector (512,).
+
+        Raises:
+            WeightsMissingError: The weights for comparing faces are not on this machine.
+        """
+        if self._recogniser is None:
+            self._recogniser = self._load_recogniser()
+        aligned = align_face(image.convert("RGB"), face.landmarks)
+        pixels = torch.from_numpy(np.asarray(aligned, dtype=np.float32) / 127.5 - 1)
+        with torch.inference_mode():
+            vector = self._recogniser(pixels.permute(2, 0, 1)[None].to(self._device))[0].float().cpu().numpy()
+        return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+    def _find_at(self, image: Image.Image, size_px: int) -> list[Face]:
+        scaled = image.copy()
+        scaled.thumbnail((size_px, size_px), Image.Resampling.LANCZOS)
+        with torch.inference_mode():
+            rows = self._detector.detect_faces(scaled, conf_threshold=_LEAST_SCORE)
+        scale_x, scale_y = image.width / scaled.width, image.height / scaled.height
+        return [_face_of(row, scale_x, scale_y, image.size) for row in np.asarray(rows, dtype=np.float64)]
+
+    def _load_recogniser(self) -> Any:
+        weights = local_weights("face-recognition")
+        recogniser = build_recogniser()
+        recogniser.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        return recogniser.to(self._device).eval()
+
+
+def build_recogniser() -> Any:
+    """ArcFace with a 50-layer IR-SE backbone, without weights: (B, 3, 112, 112) in -1 to 1 -> (B, 512)."""
+    build = _imported("facexlib.recognition.arcface_arch", "Backbone")
+    return build(num_layers=50, drop_ratio=0.6, mode="ir_se")
+
+
+def align_face(image: Image.Image, landmarks: tuple[tuple[float, float], ...]) -> Image.Image:
+    """Turn, scale and shift a face so that its five landmarks come to lie as ArcFace expects; 112 x 112 px.
+
+    The similarity transform is the least-squares one: with points as complex numbers it is z -> a z + b.
+    """
+    wanted = np.array([complex(x, y) for x, y in _ARCFACE_LANDMARKS])
+    found = np.array([complex(x, y) for x, y in landmarks])
+    # Pillow asks for the way back, from output to input pixels.
+    turn, shift = np.linalg.lstsq(np.stack([wanted, np.ones(len(wanted))], axis=1), found, rcond=None)[0]
+    matrix = (turn.real, -turn.imag, shift.real, turn.imag, turn.real, shift.imag)
+    size = (_ARCFACE_PX, _ARCFACE_PX)
+    return image.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
+
+
+def _face_of(row: NDArray[np.float64], scale_x: float, scale_y: float, size: tuple[int, int]) -> Face:
+    """One row of the detector: left, top, right, bottom, score, then five (x, y); the box is cut to the picture."""
+    left, right = (float(np.clip(value * scale_x, 0, size[0])) for value in row[[0, 2]])
+    top, bottom = (float(np.clip(value * scale_y, 0, size[1])) for value in row[[1, 3]])
+    points = tuple((float(x * scale_x), float(y * scale_y)) for x, y in row[5:15].reshape(5, 2))
+    return Face(Box(left, top, right - left, bottom - top), points, float(row[4]))
+
+
+def _imported(module: str, name: str) -> Callable[..., Any]:
+    """Import from facexlib, and turn what a broken torch and torchvision pair raises into a remedy."""
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise BrokenInstallError(
+            f"the package {error.name} is not installed, which faces in photographs need", f"pip install {error.name}"
+        ) from error
+    except (ImportError, RuntimeError, OSError, AttributeError) as error:
+        build = torch.__version__.partition("+")[2]
+        index = f" --index-url https://download.pytorch.org/whl/{build}" if build else ""
+        raise BrokenInstallError(
+            f"facexlib cannot be imported with torch {torch.__version__}: {str(error).splitlines()[0]}",
+            f"install the torchvision that was built for this torch: pip install --force-reinstall torchvision{index}",
+        ) from error

@@ -1,0 +1,161 @@
+"""faces/photographs.py: facexlib's networks on real photographs, and broken installations."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from faceid_cli import paths
+from faceid_cli.errors import WeightsMissingError
+from faceid_cli.faces.finder import finder_for
+from faceid_cli.faces.photographs import _ARCFACE_LANDMARKS, PhotographFaceFinder, align_face
+from faceid_cli.types import Face
+
+SHARED = Path(__file__).parents[3] / "shared"
+WEIGHTS = SHARED / "weights" / "detection_mobilenet0.25_Final.pth"
+
+
+@pytest.fixture
+def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhotographFaceFinder:
+    """The real detector, its weights put where a user would put them."""
+    if not WEIGHTS.exists():
+        pytest.skip("weights are not on this machine")
+    monkeypatch.setenv("FACEID_HOME", str(tmp_path))
+    paths.weights_dir().mkdir(parents=True)
+    shutil.copy(WEIGHTS, paths.weights_dir())
+    loaded = finder_for(builtin=False, device="cpu")
+    assert isinstance(loaded, PhotographFaceFinder)
+    return loaded
+
+
+def _photo(name: str) -> Image.Image:
+    path = SHARED / "photos" / name
+    if not path.exists():
+        pytest.skip("photographs are not on this machine")
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def _check_layout(face: Face) -> None:
+    """Eyes above nose above mouth, left before right, all inside the box."""
+    left_eye, right_eye, nose, left_mouth, right_mouth = face.landmarks
+    assert left_eye[0] < right_eye[0]
+    assert left_mouth[0] < right_mouth[0]
+    assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+    for x, y in face.landmarks:
+        assert face.box.x < x < face.box.x + face.box.width
+        assert face.box.y < y < face.box.y + face.box.height
+
+
+def test_one_face_with_landmarks_on_eyes_nose_and_mouth(finder: PhotographFaceFinder) -> None:
+    (face,) = finder.find(_photo("portrait_official.jpg"))
+    _check_layout(face)
+    expected = [(444, 212), (551, 212), (498, 277), (443, 321), (548, 321)]  # read off the photograph, 910 x 1137 px
+    assert np.abs(np.array(face.landmarks) - expected).max() < 0.05 * face.box.height
+    assert face.score > 0.99
+
+
+@pytest.mark.parametrize("scale", [0.25, 2.5])
+def test_places_are_in_pixels_of_the_picture_at_any_size(finder: PhotographFaceFinder, scale: float) -> None:
+    image = _photo("portrait_official.jpg")
+    (face,) = finder.find(image)
+    (scaled,) = finder.find(image.resize((round(image.width * scale), round(image.height * scale))))
+    assert np.abs(np.array(scaled.landmarks) / scale - face.landmarks).max() < 0.05 * face.box.height
+
+
+def test_several_faces_from_left_to_right(finder: PhotographFaceFinder) -> None:
+    faces = finder.find(_photo("two_people.jpg"))
+    assert len(faces) == 3  # the two people, and a blurred one at the edge
+    assert [face.box.x for face in faces] == sorted(face.box.x for face in faces)
+    for face in faces[:2]:
+        _check_layout(face)
+
+
+def test_a_face_that_fills_the_picture(finder: PhotographFaceFinder) -> None:
+    image = _photo("portrait_official.jpg").crop((370, 60, 625, 430))
+    (face,) = finder.find(image.resize((765, 1110)))
+    _check_layout(face)
+
+
+def test_nothing_is_found_in_nothing(finder: PhotographFaceFinder) -> None:
+    assert finder.find(Image.new("RGB", (200, 100), (120, 120, 120))) == []
+    assert finder.find(Image.new("RGB", (1, 1))) == []
+
+
+def test_comparing_faces_needs_further_weights(finder: PhotographFaceFinder) -> None:
+    image = _photo("portrait_official.jpg")
+    (face,) = finder.find(image)
+    with pytest.raises(WeightsMissingError, match=r"weights for comparing faces in photographs are missing"):
+        finder.embed(image, face)
+
+
+def test_alignment_brings_landmarks_to_their_places() -> None:
+    """A face turned, enlarged and shifted by a known transform comes back to the template."""
+    turn, shift = 2.5 * np.exp(0.4j), 130 + 60j
+    points = [turn * complex(x, y) + shift for x, y in _ARCFACE_LANDMARKS]
+    landmarks = tuple((point.real, point.imag) for point in points)
+    image = Image.new("RGB", (500, 500))
+    image.paste((255, 255, 255), tuple(round(v) for v in (landmarks[2][0] - 6, landmarks[2][1] - 6)) + tuple(
+        round(v) for v in (landmarks[2][0] + 6, landmarks[2][1] + 6)
+    ))  # fmt: skip
+    aligned = np.asarray(ImageOps.grayscale(align_face(image, landmarks)), dtype=float)
+    rows, columns = np.nonzero(aligned > 128)
+    assert aligned.shape == (112, 112)
+    assert (columns.mean(), rows.mean()) == pytest.approx(_ARCFACE_LANDMARKS[2], abs=1)
+
+
+def test_missing_detection_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEID_HOME", str(tmp_path))
+    with pytest.raises(WeightsMissingError, match=r"weights for finding faces in photographs are missing"):
+        finder_for(builtin=False)
+
+
+@pytest.mark.parametrize(
+    ("broken_torchvision", "message", "hint"),
+    [
+        (
+            "raise RuntimeError('operator torchvision::nms does not exist')",
+            "torchvision::nms does not exist",
+            "--force",
+        ),
+        (
+            "raise ModuleNotFoundError(\"No module named 'torchvision'\", name='torchvision')",
+            "not installed",
+            "pip ins",
+        ),
+    ],
+)
+def test_a_broken_pair_of_packages_is_a_clear_error(
+    tmp_path: Path, broken_torchvision: str, message: str, hint: str
+) -> None:
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(broken_torchvision)
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from faceid_cli.errors import BrokenInstallError
+from faceid_cli.faces.photographs import _imported
+try:
+    _imported("facexlib.detection.retinaface", "RetinaFace")
+except BrokenInstallError as error:
+    assert {message!r} in error.message, error.message
+    assert {hint!r} in error.hint, error.hint
+    sys.exit(0)
+sys.exit(1)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_finder_loads_neither_torch_nor_facexlib() -> None:
+    code = (
+        "import sys, faceid_cli.faces.finder, faceid_cli.faces.intake;"
+        "assert not {'torch', 'facexlib', 'torchvision'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
