@@ -63,7 +63,8 @@ class TokenModule(nn.Module):
         """Return (P^K, P^V), each float32 (S, N, D); the same tensor twice where K and V are not split."""
         flat = self._mixed() if self.self_attention else self.embeddings
         shaped = flat.view(self.features, self.stages, self.vectors, -1)
-        return shaped[0], shaped[-1]
+        keys = shaped[0]
+        return keys, shaped[1] if self.features == 2 else keys
 
     def _mixed(self) -> Tensor:
         slots = self.placeholder + self.offsets

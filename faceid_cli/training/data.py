@@ -1,0 +1,240 @@
+"""What training is fed with: cached latents of the crops, encoded training sentences, and seeded draws.
+
+Shapes: P pictures, C x h x w a latent picture, B batch, T text positions, M heads, d width of a head.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from faceid_cli.attention import cross_attention_layers
+from faceid_cli.attention.record import split_heads
+from faceid_cli.backbone import BaseModel
+from faceid_cli.errors import UsageError
+from faceid_cli.tokens import class_word_ids, tokenize_prompt
+from faceid_cli.training.losses import Alignment
+from faceid_cli.types import FaceCrop
+
+PERSON = "person"  # name of the placeholder in training sentences; no user sees it
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "face": (
+        "a photo of the face of {}",
+        "a picture of the face of {}",
+        "a portrait of the face of {}",
+        "a close-up photo of the face of {}",
+    ),
+    "photo": (
+        "a photo of {}",
+        "a picture of {}",
+        "a portrait of {}",
+        "a close-up photo of {}",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A training sentence with its reference, encoded as far as it never changes.
+
+    Attributes:
+        ids: (T,) token ids; the placeholder's positions hold an ordinary id.
+        mask: (T,) 1 up to the end token.
+        positions: (N,) the placeholder's positions.
+        reference_keys: Per cross-attention layer (M, T, d), of the sentence with the class word; empty if not needed.
+        alignment: Of one row (1, T, T), or None where placeholder and class word take equally many positions.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    positions: Tensor
+    reference_keys: dict[str, Tensor]
+    alignment: Alignment | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's draws.
+
+    Attributes:
+        pictures: (B,) which latent picture, int64 on the CPU.
+        sentences: (B,) which sentence, int64 on the CPU.
+        timesteps: (B,) int64 on the CPU.
+        noise: (B, C, h, w) float32 on the CPU.
+    """
+
+    pictures: Tensor
+    sentences: Tensor
+    timesteps: Tensor
+    noise: Tensor
+
+
+class Draws:
+    """Seeded draws of training batches, on the CPU and with one generator per purpose.
+
+    Timesteps are stratified: the range is cut into B equal parts and each row of the batch gets one of them, so every
+    batch trains several stages; each timestep is still equally likely.
+
+    Args:
+        seed: Equal seeds give equal draws.
+        pictures: Number of latent pictures to choose from.
+        sentences: Number of sentences to choose from.
+        timesteps: Number of training timesteps.
+        latent_shape: (C, h, w).
+    """
+
+    PURPOSES = ("pictures", "sentences", "timesteps", "noise")
+
+    def __init__(
+        self, seed: int, *, pictures: int, sentences: int, timesteps: int, latent_shape: tuple[int, ...]
+    ) -> None:
+        self._pictures, self._sentences, self._timesteps = pictures, sentences, timesteps
+        self._latent_shape = latent_shape
+        self._generators = {purpose: seeded_generator(seed, purpose) for purpose in self.PURPOSES}
+
+    def draw(self, size: int) -> Batch:
+        """Return the next batch."""
+        generators = self._generators
+        return Batch(
+            pictures=torch.randint(self._pictures, (size,), generator=generators["pictures"]),
+            sentences=torch.randint(self._sentences, (size,), generator=generators["sentences"]),
+            timesteps=self._stratified(size, generators["timesteps"]),
+            noise=torch.randn((size, *self._latent_shape), generator=generators["noise"]),
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return each generator's state, uint8."""
+        return {purpose: generator.get_state() for purpose, generator in self._generators.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state that `state` returned."""
+        for purpose, generator in self._generators.items():
+            generator.set_state(state[purpose])
+
+    def _stratified(self, size: int, generator: torch.Generator) -> Tensor:
+        within = torch.rand(size, generator=generator, dtype=torch.float64)
+        drawn = ((torch.arange(size) + within) / size * self._timesteps).long()
+        return drawn.clamp(max=self._timesteps - 1)
+
+
+def seeded_generator(seed: int, purpose: str) -> torch.Generator:
+    """Return a generator on the CPU whose stream depends on the seed and the purpose."""
+    digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def encode_latents(base: BaseModel, crops: Sequence[FaceCrop], mirror: bool = False) -> Tensor:
+    """Encode the crops once, as the mean of the VAE's distribution; (P, C, h, w) float32 on the model's device.
+
+    Args:
+        base: The base model.
+        crops: Training crops of the base model's size.
+        mirror: Append each crop's mirror image: P is then twice the number of crops.
+
+    Raises:
+        UsageError: No crops, or one of another size.
+    """
+    if not crops:
+        raise UsageError("there is no picture to learn from")
+    images = [crop.image for crop in crops]
+    for crop in crops:
+        if crop.image.size != (base.size_px, base.size_px):
+            raise UsageError(
+                f"the crop of {crop.photo_path} is {crop.image.width} x {crop.image.height} px, "
+                f"the base model needs {base.size_px} x {base.size_px}"
+            )
+    if mirror:
+        images += [ImageOps.mirror(image) for image in images]
+    with torch.no_grad():
+        return torch.cat([_encode_image(base, image) for image in images])
+
+
+def hash_of_crop(crop: FaceCrop) -> str:
+    """Return the SHA-256 of a crop's pixels."""
+    image = crop.image.convert("RGB")
+    return hashlib.sha256(f"{image.width} {image.height} ".encode() + image.tobytes()).hexdigest()
+
+
+def sentences_for(
+    base: BaseModel, templates: str, class_word: str, vectors: int, with_reference: bool
+) -> list[Sentence]:
+    """Return the training sentences of a template set.
+
+    Args:
+        base: The base model.
+        templates: Name of the set, see TEMPLATES.
+        class_word: Stands in the reference sentence where the placeholder stands in the training sentence.
+        vectors: Positions the placeholder takes.
+        with_reference: Also encode the reference sentences; only the attention loss needs them.
+    """
+    return [_sentence(base, template, class_word, vectors, with_reference) for template in TEMPLATES[templates]]
+
+
+def alignment_of(sentences: Sequence[Sentence]) -> Alignment | None:
+    """Return the alignment of a batch of sentences, (B, T, T), or None."""
+    parts = [sentence.alignment for sentence in sentences]
+    present = [part for part in parts if part is not None]
+    if not present:
+        return None
+    return Alignment(torch.cat([part.target for part in present]), torch.cat([part.reference for part in present]))
+
+
+def align(start: int, vectors: int, class_tokens: int, length: int) -> tuple[Tensor, Tensor]:
+    """Return which word each position belongs to, (T, T) one-hot for target and reference sentence.
+
+    Positions before `start` correspond one to one. The placeholder's positions together correspond to the class word's
+    together. The rest corresponds in order; what one side has too much at the end joins its last word.
+    """
+    rest = length - start - max(vectors, class_tokens)
+
+    def one_side(taken: int) -> Tensor:
+        after = [start + 1 + min(index, rest - 1) for index in range(length - start - taken)]
+        words = [*range(start), *[start] * taken, *after]
+        return torch.nn.functional.one_hot(torch.tensor(words), length).float()
+
+    return one_side(vectors), one_side(class_tokens)
+
+
+def _encode_image(base: BaseModel, image: Image.Image) -> Tensor:
+    vae = base.pipeline.vae
+    pixels = torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 127.5 - 1.0)
+    encoded = vae.encode(pixels.permute(2, 0, 1).unsqueeze(0).to(base.device, base.dtype))
+    latents = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+    shift = getattr(vae.config, "shift_factor", None) or 0.0
+    return (latents.float() - shift) * float(vae.config.scaling_factor)
+
+
+def _sentence(base: BaseModel, template: str, class_word: str, vectors: int, with_reference: bool) -> Sentence:
+    target = tokenize_prompt(base, template.format(f"<{PERSON}>"), {PERSON: vectors})
+    keys: dict[str, Tensor] = {}
+    alignment = None
+    if with_reference:
+        reference = tokenize_prompt(base, template.format(class_word), {})
+        keys = _reference_keys(base, reference.ids, reference.mask)
+        class_tokens = len(class_word_ids(base, class_word))
+        if class_tokens != vectors:
+            sides = align(target.positions[PERSON][0], vectors, class_tokens, len(target.ids))
+            alignment = Alignment(*(side.unsqueeze(0).to(base.device) for side in sides))
+    return Sentence(
+        ids=torch.tensor(target.ids, device=base.device),
+        mask=torch.tensor(target.mask, device=base.device),
+        positions=torch.tensor(target.positions[PERSON], device=base.device),
+        reference_keys=keys,
+        alignment=alignment,
+    )
+
+
+def _reference_keys(base: BaseModel, ids: Sequence[int], mask: Sequence[int]) -> dict[str, Tensor]:
+    """Project the reference sentence by every layer's `to_k`: it never changes, so once is enough."""
+    uses_mask = getattr(base.text_encoder.config, "use_attention_mask", False)
+    attention_mask = torch.tensor([mask], device=base.device) if uses_mask else None
+    with torch.no_grad():
+        encoded = base.text_encoder(torch.tensor([ids], device=base.device), attention_mask=attention_mask)[0]
+        layers = cross_attention_layers(base.unet)
+        return {name: split_heads(layer.to_k(encoded), layer.heads)[0] for name, layer in layers.items()}

@@ -1,0 +1,131 @@
+"""What a training step computes: one engine for this method and, by its settings, for Textual Inversion and ProSpect.
+
+Base model frozen; gradients and optimiser state for the token module only; pictures and reference sentences encoded
+once; per step each row's sentence is encoded with the features of its own timestep's stage, and with no others.
+
+Shapes: B rows, S stages, N vectors per feature, T text positions, C width of the encoded text, P pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import DDPMScheduler
+from torch import Tensor
+
+from faceid_cli.attention import AttentionRecord
+from faceid_cli.attention.hooks import stages_of
+from faceid_cli.backbone import BaseModel
+from faceid_cli.config import TrainConfig
+from faceid_cli.tokens import TokenModule, class_embedding, embedding_scale, encode_rows
+from faceid_cli.training.checkpoint import RunState
+from faceid_cli.training.data import (
+    Batch,
+    Draws,
+    Sentence,
+    alignment_of,
+    encode_latents,
+    seeded_generator,
+    sentences_for,
+)
+from faceid_cli.training.losses import (
+    LayerAttention,
+    add_noise,
+    face_wise_attention_loss,
+    reconstruction_loss,
+    training_target,
+)
+from faceid_cli.types import FaceCrop
+
+WEIGHT_DECAY = 1e-2
+
+
+class Engine:
+    """The frozen part of a run, and the losses of a batch under given tokens.
+
+    Args:
+        base: The base model.
+        crops: What to learn from.
+        config: Settings.
+    """
+
+    def __init__(self, base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> None:
+        self.base, self.config = base, config
+        self.latents = encode_latents(base, crops, config.mirror)  # (P, C, h, w)
+        self.uses_reference = config.attention_weight > 0
+        self.sentences = sentences_for(
+            base, config.templates, config.class_word, config.vectors, with_reference=self.uses_reference
+        )
+        self.alphas_cumprod = DDPMScheduler.from_config(base.pipeline.scheduler.config).alphas_cumprod.to(base.device)
+
+    def new_state(self) -> RunState:
+        """Return the state before the first step."""
+        config, base = self.config, self.base
+        module = TokenModule(
+            class_embedding(base, config.class_word),
+            embedding_scale=embedding_scale(base),
+            stages=config.stages,
+            vectors=config.vectors,
+            split=config.split_keys_values,
+            self_attention=config.self_attention,
+            generator=seeded_generator(config.seed, "token module"),
+        ).to(base.device)
+        optimizer = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
+        draws = Draws(
+            config.seed,
+            pictures=self.latents.shape[0],
+            sentences=len(self.sentences),
+            timesteps=base.num_train_timesteps,
+            latent_shape=tuple(self.latents.shape[1:]),
+        )
+        return RunState(module, optimizer, draws, [])
+
+    def losses(self, module: TokenModule, batch: Batch, record: AttentionRecord | None) -> tuple[Tensor, Tensor]:
+        """Return (reconstruction, attention) losses of a batch; inside `split_attention` of the UNet."""
+        base = self.base
+        latents = self.latents[batch.pictures.to(base.device)]
+        noise, timesteps = batch.noise.to(base.device), batch.timesteps.to(base.device)
+        noisy = add_noise(latents, noise, timesteps, self.alphas_cumprod)
+        target = training_target(base.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
+        sentences = [self.sentences[index] for index in batch.sentences.tolist()]
+        context = self._context(module, sentences, timesteps)
+        prediction = base.unet(noisy.to(base.dtype), timesteps, encoder_hidden_states=context).sample
+        reconstruction = reconstruction_loss(prediction, target)
+        if record is None:
+            return reconstruction, torch.zeros((), device=base.device)
+        return reconstruction, face_wise_attention_loss(_layers(record, sentences), alignment_of(sentences))
+
+    def _context(self, module: TokenModule, sentences: Sequence[Sentence], timesteps: Tensor) -> Tensor:
+        """Encode each row with its own stage's features, in the place of that stage: (B, 2 * S * T, C)."""
+        keys, values = module()
+        count, stages = len(sentences), self.config.stages
+        stage = stages_of(timesteps, stages, self.base.num_train_timesteps)
+        features = [keys[stage], values[stage]] if keys is not values else [keys[stage]]  # each (B, N, D)
+        sides = len(features)
+        encoded = encode_rows(
+            self.base,
+            torch.stack([sentence.ids for sentence in sentences]).repeat(sides, 1),
+            torch.stack([sentence.mask for sentence in sentences]).repeat(sides, 1),
+            torch.arange(sides * count, device=timesteps.device).repeat_interleave(self.config.vectors),
+            torch.cat([sentence.positions for sentence in sentences]).repeat(sides),
+            torch.cat(features).flatten(0, 1),
+        )
+        by_side = encoded.view(sides, count, *encoded.shape[1:])
+        pairs = torch.stack([by_side[0], by_side[-1]], dim=1)  # (B, 2, T, C)
+        # Stages that a row does not need stay zero: the hook never hands them to the UNet.
+        context = encoded.new_zeros(count, stages, 2, *encoded.shape[1:])
+        placed = context.index_put((torch.arange(count, device=timesteps.device), stage), pairs)
+        return placed.transpose(1, 2).flatten(1, 3)
+
+
+def _layers(record: AttentionRecord, sentences: Sequence[Sentence]) -> list[LayerAttention]:
+    return [
+        LayerAttention(
+            record.queries[name],
+            record.keys[name],
+            torch.stack([sentence.reference_keys[name] for sentence in sentences]),
+            record.scales[name],
+        )
+        for name in record.queries
+    ]

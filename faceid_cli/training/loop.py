@@ -1,0 +1,154 @@
+"""The training loop: steps, progress, checkpoints, Ctrl-C. What a step computes is in `engine`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from faceid_cli.attention import AttentionRecord, record_attention, split_attention
+from faceid_cli.backbone import BaseModel, memory_errors
+from faceid_cli.config import TrainConfig
+from faceid_cli.errors import FaceIDError, InterruptedRunError
+from faceid_cli.tokens import ENCODER, TokenModule
+from faceid_cli.training.checkpoint import RunState, load_checkpoint, run_key, save_checkpoint
+from faceid_cli.training.engine import Engine
+from faceid_cli.training.interrupt import deferred_interrupt
+from faceid_cli.types import FaceCrop, IdentityTokens, StepReport, TrainReport
+
+_HALF_PRECISION_SCALE = 1024.0  # keeps float16 gradients from vanishing on their way through the UNet
+_RECENT_STEPS = 20
+_MEMORY_HINT = "try --batch 1, or --precision bfloat16"
+
+
+def train_identity(
+    base: BaseModel,
+    crops: Sequence[FaceCrop],
+    config: TrainConfig,
+    checkpoint_dir: Path | None = None,
+    resume: bool = False,
+    on_step: Callable[[StepReport], None] | None = None,
+) -> tuple[IdentityTokens, TrainReport]:
+    """Learn the tokens of the person in the crops.
+
+    Equal inputs give equal tokens, byte for byte, on the CPU; so does a run that was interrupted and resumed.
+
+    Args:
+        base: The base model; it is left as found.
+        crops: Training crops of one person, of the base model's size.
+        config: Settings; `device` and `precision` in it are those `base` was loaded with.
+        checkpoint_dir: Where checkpoints go; without it none are written.
+        resume: Go on from the checkpoint there.
+        on_step: Called after each step.
+
+    Raises:
+        UsageError: Crops or class word that cannot work.
+        CheckpointError: No checkpoint to resume, or one of another run.
+        InterruptedRunError: Ctrl-C; a checkpoint was saved.
+        OutOfMemoryError: The batch does not fit.
+        FaceIDError: The loss is no longer a number.
+    """
+    with memory_errors(_MEMORY_HINT):
+        engine = Engine(base, crops, config)
+        state = engine.new_state()
+        key = run_key(base, crops, config)
+        if resume:
+            load_checkpoint(_folder_to_resume(checkpoint_dir), state, key)
+        resumed_from = state.step
+        _train(engine, state, checkpoint_dir, key, on_step)
+    return _finished_tokens(state.module), TrainReport(tuple(state.losses), state.seconds, resumed_from)
+
+
+def _train(
+    engine: Engine,
+    state: RunState,
+    checkpoint_dir: Path | None,
+    key: dict[str, Any],
+    on_step: Callable[[StepReport], None] | None,
+) -> None:
+    config, base = engine.config, engine.base
+    recent: deque[float] = deque(maxlen=_RECENT_STEPS)
+    with ExitStack() as stack:
+        stack.enter_context(split_attention(base.unet, config.stages, base.text_window, base.num_train_timesteps))
+        record = stack.enter_context(record_attention(base.unet)) if engine.uses_reference else None
+        interrupt = stack.enter_context(deferred_interrupt())
+        while state.step < config.steps:
+            started = time.perf_counter()
+            _step(engine, state, record)
+            recent.append(time.perf_counter() - started)
+            state.seconds += recent[-1]
+            try:
+                if on_step is not None:
+                    on_step(_report(state, config, recent))
+            except KeyboardInterrupt:
+                interrupt.raised = True
+            if interrupt.raised:
+                raise _interrupted(state, checkpoint_dir, key, config.steps)
+            if checkpoint_dir is not None and config.checkpoint_every and _is_due(state.step, config):
+                save_checkpoint(checkpoint_dir, state, key)
+
+
+def _step(engine: Engine, state: RunState, record: AttentionRecord | None) -> None:
+    config = engine.config
+    reconstruction, attention = engine.losses(state.module, state.draws.draw(config.batch_size), record)
+    total = reconstruction + config.attention_weight * attention
+    if not math.isfinite(float(total.detach())):
+        raise FaceIDError(
+            f"training went astray: the loss of step {state.step + 1} is not a number",
+            "use a smaller --learning-rate, or --precision float32",
+        )
+    scale = _HALF_PRECISION_SCALE if engine.base.dtype == torch.float16 else 1.0
+    state.optimizer.zero_grad(set_to_none=True)
+    (total * scale).backward()
+    for parameter in state.module.parameters():
+        if scale != 1.0 and parameter.grad is not None:
+            parameter.grad.div_(scale)
+    state.optimizer.step()
+    state.losses.append((float(reconstruction.detach()), float(attention.detach())))
+    if record is not None:
+        record.clear()
+
+
+def _is_due(step: int, config: TrainConfig) -> bool:
+    return step % config.checkpoint_every == 0 or step == config.steps
+
+
+def _report(state: RunState, config: TrainConfig, recent: Sequence[float]) -> StepReport:
+    seconds_per_step = sum(recent) / len(recent)
+    reconstruction, attention = state.losses[-1]
+    return StepReport(
+        step=state.step,
+        steps=config.steps,
+        reconstruction=reconstruction,
+        attention=attention,
+        steps_per_second=1 / max(seconds_per_step, 1e-9),
+        seconds_left=seconds_per_step * (config.steps - state.step),
+    )
+
+
+def _folder_to_resume(checkpoint_dir: Path | None) -> Path:
+    if checkpoint_dir is None:
+        raise ValueError("resume needs a checkpoint_dir")
+    return checkpoint_dir
+
+
+def _interrupted(state: RunState, checkpoint_dir: Path | None, key: dict[str, Any], steps: int) -> InterruptedRunError:
+    where = f"interrupted after step {state.step} of {steps}"
+    if checkpoint_dir is None:
+        return InterruptedRunError(f"{where}; no checkpoint folder was given, so nothing is saved")
+    path = save_checkpoint(checkpoint_dir, state, key)
+    return InterruptedRunError(
+        f"{where}; checkpoint saved at {path}", "run the same command with --resume to go on from there"
+    )
+
+
+def _finished_tokens(module: TokenModule) -> IdentityTokens:
+    with torch.no_grad():
+        keys, values = (side.detach().float().cpu().contiguous().clone() for side in module())
+    return IdentityTokens({ENCODER: keys}, {ENCODER: values})
