@@ -76,17 +76,6 @@ class TrainConfig:
         _check_precision(self.precision)
 
 
-PRESETS: dict[str, TrainConfig] = {
-    "sefi": TrainConfig(),
-    "textual-inversion": TrainConfig(
-        method="textual-inversion", stages=1, split_keys_values=False, self_attention=False, attention_weight=0.0
-    ),
-    "prospect": TrainConfig(
-        method="prospect", stages=10, split_keys_values=False, self_attention=False, attention_weight=0.0
-    ),
-}
-
-
 def preset(name: str, **changes: Any) -> TrainConfig:
     """Return a preset's settings with the given fields changed; fields that are None keep the preset's value.
 
@@ -166,3 +155,14 @@ def _check_precision(precision: str) -> None:
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise UsageError(f"{name} must be {least} or more, not {value}")
+
+
+PRESETS: dict[str, TrainConfig] = {
+    "sefi": TrainConfig(),
+    "textual-inversion": TrainConfig(
+        method="textual-inversion", stages=1, split_keys_values=False, self_attention=False, attention_weight=0.0
+    ),
+    "prospect": TrainConfig(
+        method="prospect", stages=10, split_keys_values=False, self_attention=False, attention_weight=0.0
+    ),
+}
