@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,12 @@ def tiny_base(tiny_model_dir: Path) -> BaseModel:
     from faceid_cli.backbone import load_base_model
 
     return load_base_model(str(tiny_model_dir), device="cpu", precision="float32")
+
+
+@pytest.fixture
+def tiny_model_builder() -> Callable[..., None]:
+    """`build_tiny_model`, for tests that want a pipeline of their own."""
+    return build_tiny_model
 
 
 def build_tiny_model(folder: Path, prediction_type: str = "v_prediction") -> None:
