@@ -1,0 +1,37 @@
+"""What faceid can do, as plain functions: they join the rooms, report by callbacks and print nothing.
+
+Every function raises subclasses of `FaceIDError` for what a user can cause. Rooms that need torch are imported inside
+the functions, so that looking into the registry stays quick.
+"""
+
+from faceid_cli.api.first_steps import DemoResult, demo, draw_samples
+from faceid_cli.api.health import Finding, check_health
+from faceid_cli.api.learning import enroll
+from faceid_cli.api.people import (
+    Details,
+    export_identity,
+    import_identity,
+    list_identities,
+    remove,
+    rename,
+    show,
+)
+from faceid_cli.api.pictures import compose, generate
+
+__all__ = [
+    "DemoResult",
+    "Details",
+    "Finding",
+    "check_health",
+    "compose",
+    "demo",
+    "draw_samples",
+    "enroll",
+    "export_identity",
+    "generate",
+    "import_identity",
+    "list_identities",
+    "remove",
+    "rename",
+    "show",
+]

@@ -1,0 +1,151 @@
+"""The command `faceid`: registers the commands, and turns errors into text and exit codes. Nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from faceid_cli import __version__
+from faceid_cli.cli import (
+    compose,
+    config,
+    demo,
+    doctor,
+    enroll,
+    export,
+    generate,
+    import_,
+    remove,
+    rename,
+    samples,
+    show,
+)
+from faceid_cli.cli import list as list_
+from faceid_cli.cli.options import Verbose, examples
+from faceid_cli.cli.output import out
+from faceid_cli.errors import FaceIDError, InterruptedRunError
+
+EPILOG = (
+    examples("faceid demo", 'faceid enroll alice photos/alice && faceid generate alice "holding a cup, mountains"')
+    + "\n\n"
+    + "\n".join(
+        [
+            "\b",
+            "Exit codes:",
+            "    0  done",
+            "    1  failed (also `faceid doctor` with findings)",
+            "    2  an option, a value, a name or a prompt that cannot work",
+            "    3  no identity of that name",
+            "    4  photos that cannot be used",
+            "    5  base model or helper weights missing, damaged or of the wrong kind",
+            "    6  registry trouble",
+            "    7  the name is taken",
+            "    8  a training checkpoint that does not match",
+            "    9  a file that cannot be written",
+            "   10  out of memory",
+            "  130  interrupted with Ctrl-C",
+        ]
+    )
+    + "\n\n"
+    + "\n".join(
+        [
+            "\b",
+            "Everything is kept in one folder: FACEID_HOME if that is set, else the user's data folder;",
+            "`faceid doctor` shows where. NO_COLOR switches colours off.",
+        ]
+    )
+)
+
+
+class Group(TyperGroup):
+    """The command group, with Ctrl-C as one of our errors."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise InterruptedRunError("stopped by Ctrl-C") from error
+
+
+app = typer.Typer(
+    name="faceid",
+    cls=Group,
+    epilog=EPILOG,
+    # Plain help: quick to start, and the same in a terminal, a pipe and the documentation.
+    rich_markup_mode=None,
+    # A bug is to be seen as it is.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        out.result({"command": "version", "faceid": __version__}, [f"faceid {__version__}"], [__version__])
+        raise typer.Exit()
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Teach a Stable Diffusion model a person from a few pictures, and render them into any scene. Offline."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for module in (enroll, list_, show, generate, compose, export, import_, rename, remove, samples, demo, doctor):
+    module.register(app)
+config.register(app)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; the one place where errors become text.
+
+    Only `FaceIDError` and mistakes on the command line are turned into one line on stderr. Any other exception is a
+    bug in faceid and leaves this function as it is.
+    """
+    out.reset()
+    try:
+        code = app(args=list(sys.argv[1:] if argv is None else argv), prog_name="faceid", standalone_mode=False)
+    except FaceIDError as error:
+        out.error(error)
+        return error.exit_code
+    except typer.TyperException as error:
+        out.error(_usage_error(error))
+        return error.exit_code
+    except typer.Abort:
+        out.error(FaceIDError("nothing was done"))
+        return 1
+    except SystemExit as stop:  # --show-completion and --install-completion stop this way
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(error: typer.TyperException) -> FaceIDError:
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "faceid"
+    return FaceIDError(message[:1].lower() + message[1:], f"`{where} --help` shows what is possible")
+
+
+def entry() -> None:
+    """Entry point of the console script."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:  # before or after the command itself, while modules load or files close
+        code = InterruptedRunError.exit_code
+    except BrokenPipeError:  # the reader, such as `head`, has gone: no error of ours, and nobody to tell
+        sys.stderr.close()
+        code = 1
+    sys.exit(code)

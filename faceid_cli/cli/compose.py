@@ -1,0 +1,81 @@
+"""`faceid compose`: render several enrolled people into one picture."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from faceid_cli.cli import options, views
+from faceid_cli.cli.options import complete_names, examples
+from faceid_cli.cli.output import out
+from faceid_cli.cli.progress import render_progress
+from faceid_cli.cli.rendering import output_folder, render_config
+from faceid_cli.errors import UsageError
+
+_DEFAULTS = options.RENDER_DEFAULTS
+EPILOG = examples(
+    'faceid compose alice bob "playing chess, paris street"',
+    'faceid compose alice bob "<alice> in a red coat and <bob> with a cap" --count 4 --seed 7 -o pictures',
+)
+
+
+def compose(
+    people_and_prompt: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME NAME PROMPT",
+            help="Two or more enrolled people, then the prompt; <NAME> marks each of them, or none is marked.",
+            autocompletion=complete_names,
+        ),
+    ],
+    seed: options.Seed = None,
+    count: options.Count = 1,
+    steps: options.RenderSteps = _DEFAULTS.steps,
+    guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
+    scheduler: options.Scheduler = _DEFAULTS.scheduler,
+    negative: options.Negative = "",
+    size: options.Size = None,
+    output: options.OutputPath = None,
+    batch: options.RenderBatch = _DEFAULTS.batch_size,
+    model: options.Model = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Render several enrolled people into one picture."""
+    *names, prompt = people_and_prompt
+    if len(names) < 2:
+        raise UsageError(
+            "compose needs two or more names and a prompt", 'such as: faceid compose alice bob "playing chess"'
+        )
+    config = render_config(steps, guidance_scale, scheduler, negative, size, batch, device, precision)
+    where = output_folder(output)
+
+    from faceid_cli import api
+
+    with render_progress() as on_progress:
+        renders = api.compose(
+            names,
+            prompt,
+            seed=seed,
+            count=count,
+            config=config,
+            model=model,
+            output=where,
+            on_progress=on_progress,
+            on_note=out.note,
+        )
+    out.result(
+        {"command": "compose", "renders": [views.render_data(render) for render in renders]},
+        views.render_lines(renders),
+        [str(render.path) for render in renders],
+    )
+    out.hint(f"next: the same again with --seed {renders[0].request.seed}, or more of it with --count 4")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("compose", epilog=EPILOG)(compose)

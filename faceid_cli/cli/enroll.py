@@ -1,0 +1,139 @@
+"""`faceid enroll`: learn a person from photo files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from faceid_cli.cli import views
+from faceid_cli.cli.options import (
+    FACES,
+    Device,
+    Json,
+    Model,
+    Precision,
+    Preset,
+    Quiet,
+    Verbose,
+    examples,
+    one_of,
+    parse_box,
+)
+from faceid_cli.cli.output import out
+from faceid_cli.cli.progress import training_progress
+from faceid_cli.config import preset as preset_config
+
+EPILOG = examples(
+    "faceid enroll alice photos/alice",
+    "faceid enroll bob group.jpg --face left --class man --steps 500 --replace",
+)
+
+
+def enroll(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits, - and _, 1 to 64 of them.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS", help="Picture files, or folders of them.")],
+    preset: Preset = "sefi",
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", metavar="X", help="Of AdamW.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", metavar="N", help="Crops per step.")] = None,
+    stages: Annotated[int | None, typer.Option("--stages", metavar="N", help="Timestep stages.")] = None,
+    kv_split: Annotated[
+        bool | None, typer.Option("--kv-split/--no-kv-split", help="Separate key and value features.")
+    ] = None,
+    vectors: Annotated[int | None, typer.Option("--vectors", metavar="N", help="Vectors per feature.")] = None,
+    attention_weight: Annotated[
+        float | None,
+        typer.Option("--lambda", metavar="X", help="Weight of the face-wise attention loss; 0 switches it off."),
+    ] = None,
+    class_word: Annotated[
+        str | None, typer.Option("--class", metavar="WORD", help="What the person is: person, woman, man, ...")
+    ] = None,
+    templates: Annotated[
+        str | None,
+        typer.Option(
+            "--templates",
+            metavar="SET",
+            help="Training sentences: face or photo.",
+            autocompletion=one_of(("face", "photo")),
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="One seed, one result.")] = None,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Train on mirrored crops, too.")] = False,
+    checkpoint_every: Annotated[
+        int | None, typer.Option("--checkpoint-every", metavar="N", help="Steps; 0 only when interrupted.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted enrolment.")] = False,
+    replace_old: Annotated[
+        bool, typer.Option("--replace", help="Replace the person of that name, once the new one is complete.")
+    ] = False,
+    face: Annotated[
+        str,
+        typer.Option(
+            "--face",
+            metavar="WHICH",
+            help="Where photos show several faces: only, largest, left, right, or a number from the left.",
+            autocompletion=one_of(FACES),
+        ),
+    ] = "only",
+    no_detect: Annotated[bool, typer.Option("--no-detect", help="Take the photos whole; look for no face.")] = False,
+    box: Annotated[
+        str | None, typer.Option("--box", metavar="X,Y,W,H", help="Where the face is, in pixels of the photo.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="May be repeated.")] = None,
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Kept with the person.")] = "",
+    model: Model = None,
+    device: Device = None,
+    precision: Precision = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Learn a person from photo files."""
+    settings: dict[str, Any] = {
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "batch_size": batch,
+        "stages": stages,
+        "split_keys_values": kv_split,
+        "vectors": vectors,
+        "attention_weight": attention_weight,
+        "class_word": class_word,
+        "templates": templates,
+        "seed": seed,
+        "mirror": mirror or None,
+        "checkpoint_every": checkpoint_every,
+    }
+    config = preset_config(preset, **settings, **views.machine(device, precision))
+    rectangle = parse_box(box)
+
+    from faceid_cli import api
+
+    with training_progress() as on_step:
+        identity = api.enroll(
+            name,
+            photos,
+            config=config,
+            model=model,
+            face=face,
+            replace=replace_old,
+            resume=resume,
+            detect=not no_detect,
+            box=rectangle,
+            tags=tuple(tag or ()),
+            note=note,
+            on_step=on_step,
+            on_note=out.note,
+        )
+    out.result(
+        {"command": "enroll", "identity": views.identity_data(identity)},
+        [f"enrolled {identity.name} from {views.plural(len(identity.photo_hashes), 'photo')}"],
+        [identity.name],
+    )
+    out.hint(f'next: faceid generate {identity.name} "holding a basketball, eiffel tower"')
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("enroll", epilog=EPILOG)(enroll)

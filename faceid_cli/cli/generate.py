@@ -1,0 +1,78 @@
+"""`faceid generate`: render one enrolled person."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from faceid_cli.cli import options, views
+from faceid_cli.cli.options import examples
+from faceid_cli.cli.output import out
+from faceid_cli.cli.progress import render_progress
+from faceid_cli.cli.rendering import output_folder, render_config
+
+_DEFAULTS = options.RENDER_DEFAULTS
+EPILOG = examples(
+    'faceid generate alice "holding a basketball, eiffel tower" --seed 7',
+    'faceid generate alice "oil painting of <alice> as a queen" --count 8 -o pictures --negative "hat"',
+)
+
+
+def generate(
+    name: options.Name,
+    prompt: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROMPT",
+            help='<NAME> or {name} marks the person; unmarked, the prompt follows "a photo of <NAME>".',
+        ),
+    ],
+    seed: options.Seed = None,
+    count: options.Count = 1,
+    steps: options.RenderSteps = _DEFAULTS.steps,
+    guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
+    scheduler: options.Scheduler = _DEFAULTS.scheduler,
+    negative: options.Negative = "",
+    size: options.Size = None,
+    output: options.OutputPath = None,
+    batch: options.RenderBatch = _DEFAULTS.batch_size,
+    model: options.Model = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Render an enrolled person into a scene."""
+    config = render_config(steps, guidance_scale, scheduler, negative, size, batch, device, precision)
+    where = output_folder(output)
+
+    from faceid_cli import api
+
+    with render_progress() as on_progress:
+        renders = api.generate(
+            name,
+            prompt,
+            seed=seed,
+            count=count,
+            config=config,
+            model=model,
+            output=where,
+            on_progress=on_progress,
+            on_note=out.note,
+        )
+    out.result(
+        {"command": "generate", "renders": [views.render_data(render) for render in renders]},
+        views.render_lines(renders),
+        [str(render.path) for render in renders],
+    )
+    if seed is None:
+        out.hint(f"next: the same again with --seed {renders[0].request.seed}")
+    else:
+        out.hint("next: more of it with --count 4, or another --seed")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("generate", epilog=EPILOG)(generate)

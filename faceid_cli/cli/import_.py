@@ -1,0 +1,39 @@
+"""`faceid import`: take in a person that `faceid export` wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceid_cli.cli import views
+from faceid_cli.cli.options import Json, Quiet, Verbose, examples
+from faceid_cli.cli.output import out
+
+EPILOG = examples("faceid import alice.safetensors", "faceid import alice.safetensors --name alice-2 --tag friends")
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `faceid export` wrote.")],
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Another name than the file's.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the person of that name.")] = False,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="May be repeated.")] = None,
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Kept with the person.")] = "",
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take in a person from a file. The file is checked, and cannot run code."""
+    from faceid_cli import api
+
+    person = api.import_identity(file, name=name, replace=replace, tags=tuple(tag or ()), note=note, on_note=out.note)
+    out.result(
+        {"command": "import", "identity": views.identity_data(person)}, [f"imported {person.name}"], [person.name]
+    )
+    out.hint(f'next: faceid generate {person.name} "holding a cup, mountains"')
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("import", epilog=EPILOG)(import_file)

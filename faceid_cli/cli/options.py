@@ -1,0 +1,141 @@
+"""Arguments and options that several commands share, and the parsers of their values. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceid_cli.cli.output import out
+from faceid_cli.config import PRECISIONS, PRESETS, SCHEDULERS, RenderConfig
+from faceid_cli.errors import UsageError
+from faceid_cli.registry.names import known_names
+from faceid_cli.types import Box
+
+
+def examples(*lines: str) -> str:
+    """The epilog of a help text: real commands, one a line (\\b keeps the lines as they are)."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+def complete_names(incomplete: str) -> list[str]:
+    """Names of enrolled people that begin so, for shell completion."""
+    return [name for name in known_names() if name.lower().startswith(incomplete.lower())]
+
+
+def one_of(choices: Iterable[str]) -> Callable[[str], list[str]]:
+    """A completion over fixed words; the library checks the value and words the error."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return complete
+
+
+def parse_size(text: str | None) -> tuple[int | None, int | None]:
+    """Read "WIDTHxHEIGHT" in pixels.
+
+    Raises:
+        UsageError: Anything else.
+    """
+    if text is None:
+        return None, None
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        raise UsageError(f"{text!r} is not a size", "write it as WIDTHxHEIGHT in pixels, such as 512x768")
+    return int(width), int(height)
+
+
+def parse_box(text: str | None) -> Box | None:
+    """Read "x,y,width,height" in pixels.
+
+    Raises:
+        UsageError: Anything else, or an empty box.
+    """
+    if text is None:
+        return None
+    try:
+        x, y, width, height = (float(number) for number in text.split(","))
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a box", "write it as x,y,width,height in pixels, such as 40,30,200,200"
+        ) from None
+    if not (width > 0 and height > 0 and x >= 0 and y >= 0):
+        raise UsageError(
+            f"the box {text!r} is empty or outside the picture", "x and y from 0, width and height above 0"
+        )
+    return Box(x, y, width, height)
+
+
+FACES = ("only", "largest", "left", "right")
+
+
+def _json_mode(value: bool) -> bool:
+    if value:
+        out.mode = "json"
+    return value
+
+
+def _quiet_mode(value: bool) -> bool:
+    if value and out.mode != "json":
+        out.mode = "quiet"
+    return value
+
+
+def _verbose_mode(value: bool) -> bool:
+    out.verbose = out.verbose or value
+    return value
+
+
+Json = Annotated[bool, typer.Option("--json", callback=_json_mode, help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_quiet_mode, help="Print only names or paths.")]
+Verbose = Annotated[bool, typer.Option("--verbose", callback=_verbose_mode, help="Show where an error comes from.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="An enrolled person.", autocompletion=complete_names)]
+Model = Annotated[
+    str | None, typer.Option("--model", metavar="MODEL", help="Base model: builtin, a diffusers folder or a hub id.")
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:1 or mps.",
+        autocompletion=one_of(("auto", "cpu", "cuda", "mps")),
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option("--precision", metavar="TYPE", help=", ".join(PRECISIONS) + ".", autocompletion=one_of(PRECISIONS)),
+]
+Preset = Annotated[
+    str,
+    typer.Option("--preset", metavar="PRESET", help=", ".join(PRESETS) + ".", autocompletion=one_of(PRESETS)),
+]
+
+# Of `generate` and `compose`
+RENDER_DEFAULTS = RenderConfig()
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="Seed of the first picture; random if not given, and shown.")
+]
+Count = Annotated[int, typer.Option("--count", "-n", metavar="K", min=1, help="Number of pictures.")]
+RenderSteps = Annotated[int, typer.Option("--steps", metavar="N", help="Sampler steps.")]
+GuidanceScale = Annotated[
+    float, typer.Option("--guidance-scale", metavar="X", help="How closely to follow the prompt; 1 switches it off.")
+]
+Scheduler = Annotated[
+    str,
+    typer.Option("--scheduler", metavar="NAME", help=", ".join(SCHEDULERS) + ".", autocompletion=one_of(SCHEDULERS)),
+]
+Negative = Annotated[str, typer.Option("--negative", metavar="TEXT", help="What the picture should not show.")]
+Size = Annotated[
+    str | None, typer.Option("--size", metavar="WxH", help="In pixels; the base model's own size if not given.")
+]
+OutputPath = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="PATH", help="A .png file or a folder; nothing is overwritten."),
+]
+RenderBatch = Annotated[int, typer.Option("--batch", metavar="N", help="Pictures rendered at once.")]

@@ -1,0 +1,110 @@
+"""Everything the command line says goes through `out`: data to stdout, the rest to stderr.
+
+Modes: human (the default), json (one object with a version field), quiet (bare names or paths).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import typer
+
+from faceid_cli.errors import FaceIDError, UsageError
+
+JSON_VERSION = 1
+
+
+class Output:
+    """The terminal, in one of three modes."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the defaults, as at the start of a command."""
+        self.mode = "human"
+        self.verbose = False
+
+    # Data
+
+    def result(self, data: Mapping[str, Any], human: Iterable[str], quiet: Iterable[str] = ()) -> None:
+        """Print what the command found or made: the data as JSON, or the lines of the mode."""
+        if self.mode == "json":
+            typer.echo(json.dumps({"version": JSON_VERSION, **data}, indent=2, default=str))
+            return
+        for line in quiet if self.mode == "quiet" else human:
+            typer.echo(line)
+
+    # Talk
+
+    def note(self, text: str) -> None:
+        """Something worth knowing, on stderr; not in quiet mode."""
+        if self.mode != "quiet":
+            typer.echo(text, err=True)
+
+    def hint(self, text: str) -> None:
+        """What to do next, dim, for people only."""
+        if self.mode == "human":
+            typer.echo(self._styled(text, dim=True), err=True)
+
+    def warn(self, text: str) -> None:
+        """Something that may be wrong, in every mode."""
+        typer.echo(f"{self._styled('warning:', fg='yellow')} {text}", err=True)
+
+    def error(self, error: FaceIDError) -> None:
+        """Why the command failed, in every mode: one line, and one on what to do about it."""
+        if self.verbose:
+            traceback.print_exception(error)
+        typer.echo(f"{self._styled('error:', fg='red', bold=True)} {_one_line(error.message)}", err=True)
+        if error.hint:
+            typer.echo(self._styled(f"  {_one_line(error.hint)}", dim=True), err=True)
+
+    def confirm(self, question: str, yes: bool) -> bool:
+        """Ask; `-y` answers for the user, and nobody is asked where nobody sits.
+
+        Raises:
+            UsageError: Stdin is not a terminal, or the answer would mix with JSON, and `-y` was not given.
+        """
+        if yes:
+            return True
+        if self.mode == "json" or not sys.stdin.isatty():
+            raise UsageError(f"cannot ask here: {question}", "give -y to say yes")
+        return typer.confirm(question, err=True)
+
+    @property
+    def live(self) -> bool:
+        """Whether a moving display can be shown on stderr."""
+        return self.mode == "human" and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def _styled(self, text: str, **style: Any) -> str:
+        if os.environ.get("NO_COLOR") or not sys.stderr.isatty():
+            return text
+        return typer.style(text, **style)
+
+
+def table(rows: Sequence[Sequence[str]], heading: Sequence[str]) -> list[str]:
+    """Lines of aligned columns under a heading."""
+    everything = [heading, *rows]
+    widths = [max(len(row[column]) for row in everything) for column in range(len(heading))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in everything
+    ]
+
+
+def pairs(entries: Mapping[str, str]) -> list[str]:
+    """Lines of names and values, values aligned; empty values are left out."""
+    shown = {key: value for key, value in entries.items() if value}
+    width = max((len(key) for key in shown), default=0)
+    return [f"{key.ljust(width)}  {value}" for key, value in shown.items()]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+out = Output()

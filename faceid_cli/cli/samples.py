@@ -1,0 +1,39 @@
+"""`faceid samples`: picture files of a fictional person, for first steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceid_cli.cli import views
+from faceid_cli.cli.options import Json, Quiet, Verbose, examples
+from faceid_cli.cli.output import out
+
+EPILOG = examples("faceid samples photos", "faceid samples photos --person 12 --count 8")
+
+
+def samples(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it does not exist.")],
+    person: Annotated[int, typer.Option("--person", metavar="N", min=0, help="Which fictional person.")] = 0,
+    count: Annotated[int, typer.Option("--count", metavar="K", min=1, max=1000, help="Number of pictures.")] = 5,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Draw picture files of a fictional person."""
+    from faceid_cli import api
+
+    files = api.draw_samples(folder, person=person, count=count)
+    out.result(
+        {"command": "samples", "person": person, "files": [str(file) for file in files]},
+        [f"drew {views.plural(len(files), 'picture')} of person {person} in {folder}"],
+        [str(file) for file in files],
+    )
+    out.hint(f"next: faceid enroll person{person} {folder}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("samples", epilog=EPILOG)(samples)
