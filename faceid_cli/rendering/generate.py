@@ -1,0 +1,197 @@
+"""Rendering people into pictures with the base model's own, stock pipeline (paper section 3.2).
+
+A seed stands for a picture: its noise is drawn on the CPU from a generator of its own, in float32, whatever the device
+and the batch. Alone and in a batch the arithmetic differs only in the order of rounding: on the CPU in float32 the
+pixels agree to within 2 of 255 levels, nearly all of them exactly.
+
+Shapes: B pictures, S stages, T text positions, C width of the encoded text.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from torch import Tensor
+
+from faceid_cli import __version__
+from faceid_cli.attention import split_attention
+from faceid_cli.backbone import BaseModel, memory_errors
+from faceid_cli.config import RenderConfig, check_seed
+from faceid_cli.rendering.metadata import RenderMetadata
+from faceid_cli.rendering.prompts import people_in, place_people
+from faceid_cli.rendering.schedulers import scheduler_for
+from faceid_cli.tokens import encode_prompt
+from faceid_cli.types import IdentityTokens, Render, RenderRequest
+
+Progress = Callable[[int, int], None]
+"""Called with (sampler steps done, sampler steps in all)."""
+
+_MEMORY_HINT = "render fewer pictures at once (--batch 1) or smaller ones (--size)"
+
+
+def render(
+    base: BaseModel,
+    prompt: str,
+    people: Mapping[str, IdentityTokens],
+    seeds: Sequence[int],
+    config: RenderConfig,
+    on_progress: Progress | None = None,
+) -> list[Render]:
+    """Render one picture for each seed, in order.
+
+    Args:
+        base: The base model; it is left as found, also after an error.
+        prompt: People marked by `<name>`, `{name}` or not at all, see `prompts.place_people`; with no people any text.
+        people: Tokens of exactly the people in the prompt.
+        seeds: One for each picture; any number, also repeated.
+        config: Sampler settings. `batch_size` changes speed and memory, not the pictures.
+        on_progress: Called after every sampler step.
+
+    Raises:
+        UsageError: In its subclasses: seeds out of range, marks that mean nobody, a prompt that is too long.
+        ModelMismatchError: Tokens that do not fit the base model.
+        OutOfMemoryError: Says to render fewer at once.
+    """
+    batches = render_batches(base, prompt, people, seeds, config, on_progress)
+    return [picture for batch in batches for picture in batch]
+
+
+def render_batches(
+    base: BaseModel,
+    prompt: str,
+    people: Mapping[str, IdentityTokens],
+    seeds: Sequence[int],
+    config: RenderConfig,
+    on_progress: Progress | None = None,
+) -> Iterator[list[Render]]:
+    """As `render`, batch by batch, so that finished pictures can be saved while others are still to come.
+
+    Everything is checked, and the prompt encoded, before this returns.
+    """
+    for seed in seeds:
+        check_seed(seed)
+    placed = place_people(prompt, list(people)) if people else " ".join(prompt.split())
+    with torch.no_grad(), memory_errors(_MEMORY_HINT):
+        encoded = encode_prompt(base, placed, people)
+        negative = encode_prompt(base, config.negative_prompt, {}).with_stages(encoded.stages)
+        contexts = encoded.context(), negative.context()
+    settings = _settings(base, placed, config)
+    names = people_in(placed) if people else ()
+
+    def batches() -> Iterator[list[Render]]:
+        done, total = 0, config.steps * -(-len(seeds) // config.batch_size)
+        for start in range(0, len(seeds), config.batch_size):
+            batch = seeds[start : start + config.batch_size]
+            report = _step_report(on_progress, done, total)
+            images = _render_batch(base, contexts, encoded.stages, batch, settings, report)
+            done += config.steps
+            yield [
+                Render(image, RenderRequest(prompt, names, seed), {**settings, "seed": seed})
+                for image, seed in zip(images, batch, strict=True)
+            ]
+
+    return batches()
+
+
+def metadata_of(picture: Render, identity_ids: Sequence[str] = ()) -> RenderMetadata:
+    """What to write into the picture's file, see rendering/metadata.py."""
+    return RenderMetadata(names=picture.request.names, identity_ids=tuple(identity_ids), **picture.settings)
+
+
+def initial_noise(base: BaseModel, seed: int, width: int, height: int) -> tuple[Tensor, torch.Generator]:
+    """Draw the noise that a picture starts from.
+
+    Returns:
+        (1, latent channels, latent height, latent width) float32 on the CPU, before the scheduler scales it; and its
+        generator, from which samplers with noise of their own draw on.
+    """
+    generator = torch.Generator("cpu").manual_seed(seed)
+    factor = int(base.pipeline.vae_scale_factor)
+    return torch.randn((1, base.latent_channels, height // factor, width // factor), generator=generator), generator
+
+
+def _settings(base: BaseModel, placed: str, config: RenderConfig) -> dict[str, Any]:
+    """All that `RenderMetadata` holds beside people and seed."""
+    return {
+        "prompt": placed,
+        "negative_prompt": config.negative_prompt,
+        "steps": config.steps,
+        "guidance_scale": float(config.guidance_scale),
+        "scheduler": config.scheduler,
+        "width": config.width or base.size_px,
+        "height": config.height or base.size_px,
+        "base_model": base.source,
+        "base_fingerprint": base.fingerprint,
+        "precision": str(base.dtype).removeprefix("torch."),
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "faceid": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def _render_batch(
+    base: BaseModel,
+    contexts: tuple[Tensor, Tensor],
+    stages: int,
+    seeds: Sequence[int],
+    settings: Mapping[str, Any],
+    report: Callable[..., dict[str, Any]] | None,
+) -> list[Any]:
+    """One call of the stock pipeline; contexts are those of prompt and negative prompt, each (1, 2 * S * T, C)."""
+    with memory_errors(_MEMORY_HINT), torch.no_grad():
+        drawn = [initial_noise(base, seed, settings["width"], settings["height"]) for seed in seeds]
+        context, negative = (part.expand(len(seeds), -1, -1).to(base.device, base.dtype) for part in contexts)
+        text_length = context.shape[1] // (2 * stages)
+        with (
+            _scheduler(base, str(settings["scheduler"])),
+            split_attention(base.unet, stages, text_length, base.num_train_timesteps),
+        ):
+            output = base.pipeline(
+                prompt_embeds=context,
+                negative_prompt_embeds=negative,
+                latents=torch.cat([noise for noise, _ in drawn]).to(base.device, base.dtype),
+                generator=[generator for _, generator in drawn],
+                num_inference_steps=settings["steps"],
+                guidance_scale=settings["guidance_scale"],
+                width=settings["width"],
+                height=settings["height"],
+                output_type="pil",
+                callback_on_step_end=report,
+            )
+    return list(output.images)
+
+
+@contextmanager
+def _scheduler(base: BaseModel, name: str) -> Iterator[None]:
+    """Put another scheduler into the pipeline, and the old one back."""
+    original = base.pipeline.scheduler
+    base.pipeline.scheduler = scheduler_for(base, name)
+    try:
+        yield
+    finally:
+        base.pipeline.scheduler = original
+
+
+def _step_report(on_progress: Progress | None, before: int, total: int) -> Callable[..., dict[str, Any]] | None:
+    if on_progress is None:
+        return None
+
+    def after_step(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        on_progress(min(before + step + 1, total), total)
+        return {}
+
+    return after_step
