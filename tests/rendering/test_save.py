@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +89,7 @@ def test_paths_that_cannot_work(tmp_path: Path) -> None:
     assert _names(tmp_path) == ["file"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind the superuser")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind the superuser")
 def test_an_unwritable_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     with pytest.raises(OutputError, match=r"permission denied"):
@@ -115,6 +114,7 @@ def test_messages(number: int, text: str) -> None:
 
 def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     """A limit on file size stands in for the full disk: the kernel stops the write in the middle."""
+    resource = pytest.importorskip("resource")
     noise = Image.effect_noise((256, 256), 90)
     code = f"""
 import resource, sys
