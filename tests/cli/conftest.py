@@ -1,0 +1,88 @@
+"""Fixtures of the command line's tests: run a command as a shell would, and look at what it said."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceid_cli.cli.app import main
+from faceid_cli.identity_file import IdentityMetadata, save_identity
+from faceid_cli.registry.records import NewIdentity, NewRun
+from faceid_cli.registry.store import Registry
+from faceid_cli.types import Identity
+
+
+@dataclass
+class Answer:
+    """What a command said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Its JSON."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+@pytest.fixture
+def faceid(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Answer]:
+    """Run `faceid` with the given words, in an empty folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*words: object) -> Answer:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        said = capsys.readouterr()
+        return Answer(code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def add_person() -> Callable[..., Identity]:
+    """Put a person into the registry without learning them."""
+
+    def add(name: str, **changes: Any) -> Identity:
+        values: dict[str, Any] = {
+            "class_word": "woman",
+            "base_model": "builtin",
+            "base_fingerprint": "sd1:0123456789abcdef",
+            "method": {"method": "sefi", "steps": 300},
+            "photo_hashes": ("a" * 64,),
+        }
+        new = NewIdentity(name=name, **(values | changes))
+
+        def write(identity: Identity) -> None:
+            features = {"text_encoder": np.arange(160, dtype=np.float32).reshape(5, 1, 32)}
+            metadata = IdentityMetadata(name, new.class_word, new.base_model, new.base_fingerprint, new.method)
+            save_identity(identity.path, features, features, metadata)
+
+        with Registry.open() as registry:
+            return registry.add_identity(new, write, NewRun(new.method, ((0.5, 0.25),), 12.0))
+
+    return add
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of two small pictures."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 255, (80, 80, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
