@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from faceid_cli import paths
 from faceid_cli.errors import WeightsMissingError
 from faceid_cli.faces.finder import finder_for
-from faceid_cli.faces.photographs import _ARCFACE_LANDMARKS, PhotographFaceFinder, align_face
+from faceid_cli.faces.photographs import _ARCFACE_LANDMARKS, PhotographFaceFinder, align_face, build_recogniser
 from faceid_cli.types import Face
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -159,3 +159,18 @@ def test_importing_the_finder_loads_neither_torch_nor_facexlib() -> None:
         "assert not {'torch', 'facexlib', 'torchvision'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_recogniser_gives_unit_vectors_that_depend_on_the_face(finder: PhotographFaceFinder) -> None:
+    """The real network with random weights: building, aligning and normalising are what is tested."""
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        finder._recogniser = build_recogniser().eval()
+    image = _photo("two_people.jpg")
+    first, second = (finder.embed(image, face) for face in finder.find(image)[:2])
+    assert first.shape == (512,)
+    assert first.dtype == np.float32
+    assert np.linalg.norm(first) == pytest.approx(1, abs=1e-5)
+    assert not np.allclose(first, second)
