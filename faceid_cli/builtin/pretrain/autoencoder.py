@@ -1,0 +1,120 @@
+"""Train the autoencoder (diffusers AutoencoderKL, 8x downsampling, 8 latent channels).
+
+    python -m faceid_cli.builtin.pretrain.autoencoder WORKDIR --minutes 12
+
+Most steps see 64 x 64 px crops, which cost a quarter; the last part sees whole pictures. Resumes from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from torch.nn import functional
+
+from faceid_cli.builtin.pretrain.checkpoints import Checkpoint
+from faceid_cli.builtin.pretrain.pictures import shard_file
+
+LATENT_CHANNELS = 8
+KL_WEIGHT = 2e-6
+CROP_PX, WHOLE_PX = 64, 128
+
+
+def build_autoencoder() -> AutoencoderKL:
+    """The autoencoder's architecture, randomly initialised."""
+    channels = (24, 48, 96, 128)
+    return AutoencoderKL(
+        in_channels=3,
+        out_channels=3,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=channels,
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=8,
+        sample_size=WHOLE_PX,
+        mid_block_add_attention=False,
+    )
+
+
+def reconstruction_loss(made: Tensor, real: Tensor) -> Tensor:
+    """Absolute error of pixels and of their differences to the right and below, so that edges stay sharp."""
+    loss = (made - real).abs().mean() + (made - real).pow(2).mean()
+    for axis in (2, 3):
+        loss = loss + 1.0 * (made.diff(dim=axis) - real.diff(dim=axis)).abs().mean()
+    return loss
+
+
+def batch_of_crops(shards: list[np.ndarray], count: int, size_px: int, rng: np.random.Generator) -> Tensor:
+    """Random crops, float32 (count, 3, size_px, size_px) in -1..1."""
+    crops = []
+    for _ in range(count):
+        shard = shards[rng.integers(len(shards))]
+        top, left = rng.integers(0, WHOLE_PX - size_px + 1, 2)
+        crops.append(shard[rng.integers(len(shard)), top : top + size_px, left : left + size_px])
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+
+def open_shards(work: Path) -> list[np.ndarray]:
+    """All shards that are drawn so far, memory-mapped."""
+    shards: list[np.ndarray] = []
+    while shard_file(work, len(shards)).exists():
+        shards.append(np.load(shard_file(work, len(shards)), mmap_mode="r"))
+    return shards
+
+
+def train(work: Path, minutes: float, whole: bool, device: str) -> None:
+    """Train for some minutes more, on crops or on whole pictures."""
+    model = build_autoencoder().to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4, betas=(0.9, 0.99))
+    checkpoint = Checkpoint(work / "autoencoder", {"model": model}, optimizer)
+    step = checkpoint.load()
+    rng = np.random.default_rng([11, step])
+    torch.manual_seed(step)
+    end, size_px, count = time.time() + 60 * minutes, WHOLE_PX if whole else CROP_PX, 8 if whole else 24
+    started, first, running = time.time(), step, 0.0
+    while time.time() < end:
+        share = (time.time() - started) / (60 * minutes)
+        warm = min(1.0, (step - first + 1) / 100)
+        for group in optimizer.param_groups:
+            group["lr"] = warm * ((4e-4 if whole else 1.2e-3) * (1 - share) + 5e-5)
+        if (step - first) % 500 == 0:
+            shards = open_shards(work)
+        real = batch_of_crops(shards, count, size_px, rng).to(device, memory_format=torch.channels_last)
+        with torch.autocast(device, torch.bfloat16):
+            posterior = model.encode(real).latent_dist
+            made = model.decode(posterior.sample()).sample
+        loss = reconstruction_loss(made.float(), real) + KL_WEIGHT * posterior.kl().float().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        error = functional.mse_loss(made.float(), real).item()
+        running = error if running == 0 else 0.98 * running + 0.02 * error
+        if step % 50 == 0:
+            psnr = 10 * np.log10(4 / running)
+            print(f"step {step} psnr {psnr:.2f} dB, {count * (step - first) / (time.time() - started):.1f} pictures/s", flush=True)
+        if step % 300 == 0:
+            checkpoint.save(step)
+    checkpoint.save(step)
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--whole", action="store_true", help="train on whole pictures instead of crops")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    train(arguments.work, arguments.minutes, arguments.whole, arguments.device)
+
+
+if __name__ == "__main__":
+    main()
