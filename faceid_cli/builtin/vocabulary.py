@@ -68,4 +68,4 @@ COLORS: dict[str, str] = {
 GARMENTS: tuple[str, ...] = ("t-shirt", "sweater", "suit", "hoodie", "striped shirt", "dress")
 LIGHTS: tuple[str, ...] = ("daylight", "sunset light", "moonlight", "dim light")
 # How many people have a name that the text encoder knows.
-ROSTER_SIZE = 4096
+ROSTER_SIZE = 2048
