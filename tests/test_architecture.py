@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "faceid_cli"
 
 # A room may import from the rooms before it, and from itself.
-ROOMS = [
+ROOMS = (
     "errors",
     "types",
     "config",
@@ -34,7 +34,7 @@ ROOMS = [
     "api",
     "cli",
     "__main__",
-]
+)
 
 # Imports inside functions keep the start quick. Elsewhere they would hide cycles. A room has them for a reason:
 MAY_IMPORT_LATE = {
@@ -47,7 +47,7 @@ MAY_IMPORT_LATE = {
     "builtin": "training recipes and the judge need torch, drawing does not",
 }
 
-WITHOUT_TORCH = [
+WITHOUT_TORCH = (
     "faceid_cli",
     "faceid_cli.config",
     "faceid_cli.paths",
@@ -64,7 +64,7 @@ WITHOUT_TORCH = [
     "faceid_cli.api",
     "faceid_cli.cli.app",
     "faceid_cli.faces.intake",
-]
+)
 
 
 def modules() -> list[Path]:

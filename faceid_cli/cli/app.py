@@ -47,6 +47,7 @@ EPILOG = (
             "    8  a training checkpoint that does not match",
             "    9  a file that cannot be written",
             "   10  out of memory",
+            "   11  a file that is no identity, or a damaged one",
             "  130  interrupted with Ctrl-C",
         ]
     )

@@ -16,7 +16,7 @@ from faceid_cli.errors import UsageError
 _DEFAULTS = options.RENDER_DEFAULTS
 EPILOG = examples(
     'faceid compose alice bob "playing chess, paris street"',
-    'faceid compose alice bob "<alice> in a red coat and <bob> with a cap" --count 4 --seed 7 -o pictures',
+    'faceid compose alice bob "<alice> smiling and <bob> with a cap" --count 4 -o out',
 )
 
 

@@ -17,7 +17,7 @@ EPILOG = examples("faceid demo", "faceid demo my-demo --person 12")
 
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where everything goes.")] = Path("faceid-demo"),
-    person: Annotated[int, typer.Option("--person", metavar="N", min=0, help="Which fictional person.")] = 0,
+    person: Annotated[int, typer.Option("--person", metavar="N", help="Which fictional person.")] = 0,
     steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps.")] = None,
     device: options.Device = None,
     json: Json = False,

@@ -23,8 +23,10 @@ from faceid_cli.cli.options import (
 )
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import training_progress
+from faceid_cli.config import TrainConfig
 from faceid_cli.config import preset as preset_config
 
+_SEFI = TrainConfig()
 EPILOG = examples(
     "faceid enroll alice photos/alice",
     "faceid enroll bob group.jpg --face left --class man --steps 500 --replace",
@@ -35,17 +37,31 @@ def enroll(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits, - and _, 1 to 64 of them.")],
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS", help="Picture files, or folders of them.")],
     preset: Preset = "sefi",
-    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", metavar="X", help="Of AdamW.")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", metavar="N", help="Crops per step.")] = None,
-    stages: Annotated[int | None, typer.Option("--stages", metavar="N", help="Timestep stages.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", help=f"Optimiser steps; {_SEFI.steps} for sefi.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", metavar="X", help=f"Of AdamW; {_SEFI.learning_rate:g} for sefi.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", metavar="N", help=f"Crops per step; {_SEFI.batch_size} for sefi.")
+    ] = None,
+    stages: Annotated[
+        int | None, typer.Option("--stages", metavar="N", help=f"Timestep stages; {_SEFI.stages} for sefi.")
+    ] = None,
     kv_split: Annotated[
         bool | None, typer.Option("--kv-split/--no-kv-split", help="Separate key and value features.")
     ] = None,
-    vectors: Annotated[int | None, typer.Option("--vectors", metavar="N", help="Vectors per feature.")] = None,
+    vectors: Annotated[
+        int | None, typer.Option("--vectors", metavar="N", help=f"Vectors per feature; {_SEFI.vectors} for sefi.")
+    ] = None,
     attention_weight: Annotated[
         float | None,
-        typer.Option("--lambda", metavar="X", help="Weight of the face-wise attention loss; 0 switches it off."),
+        typer.Option(
+            "--lambda",
+            metavar="X",
+            help=f"Weight of the face-wise attention loss, 0 for none; {_SEFI.attention_weight:g} for sefi.",
+        ),
     ] = None,
     class_word: Annotated[
         str | None, typer.Option("--class", metavar="WORD", help="What the person is: person, woman, man, ...")

@@ -22,7 +22,7 @@ def examples(*lines: str) -> str:
 
 def complete_names(incomplete: str) -> list[str]:
     """Names of enrolled people that begin so, for shell completion."""
-    return [name for name in known_names() if name.lower().startswith(incomplete.lower())]
+    return [name for name in known_names() if name.startswith(incomplete)]
 
 
 def one_of(choices: Iterable[str]) -> Callable[[str], list[str]]:
@@ -121,7 +121,7 @@ RENDER_DEFAULTS = RenderConfig()
 Seed = Annotated[
     int | None, typer.Option("--seed", metavar="N", help="Seed of the first picture; random if not given, and shown.")
 ]
-Count = Annotated[int, typer.Option("--count", "-n", metavar="K", min=1, help="Number of pictures.")]
+Count = Annotated[int, typer.Option("--count", "-n", metavar="K", help="Number of pictures.")]
 RenderSteps = Annotated[int, typer.Option("--steps", metavar="N", help="Sampler steps.")]
 GuidanceScale = Annotated[
     float, typer.Option("--guidance-scale", metavar="X", help="How closely to follow the prompt; 1 switches it off.")

@@ -16,8 +16,8 @@ EPILOG = examples("faceid samples photos", "faceid samples photos --person 12 --
 
 def samples(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it does not exist.")],
-    person: Annotated[int, typer.Option("--person", metavar="N", min=0, help="Which fictional person.")] = 0,
-    count: Annotated[int, typer.Option("--count", metavar="K", min=1, max=1000, help="Number of pictures.")] = 5,
+    person: Annotated[int, typer.Option("--person", metavar="N", help="Which fictional person.")] = 0,
+    count: Annotated[int, typer.Option("--count", metavar="K", help="Number of pictures.")] = 5,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from faceid_cli.cli.app import main
 from faceid_cli.identity_file import IdentityMetadata, save_identity
@@ -75,14 +74,3 @@ def add_person() -> Callable[..., Identity]:
             return registry.add_identity(new, write, NewRun(new.method, ((0.5, 0.25),), 12.0))
 
     return add
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A folder of two small pictures."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(2):
-        pixels = np.random.default_rng(number).integers(0, 255, (80, 80, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
-    return folder

@@ -1,0 +1,163 @@
+"""`main(argv)`: help, exit codes, errors as text, and how quickly it starts."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import faceid_cli
+from faceid_cli import errors
+from faceid_cli.cli import app as app_module
+from faceid_cli.cli.app import main
+
+COMMANDS = (
+    "enroll list show generate compose export import rename remove samples demo doctor config".split()  # noqa: SIM905
+)
+ALL = [*((command,) for command in COMMANDS), ("config", "get"), ("config", "set"), ("config", "list")]
+
+
+def test_version(faceid) -> None:
+    assert faceid("--version").out == f"faceid {faceid_cli.__version__}\n"
+
+
+def test_no_command_shows_the_help(faceid) -> None:
+    assert faceid().out == faceid("--help").out
+    assert faceid().code == 0
+
+
+def test_help_names_every_command_and_exit_code(faceid) -> None:
+    text = faceid("--help").out
+    for command in COMMANDS:
+        assert f"\n  {command} " in text
+    codes = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "exit_code")}
+    for code in codes:
+        assert f"\n    {code:3}  " in text, f"exit code {code} is not documented"
+
+
+@pytest.mark.parametrize("command", ALL, ids=" ".join)
+def test_every_help_shows_two_examples(faceid, command) -> None:
+    answer = faceid(*command, "--help")
+    assert answer.code == 0
+    lines = answer.out.split("Examples:\n")[1].splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith(f"    faceid {command[0]}"), line
+    assert max(len(line) for line in answer.out.splitlines()) <= 100
+
+
+@pytest.mark.parametrize("command", [name for name in ALL if name != ("config",)], ids=" ".join)
+def test_every_command_has_json_and_quiet(faceid, command) -> None:
+    text = faceid(*command, "--help").out
+    assert "--json" in text
+    assert "-q, --quiet" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["nonsense"], "error: no such command 'nonsense'\n  `faceid --help` shows what is possible\n"),
+        (["show"], "error: missing argument 'NAME'\n  `faceid show --help` shows what is possible\n"),
+        (["config", "lisst"], "error: no such command 'lisst'\n  `faceid config --help` shows what is possible\n"),
+        (
+            ["generate", "a", "b", "--count", "0"],
+            "error: count must be 1 or more, not 0\n",
+        ),
+        (
+            ["compose", "a", "b"],
+            "error: compose needs two or more names and a prompt\n"
+            '  such as: faceid compose alice bob "playing chess"\n',
+        ),
+    ],
+)
+def test_mistakes_on_the_command_line_are_two_short_lines(faceid, words, error) -> None:
+    answer = faceid(*words)
+    assert (answer.code, answer.out, answer.err) == (2, "", error)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (errors.NoFaceError("no face in a.png", "use another"), 4, "error: no face in a.png\n  use another\n"),
+        (errors.OutOfMemoryError("out of\nmemory"), 10, "error: out of memory\n"),
+        (KeyboardInterrupt(), 130, "error: stopped by Ctrl-C\n"),
+    ],
+)
+def test_errors_become_text_and_exit_codes(faceid, monkeypatch, error, code, text) -> None:
+    from faceid_cli import api
+
+    def fail(tag: str | None = None) -> None:
+        raise error
+
+    monkeypatch.setattr(api, "list_identities", fail)
+    answer = faceid("list")
+    assert (answer.code, answer.out, answer.err) == (code, "", text)
+
+
+def test_a_bug_keeps_its_traceback(faceid, monkeypatch) -> None:
+    from faceid_cli import api
+
+    def fail(tag: str | None = None) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(api, "list_identities", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        faceid("list")
+
+
+def test_verbose_shows_where_an_error_comes_from(faceid) -> None:
+    assert "Traceback" not in faceid("show", "bob").err
+    for words in (("show", "bob", "--verbose"), ("--verbose", "show", "bob")):
+        assert "Traceback" in faceid(*words).err
+
+
+def test_modes_do_not_leak_from_one_call_to_the_next(faceid) -> None:
+    faceid("list", "--json")
+    assert faceid("config", "get", "model").out == "builtin\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["enroll", "--help"], ["list"], ["show", "bob"], ["config", "list"]])
+def test_looking_around_does_not_import_torch(words) -> None:
+    code = f"""
+import sys
+from faceid_cli.cli.app import main
+main({words!r})
+print(sorted({{"torch", "diffusers", "transformers", "facexlib", "numpy.random"}} & set(sys.modules)), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    heavy = ast.literal_eval(done.stderr.splitlines()[-1])
+    assert set(heavy) <= {"numpy.random"}
+
+
+def test_help_needs_neither_sqlmodel_nor_rich_nor_pillow() -> None:
+    code = """
+import sys
+from faceid_cli.cli.app import main
+main(["--help"])
+print(sorted({"sqlmodel", "sqlalchemy", "rich", "PIL", "numpy"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_python_m_and_the_console_script_are_one(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "faceid_cli", "show", "nobody"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: no identity is called 'nobody'\n")
+    assert app_module.entry.__doc__
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m faceid_cli --help | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("Usage: faceid")
+    assert done.stderr == ""
+
+
+def test_main_takes_the_process_arguments(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["faceid", "--version"])
+    assert main() == 0
+    assert capsys.readouterr().out.startswith("faceid ")

@@ -1,0 +1,94 @@
+import json
+
+import pytest
+
+from faceid_cli import paths
+from faceid_cli.api import health
+
+
+@pytest.fixture(autouse=True)
+def probe(monkeypatch):
+    """What the packages say, without importing them each time; one test below asks the real ones."""
+    found = {
+        "torch": "2.0",
+        "torchvision": None,
+        "torchvision error": "operator torchvision::nms does not exist",
+        "diffusers": "0.1",
+        "transformers": "5.0",
+        "facexlib": None,
+        "devices": [],
+        "threads": 2,
+    }
+    monkeypatch.setattr(health, "_probe", lambda: dict(found))
+
+
+def states(answer) -> dict[str, str]:
+    return {finding["what"]: finding["state"] for finding in answer.data["findings"]}
+
+
+def test_a_broken_pair_is_a_warning_with_the_remedy(faceid) -> None:
+    found = {finding["what"]: finding for finding in faceid("doctor", "--json").data["findings"]}
+    assert found["torchvision"]["state"] == "warn"
+    assert found["torchvision"]["detail"] == "operator torchvision::nms does not exist"
+    assert "pip install -U torch torchvision facexlib" in found["torchvision"]["hint"]
+    assert found["facexlib"]["detail"] == "importing it ends the process"
+    assert found["device"]["detail"] == "CPU, 2 threads"
+
+
+def test_doctor_writes_nothing(faceid) -> None:
+    faceid("doctor")
+    assert not paths.home().exists()
+
+
+def test_stray_files_are_findings_and_missing_ones_are_failures(faceid, add_person) -> None:
+    alice = add_person("alice")
+    (paths.identities_dir() / "stray.safetensors").write_bytes(b"")
+    (paths.runs_dir() / "0123456789abcdef").mkdir(parents=True)
+    answer = faceid("doctor")
+    assert "warn  registry: a file that belongs to nobody: " in answer.out
+    assert "warn  checkpoints: 1 of interrupted enrolments in " in answer.out
+    alice.path.unlink()
+    answer = faceid("doctor")
+    assert answer.code == 1
+    assert f"fail  registry: alice has no file: {alice.path}" in answer.out
+
+
+def test_a_damaged_registry_and_a_missing_model_are_failures(faceid) -> None:
+    paths.home().mkdir(parents=True)
+    paths.registry_file().write_bytes(b"rubbish " * 1000)
+    paths.config_file().write_text(json.dumps({"model": str(paths.home())}))
+    answer = faceid("doctor", "--json")
+    assert answer.code == 1
+    assert answer.data["healthy"] is False
+    assert states(answer)["registry"] == "fail"
+    assert states(answer)["base model"] == "fail"
+
+
+def test_a_good_model_is_found(faceid, tiny_model_dir) -> None:
+    assert faceid("config", "set", "model", tiny_model_dir).code == 0
+    answer = faceid("doctor", "--json")
+    assert states(answer)["base model"] == "ok"
+    assert states(answer)["registry"] == "ok"
+    assert answer.code == 0
+
+
+def test_quiet_shows_only_what_is_wrong(faceid) -> None:
+    lines = faceid("doctor", "-q").out.splitlines()
+    assert "torchvision: operator torchvision::nms does not exist" in lines
+    assert not any(line.startswith("torch:") for line in lines)
+
+
+def test_the_probe_tells_what_is_installed(monkeypatch) -> None:
+    monkeypatch.undo()
+    import torch
+
+    monkeypatch.setattr(
+        health, "_PROBE", health._PROBE.replace('"torchvision", "diffusers", "transformers", "facexlib"', "")
+    )
+    assert health._probe()["torch"] == torch.__version__
+
+
+def test_a_probe_that_dies_tells_what_it_had_found(monkeypatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(health, "_PROBE", 'print(\'{"torch": "1"}\', flush=True); import os; os.abort()')
+    assert health._probe() == {"torch": "1"}

@@ -1,0 +1,105 @@
+"""list, show, rename, remove: what they print, and what is left on disk."""
+
+import io
+import sys
+
+import pytest
+
+from faceid_cli import paths
+
+
+def test_nobody_is_enrolled_at_first_and_nothing_is_written(faceid) -> None:
+    answer = faceid("list")
+    assert (answer.code, answer.out) == (0, "")
+    assert answer.err.splitlines() == ["nobody is enrolled", "next: faceid demo, or faceid enroll NAME PHOTOS..."]
+    assert not paths.home().exists()
+
+
+def test_list_is_a_table(faceid, add_person) -> None:
+    add_person("bob", class_word="man", tags=("family", "work"))
+    add_person("Alice")
+    lines = faceid("list").out.splitlines()
+    assert lines[0].split() == ["NAME", "CLASS", "METHOD", "PHOTOS", "BASE", "MODEL", "CREATED", "TAGS"]
+    assert lines[1].startswith("Alice  woman  sefi, 300 steps  1       builtin     20")
+    assert lines[2].endswith("  family, work")
+    assert faceid("list", "-q").out == "Alice\nbob\n"
+    assert faceid("list", "--tag", "work", "-q").out == "bob\n"
+    assert faceid("list", "--tag", "none").err.startswith("nobody has the tag none\n")
+
+
+def test_list_as_json_has_stable_keys(faceid, add_person) -> None:
+    add_person("alice")
+    data = faceid("list", "--json").data
+    assert (data["version"], data["command"]) == (1, "list")
+    assert set(data["identities"][0]) == {
+        "name",
+        "id",
+        "class_word",
+        "base_model",
+        "base_fingerprint",
+        "method",
+        "photo_hashes",
+        "created",
+        "tags",
+        "note",
+        "file",
+    }
+
+
+def test_an_unknown_name_gets_a_suggestion(faceid, add_person) -> None:
+    add_person("alice")
+    answer = faceid("show", "alise")
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.err == "error: no identity is called 'alise'\n  did you mean alice?\n"
+
+
+def test_rename(faceid, add_person) -> None:
+    add_person("alice")
+    add_person("bob")
+    assert faceid("rename", "alice", "bob").code == 7
+    assert faceid("rename", "alice", "a b").code == 2
+    answer = faceid("rename", "alice", "anna")
+    assert (answer.code, answer.out) == (0, "alice is now called anna\n")
+    assert faceid("list", "-q").out == "anna\nbob\n"
+
+
+def test_remove_deletes_everything_of_the_person(faceid, add_person) -> None:
+    alice, bob = add_person("alice"), add_person("bob")
+    answer = faceid("remove", "alice", "-y")
+    assert (answer.code, answer.out) == (0, "removed alice and 1 training run\n")
+    assert not alice.path.exists()
+    assert bob.path.exists()
+    assert faceid("list", "-q").out == "bob\n"
+
+
+def test_remove_never_asks_where_nobody_sits(faceid, add_person, monkeypatch) -> None:
+    add_person("alice")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    answer = faceid("remove", "alice")
+    assert answer.code == 2
+    assert answer.err == (
+        "error: cannot ask here: Forget alice, with everything that was learned?\n  give -y to say yes\n"
+    )
+    assert faceid("list", "-q").out == "alice\n"
+
+
+@pytest.mark.parametrize(("typed", "left", "code"), [("y\n", "", 0), ("n\n", "alice\n", 1), ("\n", "alice\n", 1)])
+def test_remove_asks_in_a_terminal(faceid, add_person, monkeypatch, typed, left, code) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    add_person("alice")
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    answer = faceid("remove", "alice")
+    assert answer.code == code
+    assert "Forget alice, with everything that was learned? [y/N]" in answer.err
+    assert faceid("list", "-q").out == left
+
+
+def test_a_damaged_registry_is_named(faceid) -> None:
+    paths.home().mkdir(parents=True)
+    paths.registry_file().write_bytes(b"rubbish " * 1000)
+    answer = faceid("list")
+    assert answer.code == 6
+    assert answer.err.startswith(f"error: the registry {paths.registry_file()} is damaged\n")
