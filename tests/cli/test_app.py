@@ -59,7 +59,7 @@ def test_every_command_has_json_and_quiet(faceid, command) -> None:
     [
         (["nonsense"], "error: no such command 'nonsense'\n  `faceid --help` shows what is possible\n"),
         (["show"], "error: missing argument 'NAME'\n  `faceid show --help` shows what is possible\n"),
-        (["config", "lisst"], "error: no such command 'lisst'\n  `faceid config --help` shows what is possible\n"),
+        (["config", "zzz"], "error: no such command 'zzz'\n  `faceid config --help` shows what is possible\n"),
         (
             ["generate", "a", "b", "--count", "0"],
             "error: count must be 1 or more, not 0\n",
