@@ -3,7 +3,7 @@
     import faceid_cli as faceid
 
     faceid.enroll("alice", ["photos/alice"])
-    render = faceid.generate("alice", "holding a cup, mountains", seed=7)[0]
+    render = faceid.generate("alice", "holding a coffee cup, mountains", seed=7)[0]
     render.image.show()
 
 Names are loaded when they are first used, so that importing the package stays quick and does not import torch.

@@ -30,7 +30,9 @@ from faceid_cli.cli.output import out
 from faceid_cli.errors import FaceIDError, InterruptedRunError
 
 EPILOG = (
-    examples("faceid demo", 'faceid enroll alice photos/alice && faceid generate alice "holding a cup, mountains"')
+    examples(
+        "faceid demo", 'faceid enroll alice photos/alice && faceid generate alice "holding a coffee cup, mountains"'
+    )
     + "\n\n"
     + "\n".join(
         [

@@ -10,7 +10,7 @@ import typer
 from faceid_cli.cli import options, views
 from faceid_cli.cli.options import Json, Quiet, Verbose, examples
 from faceid_cli.cli.output import out
-from faceid_cli.cli.progress import training_progress
+from faceid_cli.cli.progress import render_progress, training_progress
 
 EPILOG = examples("faceid demo", "faceid demo my-demo --person 12")
 
@@ -31,7 +31,7 @@ def demo(
     from faceid_cli import api
 
     machine = views.machine(device, None)
-    with training_progress() as on_step:
+    with training_progress() as on_step, render_progress() as on_progress:
         result = api.demo(
             folder,
             person=person,
@@ -39,6 +39,7 @@ def demo(
             device=machine["device"],
             on_command=lambda command: out.note(f"$ {command}"),
             on_step=on_step,
+            on_progress=on_progress,
             on_note=out.note,
         )
     out.result(
@@ -52,7 +53,7 @@ def demo(
         [*views.render_lines(result.renders), f"all of it on one sheet: {result.contact_sheet}"],
         [str(result.contact_sheet)],
     )
-    out.hint(f'next: faceid generate {result.identity.name} "riding a bicycle, beach", or faceid enroll NAME PHOTOS...')
+    out.hint(f'next: faceid generate {result.identity.name} "wearing a crown, castle", or faceid enroll NAME PHOTOS...')
 
 
 def register(app: typer.Typer) -> None:

@@ -31,7 +31,7 @@ def import_file(
     out.result(
         {"command": "import", "identity": views.identity_data(person)}, [f"imported {person.name}"], [person.name]
     )
-    out.hint(f'next: faceid generate {person.name} "holding a cup, mountains"')
+    out.hint(f'next: faceid generate {person.name} "holding a coffee cup, mountains"')
 
 
 def register(app: typer.Typer) -> None:

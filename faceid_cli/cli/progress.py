@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from faceid_cli.cli.output import out
 from faceid_cli.types import StepReport
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -60,42 +63,62 @@ class _Gate:
         return True
 
 
+class _MovingDisplay:
+    """A bar that appears with the first report and goes with the last, so that several can follow each other."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._progress: Progress | None = None
+        self._started = 0.0
+        self._first = 0
+
+    def __call__(self, done: int, total: int, losses: str, seconds_left: float | None) -> None:
+        if self._progress is None:
+            self._start(done, total)
+        assert self._progress is not None
+        speed = (done - self._first) / max(time.monotonic() - self._started, 1e-6)
+        left = (total - done) / speed if seconds_left is None and speed else seconds_left
+        self._progress.update(
+            self._progress.task_ids[0],
+            completed=done,
+            losses=losses,
+            speed=f"{speed:.1f} steps/s" if speed else "",
+            left="" if left is None else f"{_duration(left)} left",
+        )
+        if done >= total:
+            self.stop()
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _start(self, done: int, total: int) -> None:
+        # rich takes a moment to import and is only needed here.
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        fields = ("losses", "speed", "left")
+        columns = (
+            TextColumn("{task.completed}/{task.total}"),
+            *(TextColumn(f"{{task.fields[{key}]}}") for key in fields),
+        )
+        self._progress = Progress(
+            TextColumn(self._label), BarColumn(bar_width=30), *columns, console=Console(stderr=True), transient=True
+        )
+        self._progress.add_task(self._label, total=total, losses="", speed="", left="")
+        self._progress.start()
+        self._started, self._first = time.monotonic(), done
+
+
 @contextmanager
-def _moving(label: str) -> Iterator[Callable[[int, int, str, float | None], None]]:
-    # rich takes a moment to import and is only needed here.
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
-
-    columns: list[ProgressColumn] = [
-        TextColumn(label),
-        BarColumn(bar_width=30),
-        TextColumn("{task.completed}/{task.total}"),
-        TextColumn("{task.fields[losses]}"),
-        TextColumn("{task.fields[speed]}"),
-        TextColumn("{task.fields[left]}"),
-    ]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
-        task: Any = None
-        started = time.monotonic()
-        first = 0
-
-        def update(done: int, total: int, losses: str, seconds_left: float | None) -> None:
-            nonlocal task, first, started
-            if task is None:
-                task = display.add_task(label, total=total, losses="", speed="", left="")
-                first, started = done, time.monotonic()
-            speed = (done - first) / max(time.monotonic() - started, 1e-6)
-            left = (total - done) / speed if seconds_left is None and speed else seconds_left
-            display.update(
-                task,
-                completed=done,
-                total=total,
-                losses=losses,
-                speed=f"{speed:.1f} steps/s",
-                left="" if left is None else f"{_duration(left)} left",
-            )
-
-        yield update
+def _moving(label: str) -> Iterator[_MovingDisplay]:
+    display = _MovingDisplay(label)
+    try:
+        yield display
+    finally:
+        display.stop()
 
 
 def _losses(report: StepReport) -> str:

@@ -31,7 +31,10 @@ def samples(
         [f"drew {views.plural(len(files), 'picture')} of person {person} in {folder}"],
         [str(file) for file in files],
     )
-    out.hint(f"next: faceid enroll person{person} {folder}")
+    # Pictures of others in the same folder would be learned, too.
+    others = {file.name for file in folder.expanduser().iterdir()} - {file.name for file in files}
+    photos = f"{folder}/person-{person}-*.png" if others else str(folder)
+    out.hint(f"next: faceid enroll person{person} {photos}")
 
 
 def register(app: typer.Typer) -> None:

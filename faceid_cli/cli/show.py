@@ -30,7 +30,7 @@ def show(name: Name, json: Json = False, quiet: Quiet = False, verbose: Verbose 
         "renders": [{"id": made.id, "created": made.created, **asdict(made.render)} for made in details.renders],
     }
     out.result(data, _lines(details), [details.identity.name])
-    out.hint(f'next: faceid generate {details.identity.name} "holding a cup, mountains"')
+    out.hint(f'next: faceid generate {details.identity.name} "holding a coffee cup, mountains"')
 
 
 def _lines(details: Details) -> list[str]:

@@ -14,7 +14,7 @@ FILES = Path(__file__).parents[2] / "completions"
 
 
 @pytest.fixture
-def ask(add_person, tmp_path):
+def ask(add_person):
     """Ask faceid for completions in a process of its own, as the shells do."""
     add_person("alice")
     add_person("albert")
@@ -28,7 +28,6 @@ def ask(add_person, tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            cwd=tmp_path,
         )
 
     return run
