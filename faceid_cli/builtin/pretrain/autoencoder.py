@@ -27,7 +27,7 @@ CROP_PX, WHOLE_PX = 64, 128
 
 def build_autoencoder() -> AutoencoderKL:
     """The autoencoder's architecture, randomly initialised."""
-    channels = (24, 48, 96, 128)
+    channels = (16, 32, 64, 96)
     return AutoencoderKL(
         in_channels=3,
         out_channels=3,
@@ -76,7 +76,7 @@ def train(work: Path, minutes: float, whole: bool, device: str) -> None:
     step = checkpoint.load()
     rng = np.random.default_rng([11, step])
     torch.manual_seed(step)
-    end, size_px, count = time.time() + 60 * minutes, WHOLE_PX if whole else CROP_PX, 8 if whole else 24
+    end, size_px, count = time.time() + 60 * minutes, WHOLE_PX if whole else CROP_PX, 8 if whole else 16
     started, first, running = time.time(), step, 0.0
     while time.time() < end:
         share = (time.time() - started) / (60 * minutes)
@@ -97,7 +97,7 @@ def train(work: Path, minutes: float, whole: bool, device: str) -> None:
         step += 1
         error = functional.mse_loss(made.float(), real).item()
         running = error if running == 0 else 0.98 * running + 0.02 * error
-        if step % 50 == 0:
+        if step % 40 == 0:
             psnr = 10 * np.log10(4 / running)
             print(f"step {step} psnr {psnr:.2f} dB, {count * (step - first) / (time.time() - started):.1f} pictures/s", flush=True)
         if step % 300 == 0:

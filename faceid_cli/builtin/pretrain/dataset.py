@@ -1,0 +1,121 @@
+"""Latents, captions and people of the drawn shards, ready for training the denoiser.
+
+Shapes: B batch, T text positions, P people of a picture at most (3), V traits of a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from faceid_cli.builtin.captions import caption
+from faceid_cli.builtin.names import roster
+from faceid_cli.builtin.people import TRAITS, person_from_seed
+from faceid_cli.builtin.pretrain.pictures import Example, shard_examples, shard_file
+
+MAX_PEOPLE = 3
+NO_CAPTION_SHARE = 0.1  # for classifier-free guidance
+UNNAMED_SHARE = 0.12
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Latents (B, C, h, w) float32; token ids (B, T); which (row, position) hold a person, and whose traits (n, V)."""
+
+    latents: Tensor
+    ids: Tensor
+    rows: Tensor
+    positions: Tensor
+    traits: Tensor
+
+
+def encode_shard(work: Path, shard: int, autoencoder: AutoencoderKL, device: str) -> np.ndarray:
+    """Latents of a shard, float16 (SHARD_SIZE, C, 16, 16), from the cache or encoded now."""
+    file = work / "latents" / f"{shard:05d}.npy"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.load(shard_file(work, shard), mmap_mode="r")
+        parts = []
+        with torch.no_grad(), torch.autocast(device, torch.bfloat16):
+            for start in range(0, len(pixels), 64):
+                real = torch.from_numpy(pixels[start : start + 64].copy()).to(device)
+                real = real.permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
+                parts.append(autoencoder.encode(real).latent_dist.mode().half().cpu().numpy())
+        partial = file.with_suffix(".partial.npy")
+        np.save(partial, np.concatenate(parts))
+        partial.replace(file)
+    return np.load(file)
+
+
+class Captioner:
+    """Turns examples into token ids, with a placeholder name for each person that is called by name.
+
+    Args:
+        tokenizer: The built-in model's tokenizer.
+        rng: Decides wording and who is named.
+    """
+
+    def __init__(self, tokenizer: Any, rng: np.random.Generator) -> None:
+        self.tokenizer = tokenizer
+        self.rng = rng
+        self.placeholders = roster()[:MAX_PEOPLE]
+        self.placeholder_ids = [tokenizer.convert_tokens_to_ids(f"{name}</w>") for name in self.placeholders]
+
+    def ids(self, examples: list[Example]) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+        """Token ids (B, T), and (row, position, person seed) of every name."""
+        texts = [self._text(example) for example in examples]
+        ids = self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="np").input_ids
+        named = [
+            (row, int(position), example.people[place])
+            for row, example in enumerate(examples)
+            for place in range(len(example.people))
+            for position in np.flatnonzero(ids[row] == self.placeholder_ids[place])
+        ]
+        return ids, named
+
+    def _text(self, example: Example) -> str:
+        if self.rng.random() < NO_CAPTION_SHARE:
+            return ""
+        count = len(example.people)
+        names: list[str | None] = list(self.placeholders[:count])
+        if self.rng.random() < (UNNAMED_SHARE if count == 1 else 3 * UNNAMED_SHARE):
+            names = [None] * count
+        elif count > 1 and self.rng.random() < 0.15:
+            names[int(self.rng.integers(count))] = None
+        return caption(example.picture, names, self.rng)
+
+
+class LatentDataset:
+    """Encoded shards in memory, sampled at random with fresh captions."""
+
+    def __init__(self) -> None:
+        self.latents: list[np.ndarray] = []
+        self.examples: list[list[Example]] = []
+
+    def refresh(self, work: Path, autoencoder: AutoencoderKL, device: str, at_most: int = 3) -> None:
+        """Take in shards that have been drawn since, a few at a time."""
+        for _ in range(at_most):
+            shard = len(self.latents)
+            if not shard_file(work, shard).exists():
+                return
+            self.latents.append(encode_shard(work, shard, autoencoder, device))
+            self.examples.append(shard_examples(shard))
+
+    def batch(self, size: int, captioner: Captioner, rng: np.random.Generator) -> Batch:
+        """Draw a batch."""
+        places = [(int(rng.integers(len(self.latents))), int(rng.integers(len(self.latents[0])))) for _ in range(size)]
+        ids, named = captioner.ids([self.examples[shard][item] for shard, item in places])
+        traits = [person_from_seed(seed).vector() for _, _, seed in named]
+        return Batch(
+            latents=torch.from_numpy(np.stack([self.latents[shard][item] for shard, item in places])).float(),
+            ids=torch.from_numpy(ids).long(),
+            rows=torch.tensor([row for row, _, _ in named], dtype=torch.long),
+            positions=torch.tensor([position for _, position, _ in named], dtype=torch.long),
+            traits=torch.from_numpy(np.stack(traits) if traits else np.zeros((0, TRAITS), np.float32)),
+        )

@@ -1,0 +1,144 @@
+"""Train the denoiser and the text encoder together on the drawn shards.
+
+    python -m faceid_cli.builtin.pretrain.diffusion WORKDIR --minutes 60
+
+Resumes from its checkpoint; the learning rate falls over the last minutes of a run given with --decay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from faceid_cli.builtin.pretrain.checkpoints import Checkpoint
+from faceid_cli.builtin.pretrain.dataset import Batch, Captioner, LatentDataset, encode_shard
+from faceid_cli.builtin.pretrain.networks import (
+    EMBEDDING_SCALE,
+    PeopleEncoder,
+    build_scheduler,
+    build_text_encoder,
+    build_unet,
+    encode_text,
+)
+from faceid_cli.builtin.pretrain.tokenizer import build_tokenizer
+
+LEARNING_RATE, FINAL_LEARNING_RATE = 6e-4, 4e-5
+WARM_UP_STEPS = 200
+EMA_DECAY = 0.998
+SNR_LIMIT = 5.0  # min-SNR weighting, arXiv 2303.09556
+
+
+class Model(nn.Module):
+    """Everything that is trained."""
+
+    def __init__(self, work: Path) -> None:
+        super().__init__()
+        self.tokenizer = build_tokenizer(work / "tokenizer")
+        self.unet = build_unet().to(memory_format=torch.channels_last)
+        self.text_encoder = build_text_encoder(self.tokenizer)
+        self.people = PeopleEncoder()
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, batch: Batch) -> Tensor:
+        """Velocity predicted for noisy latents."""
+        people = self.people(batch.traits)
+        # Learned tokens will not lie exactly where names lie: let the surroundings of a name mean the same person.
+        people = people * (1 + 0.12 * torch.randn_like(people[:, :1])) + 0.08 * EMBEDDING_SCALE * torch.randn_like(people)
+        context = encode_text(self.text_encoder, batch.ids, batch.rows, batch.positions, people)
+        return self.unet(noisy, timesteps, encoder_hidden_states=context).sample
+
+
+def loss_of(model: Model, batch: Batch, alphas_cumprod: Tensor) -> Tensor:
+    """Velocity loss with min-SNR weights."""
+    latents = batch.latents
+    timesteps = torch.randint(0, len(alphas_cumprod), (len(latents),), device=latents.device)
+    alphas = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    noise = torch.randn_like(latents)
+    noisy = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
+    target = alphas.sqrt() * noise - (1 - alphas).sqrt() * latents
+    with torch.autocast(latents.device.type, torch.bfloat16):
+        predicted = model(noisy.contiguous(memory_format=torch.channels_last), timesteps, batch)
+    snr = alphas.flatten() / (1 - alphas.flatten()).clamp(min=1e-6)
+    weights = snr.clamp(max=SNR_LIMIT) / (snr + 1) + 0.15  # the pure-noise steps, where SNR is 0, count too
+    return ((predicted.float() - target).pow(2).mean(dim=(1, 2, 3)) * weights).mean()
+
+
+def train(work: Path, minutes: float, batch_size: int, decay: bool, device: str) -> None:
+    """Train for some minutes more."""
+    autoencoder = AutoencoderKL.from_pretrained(work / "vae").to(device, memory_format=torch.channels_last)
+    model = Model(work).to(device)
+    average = copy.deepcopy(model).requires_grad_(False)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01)
+    checkpoint = Checkpoint(work / "diffusion", {"model": model, "average": average}, optimizer)
+    first = step = checkpoint.load()
+    torch.manual_seed(step)
+    rng = np.random.default_rng([23, step])
+    captioner = Captioner(model.tokenizer, np.random.default_rng([29, step]))
+    alphas_cumprod = build_scheduler().alphas_cumprod.to(device)
+    data = open_dataset(work, autoencoder, device)
+    started = time.time()
+    end, saved, running = started + 60 * minutes, started, 0.0
+    while time.time() < end:
+        share = (time.time() - started) / (60 * minutes)
+        rate = min(1.0, (step + 1) / WARM_UP_STEPS) * LEARNING_RATE
+        if decay:
+            rate = FINAL_LEARNING_RATE + (rate - FINAL_LEARNING_RATE) * 0.5 * (1 + np.cos(np.pi * share))
+        for group in optimizer.param_groups:
+            group["lr"] = float(rate)
+        batch = data.batch(batch_size, captioner, rng)
+        batch = Batch(*(getattr(batch, field).to(device) for field in batch.__dataclass_fields__))
+        loss = loss_of(model, batch, alphas_cumprod)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        update_average(average, model, min(EMA_DECAY, step / (step + 20)))
+        running = loss.item() if step == first + 1 else 0.99 * running + 0.01 * loss.item()
+        if step % 50 == 0:
+            line = {"step": step, "samples": step * batch_size, "loss": round(running, 5), "seconds": round(time.time() - started)}
+            with (work / "diffusion.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            print(line, f"{(step - first) * batch_size / (time.time() - started):.1f} samples/s", flush=True)
+        if time.time() - saved > 240:
+            checkpoint.save(step)
+            saved = time.time()
+            data.refresh(work, autoencoder, device)
+    checkpoint.save(step)
+
+
+def open_dataset(work: Path, autoencoder: AutoencoderKL, device: str) -> LatentDataset:
+    """All shards drawn so far."""
+    data = LatentDataset()
+    data.refresh(work, autoencoder, device, at_most=64)
+    return data
+
+
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Exponential moving average of the weights."""
+    with torch.no_grad():
+        pairs = list(zip(average.parameters(), model.parameters(), strict=True))
+        torch._foreach_lerp_([old for old, _ in pairs], [new.detach() for _, new in pairs], 1 - decay)
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--decay", action="store_true", help="let the learning rate fall over this run")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    train(arguments.work, arguments.minutes, arguments.batch, arguments.decay, arguments.device)
+
+
+if __name__ == "__main__":
+    main()
