@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,5 +230,6 @@ def _remember(fingerprints: dict[str, str]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch.write_text(json.dumps(fingerprints, indent=1, sort_keys=True), encoding="utf-8")
         os.replace(scratch, target)
-    except OSError:
-        scratch.unlink(missing_ok=True)  # only a cache: an unwritable home must not stop a run
+    except OSError:  # only a cache: an unwritable home must not stop a run
+        with suppress(OSError):
+            scratch.unlink()

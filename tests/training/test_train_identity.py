@@ -266,7 +266,7 @@ def test_checkpoint_of_another_run_is_refused(tiny_base, tmp_path, config, crops
 
 def test_checkpoint_of_another_base_model_is_refused(tiny_base, tmp_path):
     train_identity(tiny_base, make_crops(), QUICK, tmp_path)
-    with pytest.raises(CheckpointError, match="base model is sd1:[0-9a-f]+ there and sd1:other here"):
+    with pytest.raises(CheckpointError, match=r"base model is sd1:[0-9a-f]+ there and sd1:other here"):
         train_identity(replace(tiny_base, fingerprint="sd1:other"), make_crops(), QUICK, tmp_path, resume=True)
 
 
@@ -295,7 +295,7 @@ def test_crops_of_another_size_are_refused(tiny_base):
 
 
 def test_diverged_training_says_so(tiny_base):
-    with pytest.raises(FaceIDError, match="the loss of step [12] is not a number"):
+    with pytest.raises(FaceIDError, match=r"the loss of step [12] is not a number"):
         train_identity(tiny_base, make_crops(), replace(QUICK, learning_rate=1e30))
 
 
