@@ -115,7 +115,7 @@ def _stored() -> dict[str, str]:
     file = paths.config_file()
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise FaceIDError(f"the settings in {file} cannot be read: {error}", "correct the file or delete it") from error

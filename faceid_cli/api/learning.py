@@ -36,7 +36,7 @@ FIRST_TIME_NOTE = (
 
 def enroll(
     name: str,
-    photos: Sequence[Path | str],
+    photos: Sequence[Path | str] | Path | str,
     *,
     config: TrainConfig | None = None,
     model: str | None = None,
@@ -54,7 +54,7 @@ def enroll(
 
     Args:
         name: Letters, digits, "-" and "_", 1 to 64.
-        photos: Files and folders.
+        photos: Files and folders, one or several.
         config: How to learn; the `sefi` preset by default.
         model: Base model; the user's setting by default, which is the built-in model at first.
         face: Which face where photos show several; see `faces.crop.choose_face`.
@@ -71,7 +71,7 @@ def enroll(
         InvalidNameError, NameTakenError, PhotoError, ModelError, CheckpointError, InterruptedRunError, ...
     """
     config = config or TrainConfig()
-    files = [Path(photo) for photo in photos]
+    files = [Path(photo) for photo in ([photos] if isinstance(photos, str | Path) else photos)]
     # Everything that can be wrong and is quick to check comes first, and before anything is written.
     source = chosen_source(model)
     draft = NewIdentity(check_name(name), config.class_word, source, "unknown", {}, tags=tuple(tags), note=note)
@@ -88,6 +88,7 @@ def enroll(
 
     base = load_base_model(source, config.device, config.precision)
     crops = _crops(base, files, config, face, detect, box)
+    Registry.open().close()  # a registry that cannot be written is better found now than after the training
     folder = checkpoint_dir(name)
     if not resume and folder.exists():
         if on_note:

@@ -135,7 +135,13 @@ def rename(name: str, new_name: str) -> Identity:
     """
     check_name(new_name)
     with Registry.open(create=False) as registry:
-        return registry.rename(name, new_name)
+        person = registry.rename(name, new_name)
+    # The checkpoint of an interrupted --replace goes with the person; what may lie there has nobody any more.
+    old, new = checkpoint_dir(name), checkpoint_dir(new_name)
+    if old.exists() and old != new:
+        shutil.rmtree(new, ignore_errors=True)
+        old.rename(new)
+    return person
 
 
 def remove(name: str) -> Removed:

@@ -244,6 +244,13 @@ def test_a_changed_base_model_is_noticed(alice, faceid, photos, tiny_model_dir, 
     assert f"the base model {copy} has changed since bob was learned on it" in answer.err
     answer = faceid("generate", "bob", "x", "--steps", 1, "--model", tiny_model_dir)
     assert answer.code == 0, answer.err
+    assert faceid("enroll", "bob", photos, "--model", copy, *QUICK, "--replace").code == 0
+    answer = faceid("compose", "alice", "bob", "x")
+    assert answer.code == 5
+    assert f"alice was learned on {tiny_model_dir}, bob on {copy}" in answer.err
+    answer = faceid("compose", "alice", "bob", "x", "--steps", 1, "--model", tiny_model_dir)
+    assert answer.code == 0
+    assert "learned on another base model, so expect less likeness: bob" in answer.err
     shutil.rmtree(copy)
     answer = faceid("generate", "bob", "x")
     assert answer.code == 5
@@ -285,6 +292,35 @@ def test_the_first_enrolment_explains_the_builtin_model(faceid, photos) -> None:
     assert "faceid config set model" in answer.err.splitlines()[0]
     answer = faceid("enroll", "carol", photos / "0.png", *QUICK)
     assert "built-in" not in answer.err
+
+
+def test_an_import_tells_that_the_base_model_is_missing(faceid, add_person) -> None:
+    add_person("zoe", base_model="/gone", base_fingerprint="sd1:fedcba9876543210", tags=("far",))
+    assert faceid("export", "zoe").code == 0
+    answer = faceid("import", "zoe.safetensors", "--name", "zara")
+    assert answer.code == 0
+    assert answer.err.startswith("the base model /gone (sd1:fedcba9876543210) is not on this machine: give --model\n")
+    assert faceid("show", "zara", "--json").data["identity"]["tags"] == ["far"]
+
+
+def test_a_damaged_identity_file_is_named(alice, faceid) -> None:
+    file = Path(faceid("show", "alice", "--json").data["identity"]["file"])
+    file.write_bytes(file.read_bytes()[:-8])
+    for words in (("generate", "alice", "x"), ("export", "alice")):
+        answer = faceid(*words)
+        assert (answer.code, answer.out) == (11, "")
+        assert f"error: {file} is damaged" in answer.err
+
+
+def test_a_home_that_cannot_be_written_is_found_before_the_training(
+    faceid, photos, tiny_model_dir, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FACEID_HOME", str(tmp_path / "file"))
+    answer = faceid("enroll", "bob", photos, "--model", tiny_model_dir, *QUICK)
+    assert answer.code == 6
+    assert "error: the registry " in answer.err
+    assert "step " not in answer.err
 
 
 def test_json_is_one_object_with_a_version(alice, faceid) -> None:
