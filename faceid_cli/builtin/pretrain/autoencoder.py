@@ -82,7 +82,7 @@ def train(work: Path, minutes: float, whole: bool, device: str) -> None:
         share = (time.time() - started) / (60 * minutes)
         warm = min(1.0, (step - first + 1) / 100)
         for group in optimizer.param_groups:
-            group["lr"] = warm * ((4e-4 if whole else 1.2e-3) * (1 - share) + 5e-5)
+            group["lr"] = warm * ((4e-4 if whole else 2e-3) * (1 - share) + 5e-5)
         if (step - first) % 500 == 0:
             shards = open_shards(work)
         real = batch_of_crops(shards, count, size_px, rng).to(device, memory_format=torch.channels_last)
