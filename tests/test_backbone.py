@@ -51,6 +51,18 @@ def test_precision_is_applied_to_every_module(tiny_model_dir):
     assert base.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("variant", [None, "fp16"])
+def test_half_precision_files_are_computed_in_float32(tiny_base, tmp_path, variant):
+    pipeline = tiny_base.pipeline
+    for module in (pipeline.unet, pipeline.text_encoder, pipeline.vae):
+        torch.nn.Module.to(module, torch.float16)
+    pipeline.save_pretrained(tmp_path / "half", variant=variant)
+    base = load_base_model(str(tmp_path / "half"), device="cpu")
+    for module in (base.unet, base.text_encoder, base.pipeline.vae):
+        assert {weight.dtype for weight in module.parameters()} == {torch.float32}
+    assert base.fingerprint != tiny_base.fingerprint
+
+
 def test_loading_prints_nothing(tiny_model_dir, capfd):
     load_base_model(str(tiny_model_dir), device="cpu")
     assert capfd.readouterr() == ("", "")

@@ -39,6 +39,7 @@ class RunState:
         draws: Its random draws.
         losses: One (reconstruction, attention) pair per finished step.
         seconds: Time spent on those steps.
+        saved_at: The last checkpoint of this run, or None.
     """
 
     module: TokenModule
@@ -46,6 +47,7 @@ class RunState:
     draws: Draws
     losses: list[tuple[float, float]]
     seconds: float = 0.0
+    saved_at: Path | None = None
 
     @property
     def step(self) -> int:
@@ -81,6 +83,7 @@ def save_checkpoint(folder: Path, state: RunState, key: Mapping[str, Any]) -> Pa
     header = {"version": _VERSION, "step": state.step, "seconds": state.seconds, "run": dict(key)}
     path = folder / FILE_NAME
     write_atomically(path, save(plain, {_METADATA_KEY: json.dumps(header, sort_keys=True)}))
+    state.saved_at = path
     return path
 
 
@@ -101,6 +104,7 @@ def load_checkpoint(folder: Path, state: RunState, key: Mapping[str, Any]) -> No
         _restore(state, header, tensors)
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise CheckpointError(f"the checkpoint at {path} is damaged: {error}", "start without --resume") from error
+    state.saved_at = path
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

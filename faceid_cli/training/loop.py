@@ -61,7 +61,10 @@ def train_identity(
         if resume:
             load_checkpoint(_folder_to_resume(checkpoint_dir), state, key)
         resumed_from = state.step
-        _train(engine, state, checkpoint_dir, key, on_step)
+        try:
+            _train(engine, state, checkpoint_dir, key, on_step)
+        except KeyboardInterrupt:  # a second Ctrl-C, or one that could not be deferred
+            raise _cut_short(state, config.steps) from None
     return _finished_tokens(state.module), TrainReport(tuple(state.losses), state.seconds, resumed_from)
 
 
@@ -145,6 +148,16 @@ def _interrupted(state: RunState, checkpoint_dir: Path | None, key: dict[str, An
     path = save_checkpoint(checkpoint_dir, state, key)
     return InterruptedRunError(
         f"{where}; checkpoint saved at {path}", "run the same command with --resume to go on from there"
+    )
+
+
+def _cut_short(state: RunState, steps: int) -> InterruptedRunError:
+    """Within a step module and optimiser may be out of step with each other: only an earlier checkpoint is sound."""
+    where = f"stopped within step {state.step + 1} of {steps}"
+    if state.saved_at is None:
+        return InterruptedRunError(f"{where}; nothing is saved")
+    return InterruptedRunError(
+        f"{where}; the last checkpoint is at {state.saved_at}", "run the same command with --resume to go on from there"
     )
 
 

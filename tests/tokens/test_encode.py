@@ -159,7 +159,7 @@ def test_class_word_of_several_tokens_is_averaged(tiny_base):
     assert len(ids) == 2
     assert torch.allclose(class_embedding(tiny_base, "old man"), table[ids].mean(dim=0))
     with pytest.raises(UsageError, match="no token for class word"):
-        class_embedding(tiny_base, "\u4eba" if not tiny_base.tokenizer("\u4eba", add_special_tokens=False) else " ")
+        class_embedding(tiny_base, " ")
 
 
 def test_arrays_round_trip():
