@@ -41,7 +41,7 @@ class Face:
 
     Attributes:
         box: Where it is, in pixels of the picture it was found in.
-        landmarks: Left eye, right eye, nose tip, left and right mouth corner, as the viewer sees them; (x, y) in pixels.
+        landmarks: Left eye, right eye, nose tip, left and right mouth corner, as a viewer sees them; (x, y) in pixels.
         score: The detector's confidence, 0 to 1.
     """
 
