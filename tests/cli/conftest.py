@@ -1,6 +1,7 @@
 """Fixtures of the command line's tests: run a command as a shell would, and look at what it said."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from faceid_cli import paths
 from faceid_cli.cli.app import main
 from faceid_cli.identity_file import IdentityMetadata, save_identity
 from faceid_cli.registry.records import NewIdentity, NewRun
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Identity
+
+LABELS = ("--tag", "test", "--note", "hello")
+QUICK = ("--no-detect", "--steps", 2, "--batch", 1, "--device", "cpu")
 
 
 @dataclass
@@ -74,3 +80,49 @@ def add_person() -> Callable[..., Identity]:
             return registry.add_identity(new, write, NewRun(new.method, ((0.5, 0.25),), 12.0))
 
     return add
+
+
+@pytest.fixture
+def quick() -> tuple[object, ...]:
+    """Options that make an enrolment quick."""
+    return QUICK
+
+
+@pytest.fixture
+def labels() -> tuple[object, ...]:
+    """Tag and note that alice was enrolled with."""
+    return LABELS
+
+
+@pytest.fixture(scope="session")
+def home_with_alice(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A FACEID_HOME where alice is enrolled on the tiny model, made once."""
+    home = tmp_path_factory.mktemp("home-with-alice")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACEID_HOME", str(home))
+        photos = draw_photos(tmp_path_factory.mktemp("photos-of-alice"))
+        assert (
+            main([str(word) for word in ("enroll", "alice", photos, "--model", tiny_model_dir, *QUICK, *LABELS)]) == 0
+        )
+    return home
+
+
+@pytest.fixture
+def alice(home_with_alice: Path) -> None:
+    """Alice is enrolled."""
+    shutil.copytree(home_with_alice, paths.home())
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """The photos that alice was enrolled from."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return draw_photos(folder)
+
+
+def draw_photos(folder: Path) -> Path:
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 255, (80, 80, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder

@@ -1,0 +1,109 @@
+"""Bad input through `main(argv)`: one clear line, a documented exit code, and no change on disk."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from faceid_cli import paths
+
+
+def home_files() -> set[str]:
+    return {str(file.relative_to(paths.home())) for file in paths.home().rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("generate", "bob", "x"), 3, "no identity is called 'bob'"),
+        (("generate", "alice", "<bob> x"), 2, "the prompt marks <bob>, which is none of the people of this picture"),
+        (("generate", "alice", "x", "--size", "65x64"), 2, "width is 65 px"),
+        (("generate", "alice", "x", "--size", "big"), 2, "'big' is not a size"),
+        (("generate", "alice", "x", "--scheduler", "magic"), 2, "unknown scheduler 'magic'"),
+        (("generate", "alice", "x", "--seed", "-1"), 2, "seed is -1"),
+        (("generate", "alice", "x", "--seed", 2**32 - 1, "--count", 2), 2, "2 pictures from seed 4294967295 on go"),
+        (("generate", "alice", "x", "-o", "no/such/folder/a.png"), 9, "there is no folder no/such/folder"),
+        (("generate", "alice", "x", "-o", "a.gif"), 2, "pictures are PNG files"),
+        (("generate", "alice", "mountains " * 80), 2, "mountains"),
+        (("generate", "alice", "x", "--model", "nowhere"), 5, "nowhere"),
+        (("compose", "alice", "alice", "x"), 2, "alice is given more than once"),
+        (("enroll", "alice", "{photos}"), 7, "alice is enrolled already"),
+        (("enroll", "a/b", "{photos}"), 2, "'a/b' is not a name"),
+        (("enroll", "bob", "nowhere"), 4, "nowhere"),
+        (("enroll", "bob", "{photos}", "--model", "./nowhere"), 5, "no base model at ./nowhere"),
+        (("enroll", "bob", "{photos}", "--preset", "magic"), 2, "unknown preset 'magic'"),
+        (("enroll", "bob", "{photos}", "--steps", 0), 2, "steps must be 1 or more, not 0"),
+        (("enroll", "bob", "{photos}", "--box", "1,2"), 2, "'1,2' is not a box"),
+        (("enroll", "bob", "{photos}", "--resume", "--no-detect", "--model", "{model}"), 8, "checkpoint"),
+        (("import", "{photos}/0.png"), 11, "is not a safetensors file"),
+        (("export", "alice", "-o", "alice.pt"), 2, "cannot export to alice.pt"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_changes_nothing(
+    alice, faceid, photos, tiny_model_dir, words, code, message
+) -> None:
+    before, here = home_files(), sorted(Path().rglob("*"))
+    filled = [str(word).replace("{photos}", str(photos)).replace("{model}", str(tiny_model_dir)) for word in words]
+    answer = faceid(*filled)
+    errors = [line for line in answer.err.splitlines() if line.startswith("error: ")]
+    assert answer.code == code, answer.err
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert answer.out == ""
+    assert (home_files(), sorted(Path().rglob("*"))) == (before, here)
+    assert [entry["name"] for entry in faceid("list", "--json").data["identities"]] == ["alice"]
+
+
+def test_a_changed_base_model_is_noticed(alice, faceid, photos, tiny_model_dir, tmp_path, quick) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_model_dir, copy)
+    assert faceid("enroll", "bob", photos, "--model", copy, *quick).code == 0
+    weights = copy / "vae" / "diffusion_pytorch_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-4:] = b"\0\0\0\0"
+    weights.write_bytes(content)
+    answer = faceid("generate", "bob", "x")
+    assert answer.code == 5
+    assert f"the base model {copy} has changed since bob was learned on it" in answer.err
+    answer = faceid("generate", "bob", "x", "--steps", 1, "--model", tiny_model_dir)
+    assert answer.code == 0, answer.err
+    assert faceid("enroll", "bob", photos, "--model", copy, *quick, "--replace").code == 0
+    answer = faceid("compose", "alice", "bob", "x")
+    assert answer.code == 5
+    assert f"alice was learned on {tiny_model_dir}, bob on {copy}" in answer.err
+    answer = faceid("compose", "alice", "bob", "x", "--steps", 1, "--model", tiny_model_dir)
+    assert answer.code == 0
+    assert "learned on another base model, so expect less likeness: bob" in answer.err
+    shutil.rmtree(copy)
+    answer = faceid("generate", "bob", "x")
+    assert answer.code == 5
+    assert "the base model of bob is missing" in answer.err
+
+
+def test_an_import_tells_that_the_base_model_is_missing(faceid, add_person) -> None:
+    add_person("zoe", base_model="/gone", base_fingerprint="sd1:fedcba9876543210", tags=("far",))
+    assert faceid("export", "zoe").code == 0
+    answer = faceid("import", "zoe.safetensors", "--name", "zara")
+    assert answer.code == 0
+    assert answer.err.startswith("the base model /gone (sd1:fedcba9876543210) is not on this machine: give --model\n")
+    assert faceid("show", "zara", "--json").data["identity"]["tags"] == ["far"]
+
+
+def test_a_damaged_identity_file_is_named(alice, faceid) -> None:
+    file = Path(faceid("show", "alice", "--json").data["identity"]["file"])
+    file.write_bytes(file.read_bytes()[:-8])
+    for words in (("generate", "alice", "x"), ("export", "alice")):
+        answer = faceid(*words)
+        assert (answer.code, answer.out) == (11, "")
+        assert f"error: {file} is damaged" in answer.err
+
+
+def test_a_home_that_cannot_be_written_is_found_before_the_training(
+    faceid, photos, tiny_model_dir, tmp_path, monkeypatch, quick
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FACEID_HOME", str(tmp_path / "file"))
+    answer = faceid("enroll", "bob", photos, "--model", tiny_model_dir, *quick)
+    assert answer.code == 6
+    assert "error: the registry " in answer.err
+    assert "step " not in answer.err
