@@ -42,15 +42,15 @@ def draw_samples(folder: Path | str, person: int = 0, count: int = 5) -> list[Pa
 
     Args:
         folder: Made if it does not exist.
-        person: Which person, from 0.
+        person: Which person, 0 to 499,999; none of them is among those that the built-in model was trained on.
         count: Number of pictures.
 
     Raises:
-        UsageError: A negative person, or no pictures.
+        UsageError: No such person, or no pictures.
         OutputError: The folder cannot be written, or holds other files of these names.
     """
-    if person < 0 or count < 1:
-        raise UsageError(f"cannot draw {count} pictures of person {person}", "count from 1, person from 0")
+    if count < 1:
+        raise UsageError(f"count must be 1 or more, not {count}")
     target = Path(folder).expanduser()
     if target.exists() and not target.is_dir():
         raise OutputError(f"{target} is a file, not a folder", "give another folder")
@@ -59,9 +59,13 @@ def draw_samples(folder: Path | str, person: int = 0, count: int = 5) -> list[Pa
     from faceid_cli.builtin.samples import photo_set
     from faceid_cli.identity_file import write_atomically
 
+    try:
+        drawings = photo_set(person, count, 0)
+    except ValueError as error:
+        raise UsageError(f"there is no person {person}", "people are numbered from 0 to 499999") from error
     digits = len(str(count))
     files = []
-    for number, drawing in enumerate(photo_set(person, count, 0), start=1):
+    for number, drawing in enumerate(drawings, start=1):
         file = target / f"person-{person}-{number:0{digits}}.png"
         content = _png(drawing.image)
         if not file.exists():

@@ -50,6 +50,7 @@ def test_the_hint_leaves_out_pictures_of_others(faceid) -> None:
     [
         (("photos", "--count", 0), 2),
         (("photos", "--person", -1), 2),
+        (("photos", "--person", 500_000), 2),
         (("photos", "--count", "many"), 2),
         (("file",), 9),
     ],
