@@ -17,7 +17,7 @@ from faceid_cli.builtin.draw.picture import Figure, Picture
 from faceid_cli.builtin.draw.scenes import scene
 from faceid_cli.types import Box, Face
 
-__all__ = ["Drawing", "Figure", "Picture", "draw", "face_mask"]
+__all__ = ["Drawing", "Figure", "Picture", "draw", "face_mask", "figure_face"]
 
 UNITS = 128
 _LIGHT_TINTS = {
@@ -40,7 +40,7 @@ class Drawing:
 def draw(picture: Picture, size_px: int = 128) -> Drawing:
     """Draw a picture as a square RGB image of size_px, with its faces' boxes and landmarks."""
     image = _rasterise(_svg(picture), size_px)
-    return Drawing(image, picture, tuple(_truth(figure, size_px / UNITS) for figure in picture.figures))
+    return Drawing(image, picture, tuple(figure_face(figure, size_px) for figure in picture.figures))
 
 
 def face_mask(figure: Figure, size_px: int = 128) -> Image.Image:
@@ -88,7 +88,9 @@ def _hand_and_object(figure: Figure) -> str:
     return thing + hand
 
 
-def _truth(figure: Figure, factor: float) -> Face:
+def figure_face(figure: Figure, size_px: int = UNITS) -> Face:
+    """Where a figure's face is, in pixels of a picture of size_px."""
+    factor = size_px / UNITS
     left, top, right, bottom = face_box(figure.person)
     corners = [rotate(corner, figure) for corner in ((left, top), (right, top), (left, bottom), (right, bottom))]
     # A tilted head's bounding box would grow; the box follows the middle of its edges instead.

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from faceid_cli.builtin.pretrain.checkpoints import Checkpoint
-from faceid_cli.builtin.pretrain.pictures import shard_file
+from faceid_cli.builtin.pretrain.pictures import SHARD_SIZE, Example, shard_examples, shard_file
 
 LATENT_CHANNELS = 8
 KL_WEIGHT = 2e-6
@@ -50,22 +50,40 @@ def reconstruction_loss(made: Tensor, real: Tensor) -> Tensor:
     return loss
 
 
-def batch_of_crops(shards: list[np.ndarray], count: int, size_px: int, rng: np.random.Generator) -> Tensor:
-    """Random crops, float32 (count, 3, size_px, size_px) in -1..1."""
-    crops = []
-    for _ in range(count):
-        shard = shards[rng.integers(len(shards))]
-        top, left = rng.integers(0, WHOLE_PX - size_px + 1, 2)
-        crops.append(shard[rng.integers(len(shard)), top : top + size_px, left : left + size_px])
-    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+class Crops:
+    """Random square crops of the drawn shards, faces more often than their share of the pictures.
 
+    Args:
+        work: Where the shards are.
+        face_share: Share of crops that are placed around a face.
+    """
 
-def open_shards(work: Path) -> list[np.ndarray]:
-    """All shards that are drawn so far, memory-mapped."""
-    shards: list[np.ndarray] = []
-    while shard_file(work, len(shards)).exists():
-        shards.append(np.load(shard_file(work, len(shards)), mmap_mode="r"))
-    return shards
+    def __init__(self, work: Path, face_share: float = 0.6) -> None:
+        self.work, self.face_share = work, face_share
+        self.shards: list[np.ndarray] = []
+        self.examples: list[list[Example]] = []
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in shards that have been drawn since, memory-mapped."""
+        while shard_file(self.work, len(self.shards)).exists():
+            self.examples.append(shard_examples(len(self.shards)))
+            self.shards.append(np.load(shard_file(self.work, len(self.shards)), mmap_mode="r"))
+
+    def batch(self, count: int, size_px: int, rng: np.random.Generator) -> Tensor:
+        """Draw crops, float32 (count, 3, size_px, size_px) in -1..1."""
+        crops = []
+        for _ in range(count):
+            shard, item = int(rng.integers(len(self.shards))), int(rng.integers(SHARD_SIZE))
+            left, top = rng.integers(0, WHOLE_PX - size_px + 1, 2)
+            if rng.random() < self.face_share:
+                figures = self.examples[shard][item].picture.figures
+                figure = figures[int(rng.integers(len(figures)))]
+                spread = rng.uniform(-12, 12, 2) - size_px / 2
+                left = int(np.clip(figure.x + spread[0], 0, WHOLE_PX - size_px))
+                top = int(np.clip(figure.y + spread[1], 0, WHOLE_PX - size_px))
+            crops.append(self.shards[shard][item, top : top + size_px, left : left + size_px])
+        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def train(work: Path, minutes: float, whole: bool, device: str) -> None:
@@ -76,16 +94,17 @@ def train(work: Path, minutes: float, whole: bool, device: str) -> None:
     step = checkpoint.load()
     rng = np.random.default_rng([11, step])
     torch.manual_seed(step)
-    end, size_px, count = time.time() + 60 * minutes, WHOLE_PX if whole else CROP_PX, 8 if whole else 16
+    crops = Crops(work)
+    end, size_px, count = time.time() + 60 * minutes, WHOLE_PX if whole else CROP_PX, 6 if whole else 8
     started, first, running = time.time(), step, 0.0
     while time.time() < end:
         share = (time.time() - started) / (60 * minutes)
         warm = min(1.0, (step - first + 1) / 100)
         for group in optimizer.param_groups:
-            group["lr"] = warm * ((4e-4 if whole else 2e-3) * (1 - share) + 5e-5)
-        if (step - first) % 500 == 0:
-            shards = open_shards(work)
-        real = batch_of_crops(shards, count, size_px, rng).to(device, memory_format=torch.channels_last)
+            group["lr"] = warm * ((4e-4 if whole else 1.6e-3) * (1 - share) + 5e-5)
+        if (step - first) % 500 == 499:
+            crops.refresh()
+        real = crops.batch(count, size_px, rng).to(device, memory_format=torch.channels_last)
         with torch.autocast(device, torch.bfloat16):
             posterior = model.encode(real).latent_dist
             made = model.decode(posterior.sample()).sample
@@ -97,7 +116,7 @@ def train(work: Path, minutes: float, whole: bool, device: str) -> None:
         step += 1
         error = functional.mse_loss(made.float(), real).item()
         running = error if running == 0 else 0.98 * running + 0.02 * error
-        if step % 40 == 0:
+        if step % 100 == 0:
             psnr = 10 * np.log10(4 / running)
             print(f"step {step} psnr {psnr:.2f} dB, {count * (step - first) / (time.time() - started):.1f} pictures/s", flush=True)
         if step % 300 == 0:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from faceid_cli.builtin.names import roster
 from faceid_cli.builtin.people import person_from_seed
-from faceid_cli.builtin.pretrain.autoencoder import batch_of_crops, build_autoencoder, open_shards
+from faceid_cli.builtin.pretrain.autoencoder import Crops, build_autoencoder
 from faceid_cli.builtin.pretrain.diffusion import Model
 from faceid_cli.builtin.pretrain.networks import build_scheduler
 
@@ -29,7 +29,7 @@ def package_autoencoder(work: Path) -> Path:
     model = build_autoencoder()
     model.load_state_dict(load_file(work / "autoencoder" / "model.safetensors"))
     model.eval().requires_grad_(False)
-    real = batch_of_crops(open_shards(work), 256, 128, np.random.default_rng(5))
+    real = Crops(work).batch(256, 128, np.random.default_rng(5))
     with torch.no_grad():
         latents = torch.cat([model.encode(part).latent_dist.mode() for part in real.split(32)])
     mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))

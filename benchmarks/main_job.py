@@ -1,0 +1,112 @@
+"""Enrol people the built-in model never saw, render them, and score likeness and obedience, beside Textual Inversion.
+
+    python benchmarks/main_job.py                       # 20 people, 10 prompts each; about an hour on two cores
+    python benchmarks/main_job.py --people 4 --methods sefi --set steps=200 --first 1000    # try settings elsewhere
+
+All methods share photos, steps, batch size and seed, and are measured in turn in one run. People from number 1000 on
+are for choosing settings; the report is about people 0 to 19.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from faceid_cli.backbone import load_base_model
+from faceid_cli.builtin.judge import Judge
+from faceid_cli.config import RenderConfig, TrainConfig, preset
+from faceid_cli.evaluation.scores import (
+    bootstrap_interval,
+    detection_rate,
+    identity_of_prompt,
+    obedience,
+    share_of_upper_bound,
+)
+from faceid_cli.evaluation.trial import Trial, run_trial
+
+METHODS = ("sefi", "textual-inversion")
+
+
+def summary(trials: list[Trial]) -> dict[str, Any]:
+    """Figures of one method over all people, with 95 % intervals over people."""
+
+    def interval(values: list[float]) -> list[float]:
+        found = bootstrap_interval([[value] for value in values])
+        return [round(found.mean, 3), round(found.low, 3), round(found.high, 3)]
+
+    def likeness(trial: Trial) -> float:
+        return share_of_upper_bound(float(np.mean([score.identity for score in trial.scores])), trial.upper_bound)
+
+    attention = [[s.attention_share for s in trial.scores if s.attention_share is not None] for trial in trials]
+    return {
+        "ID, share of the upper bound": interval([likeness(trial) for trial in trials]),
+        "concepts obeyed": interval([obedience(trial.scores) for trial in trials]),
+        "ID(P), share of the upper bound": interval(
+            [share_of_upper_bound(identity_of_prompt(trial.scores), trial.upper_bound) for trial in trials]
+        ),
+        "a face is found": interval([detection_rate(trial.scores) for trial in trials]),
+        "attention inside the face": interval([float(np.mean(shares)) for shares in attention if shares] or [0.0]),
+        "seconds per enrolment": round(float(np.mean([trial.enrol_seconds for trial in trials])), 1),
+        "seconds per image": round(float(np.mean([trial.image_seconds for trial in trials])), 2),
+    }
+
+
+def settings(method: str, arguments: argparse.Namespace) -> TrainConfig:
+    """The method's preset with the same steps, batch size and seed for all, and what --set changes."""
+    shared = {"steps": TrainConfig().steps, "batch_size": TrainConfig().batch_size, "seed": 0}
+    changes: dict[str, Any] = {key: json.loads(value) for key, value in (item.split("=", 1) for item in arguments.set)}
+    return preset(method, **{**shared, **changes})
+
+
+def main() -> None:
+    """Run, print the table, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="number of the first person")
+    parser.add_argument("--photos", type=int, default=4)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="change training settings")
+    parser.add_argument("--model", default="builtin")
+    parser.add_argument("--guidance-scale", type=float, default=RenderConfig().guidance_scale)
+    parser.add_argument("--output", type=Path, help="write the figures as JSON")
+    arguments = parser.parse_args()
+    base, judge = load_base_model(arguments.model), Judge.load()
+    rendering = RenderConfig(guidance_scale=arguments.guidance_scale)
+    configs = {method: settings(method, arguments) for method in arguments.methods}
+    trials: dict[str, list[Trial]] = {method: [] for method in configs}
+    for person in range(arguments.first, arguments.first + arguments.people):
+        for method, config in configs.items():
+            trials[method].append(run_trial(base, judge, person, config, rendering, arguments.photos))
+            print(f"person {person}, {method}: {summary(trials[method][-1:])}", flush=True)
+    report = {
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "people": arguments.people,
+        "photos": arguments.photos,
+        "settings": {method: asdict(config) for method, config in configs.items()},
+        "results": {method: summary(done) for method, done in trials.items()},
+    }
+    print_table(report["results"])
+    if arguments.output:
+        arguments.output.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def print_table(results: dict[str, dict[str, Any]]) -> None:
+    """One row a figure, one column a method."""
+    print(f"\n{'':34}" + "".join(f"{method:>26}" for method in results))
+    for row in next(iter(results.values())):
+        cells = []
+        for figures in results.values():
+            value = figures[row]
+            cells.append(f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]" if isinstance(value, list) else f"{value}")
+        print(f"{row:34}" + "".join(f"{cell:>26}" for cell in cells))
+
+
+if __name__ == "__main__":
+    main()

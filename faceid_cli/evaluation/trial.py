@@ -1,0 +1,145 @@
+"""A trial in the built-in world: learn an unseen person from drawings, render known prompts, let the judge score.
+
+A trial measures what the method promises: the face is right and the prompt is obeyed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from faceid_cli.attention import record_attention
+from faceid_cli.backbone import BaseModel
+from faceid_cli.builtin.draw import draw
+from faceid_cli.builtin.judge import Judge
+from faceid_cli.builtin.prompts import KnownPrompt, known_prompt
+from faceid_cli.builtin.sampling import photo_picture
+from faceid_cli.builtin.samples import photo_set, unseen_person
+from faceid_cli.config import RenderConfig, TrainConfig
+from faceid_cli.evaluation.scores import (
+    Embedding,
+    PictureScore,
+    attention_share,
+    concepts_obeyed,
+    mean_similarity,
+    upper_bound,
+)
+from faceid_cli.faces.drawn import DrawnFaceFinder
+from faceid_cli.faces.intake import crops_from_photos
+from faceid_cli.rendering.generate import render
+from faceid_cli.tokens import encode_prompt
+from faceid_cli.training import train_identity
+from faceid_cli.types import FaceCrop, IdentityTokens
+
+PROMPTS: tuple[KnownPrompt, ...] = (
+    known_prompt("eiffel tower", "basketball"),
+    known_prompt("mountains", None, "eyes closed"),
+    known_prompt("beach", None, "smiling"),
+    known_prompt("library", "coffee cup"),
+    known_prompt("snow", None, "cap"),
+    known_prompt("castle", None, "crown"),
+    known_prompt("forest", "guitar"),
+    known_prompt(None, "cat", "mouth open"),
+    known_prompt("night city", "balloon"),
+    known_prompt("desert", None, "headphones"),
+)
+REFERENCE_PICTURES = 8
+_NAME = "person"
+_REFERENCE_SEED = 0x2EF
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One person's trial.
+
+    Attributes:
+        person: Number of the unseen person.
+        scores: One a prompt.
+        upper_bound: Mean similarity between two drawings of the person.
+        enrol_seconds: Training, without loading the model.
+        image_seconds: Mean per picture, rendered one at a time.
+    """
+
+    person: int
+    scores: tuple[PictureScore, ...]
+    upper_bound: float
+    enrol_seconds: float
+    image_seconds: float
+
+
+def person_crops(judge: Judge, person: int, photos: int, size_px: int) -> list[FaceCrop]:
+    """Training crops of an unseen person, by the way that files take."""
+    with tempfile.TemporaryDirectory() as folder:
+        for place, drawing in enumerate(photo_set(person, photos, 0)):
+            drawing.image.save(Path(folder) / f"{place}.png")
+        return crops_from_photos([Path(folder)], DrawnFaceFinder(judge), size_px, "largest")
+
+
+def reference_embeddings(judge: Judge, person: int) -> list[Embedding]:
+    """Embeddings of drawings of the person that training does not see."""
+    rng = np.random.default_rng([_REFERENCE_SEED, person])
+    drawings = [draw(photo_picture(unseen_person(person), rng)) for _ in range(REFERENCE_PICTURES)]
+    return [judge.embed(drawing.image, drawing.faces[0]) for drawing in drawings]
+
+
+def run_trial(
+    base: BaseModel,
+    judge: Judge,
+    person: int,
+    config: TrainConfig,
+    rendering: RenderConfig,
+    photos: int = 4,
+    prompts: Sequence[KnownPrompt] = PROMPTS,
+    with_attention: int = 3,
+) -> Trial:
+    """Learn one person and score one picture a prompt; attention is recorded for the first `with_attention` of them."""
+    crops = person_crops(judge, person, photos, base.size_px)
+    started = time.perf_counter()
+    tokens, _ = train_identity(base, crops, config)
+    enrol_seconds = time.perf_counter() - started
+    references = reference_embeddings(judge, person)
+    scores, seconds = [], []
+    for place, prompt in enumerate(prompts):
+        started = time.perf_counter()
+        scores.append(_score(base, judge, tokens, prompt, place, rendering, references, place < with_attention))
+        if place >= with_attention:
+            seconds.append(time.perf_counter() - started)
+    return Trial(person, tuple(scores), upper_bound(references), enrol_seconds, float(np.mean(seconds or [np.nan])))
+
+
+def _score(
+    base: BaseModel,
+    judge: Judge,
+    tokens: IdentityTokens,
+    prompt: KnownPrompt,
+    seed: int,
+    rendering: RenderConfig,
+    references: Sequence[Embedding],
+    with_attention: bool,
+) -> PictureScore:
+    text, people = prompt.text.format(f"<{_NAME}>"), {_NAME: tokens}
+    share = None
+    if with_attention:
+        with record_attention(base.unet, keep="mean") as record:
+            image = render(base, text, people, [seed], rendering)[0].image
+    else:
+        image = render(base, text, people, [seed], rendering)[0].image
+    faces = judge.find_faces(image)
+    face = max(faces, key=lambda found: found.box.area) if faces else None
+    if with_attention and face is not None:
+        positions = encode_prompt(base, text, people).positions[_NAME]
+        share = attention_share(record.maps(), positions, face.box, image.size)
+    probabilities = {**judge.scenes(image), **judge.objects(image)}
+    if face is not None:
+        probabilities.update(judge.attributes(image, face))
+    concepts = {
+        concept: concept in probabilities and concepts_obeyed(probabilities, [concept])[concept]
+        for concept in prompt.concepts
+    }
+    similarity = None if face is None else mean_similarity(judge.embed(image, face), references)
+    return PictureScore(similarity, concepts, share)
