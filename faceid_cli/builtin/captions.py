@@ -9,10 +9,31 @@ import numpy as np
 from faceid_cli.builtin.draw.picture import Figure, Picture
 from faceid_cli.builtin.vocabulary import PLAIN_SCENES
 
-_OPENINGS = ("a photo of", "a portrait of", "a picture of", "a photo of", "photo of", "a close-up photo of", "an illustration of", "")
-_FACE_OPENINGS = ("a photo of the face of", "a picture of the face of", "a portrait of the face of", "a close-up photo of the face of", "the face of")
+_OPENINGS = (
+    "a photo of",
+    "a portrait of",
+    "a picture of",
+    "a photo of",
+    "photo of",
+    "a close-up photo of",
+    "an illustration of",
+    "",
+)
+_FACE_OPENINGS = (
+    "a photo of the face of",
+    "a picture of the face of",
+    "a portrait of the face of",
+    "a close-up photo of the face of",
+    "the face of",
+)
 _SCENES: dict[str, tuple[str, ...]] = {
-    "eiffel tower": ("in front of the eiffel tower", "at the eiffel tower", "with the eiffel tower in the background", "near the eiffel tower in paris", "eiffel tower"),
+    "eiffel tower": (
+        "in front of the eiffel tower",
+        "at the eiffel tower",
+        "with the eiffel tower in the background",
+        "near the eiffel tower in paris",
+        "eiffel tower",
+    ),
     "beach": ("on the beach", "at the beach", "on a beach by the sea", "beach"),
     "mountains": ("in the mountains", "in front of mountains", "with mountains in the background", "mountains"),
     "forest": ("in the forest", "in a forest", "among the trees of a forest", "forest"),
@@ -46,7 +67,11 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "purple hair": ("with purple hair", "purple hair"),
 }
 _ARTICLES = {"apple": "an", "flowers": "some", "pizza": "a slice of", "coffee cup": "a", "ice cream": "an"}
-_LIGHTS = {"sunset light": ("at sunset", "in sunset light"), "moonlight": ("in moonlight", "by moonlight"), "dim light": ("in dim light", "dim light")}
+_LIGHTS = {
+    "sunset light": ("at sunset", "in sunset light"),
+    "moonlight": ("in moonlight", "by moonlight"),
+    "dim light": ("in dim light", "dim light"),
+}
 _GROUPS = {2: ("two people", "two persons", "a couple"), 3: ("three people", "three persons", "three friends")}
 
 
@@ -104,7 +129,11 @@ def _single(figure: Figure, name: str | None, rng: np.random.Generator) -> tuple
     subject = name or _class_word(figure, rng)
     if "old" in words and rng.random() < 0.5:
         words.remove("old")
-        subject = f"old {name}" if name else f"an old {_pick(('man', 'person') if not figure.person.woman else ('woman', 'person'), rng)}"
+        subject = (
+            f"old {name}"
+            if name
+            else f"an old {_pick(('man', 'person') if not figure.person.woman else ('woman', 'person'), rng)}"
+        )
     details = [_attribute(word, rng) for word in words]
     if rng.random() < 0.35:
         details.append(f"{_pick(('in', 'wearing'), rng)} a {figure.garment_color} {figure.garment}")
@@ -137,7 +166,15 @@ def _attribute(word: str, rng: np.random.Generator) -> str:
 
 
 def _class_word(figure: Figure, rng: np.random.Generator) -> str:
-    return _pick(("a woman" if figure.person.woman else "a man", "a person", "person", "woman" if figure.person.woman else "man"), rng)
+    return _pick(
+        (
+            "a woman" if figure.person.woman else "a man",
+            "a person",
+            "person",
+            "woman" if figure.person.woman else "man",
+        ),
+        rng,
+    )
 
 
 def _trait(figure: Figure, rng: np.random.Generator) -> str:

@@ -178,7 +178,7 @@ def alignment(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def align(pictures: Tensor, matrices: Tensor) -> Tensor:
-    """Cut aligned faces (B, 3, 64, 64) out of square pictures (B, 3, S, S); matrices (B, 2, 3) map face to picture px."""
+    """Cut aligned faces (B, 3, 64, 64) out of square pictures (B, 3, S, S); matrices (B, 2, 3) lead there."""
     size = pictures.shape[-1]
     places = (torch.arange(FACE_PX) + 0.5).to(pictures.device)
     y, x = torch.meshgrid(places, places, indexing="ij")

@@ -8,8 +8,8 @@ import numpy as np
 
 from faceid_cli.builtin.vocabulary import ROSTER_SIZE
 
-_ONSETS = "b d f g h j k l m n p r s sh t th v w y z br kr tr".split()
-_VOWELS = "a e i o u".split()
+_ONSETS = (*"bdfghjklmnprstvwyz", "sh", "th", "br", "kr", "tr")
+_VOWELS = ["a", "e", "i", "o", "u"]
 _CODAS = ["", "", "", "l", "m", "n", "r", "s", "x"]
 
 
@@ -20,7 +20,9 @@ def roster() -> tuple[str, ...]:
     names: dict[str, None] = {}
     while len(names) < ROSTER_SIZE:
         syllables = int(rng.choice([2, 3], p=[0.6, 0.4]))
-        name = "".join(str(rng.choice(_ONSETS)) + str(rng.choice(_VOWELS)) for _ in range(syllables)) + str(rng.choice(_CODAS))
+        name = "".join(str(rng.choice(_ONSETS)) + str(rng.choice(_VOWELS)) for _ in range(syllables)) + str(
+            rng.choice(_CODAS)
+        )
         if len(name) >= 5:
             names[name] = None
     return tuple(names)

@@ -117,7 +117,9 @@ def person_from_seed(seed: int) -> Person:
     odds = np.array([_HAIR_ODDS[style][0 if woman else 1] for style in HAIR_STYLES])
     skin_place = rng.uniform(0, len(_SKINS) - 1)
     skin = _mix(_SKINS, skin_place) + rng.normal(0, 0.012, 3)
-    hair_odds = np.array([2, 2, 2, 1.5, 1, 1, 1.2, 1, 0.6]) * (1 if skin_place < 2.5 else np.array([6, 3, 1] + [0.25] * 6))
+    hair_odds = np.array([2, 2, 2, 1.5, 1, 1, 1.2, 1, 0.6]) * (
+        1 if skin_place < 2.5 else np.array([6, 3, 1] + [0.25] * 6)
+    )
     hair = _HAIR_COLORS[rng.choice(len(_HAIR_COLORS), p=hair_odds / hair_odds.sum())] * rng.uniform(0.85, 1.15)
     beard = "none" if woman or rng.random() < 0.5 else str(rng.choice(BEARDS[1:]))
     glasses = "none" if rng.random() < 0.68 else str(rng.choice(GLASSES[1:]))
@@ -133,7 +135,9 @@ def person_from_seed(seed: int) -> Person:
         skin=_color(skin),
         hair=_color(hair + rng.normal(0, 0.02, 3)),
         eyes=_color(_EYES[rng.integers(len(_EYES))] + rng.normal(0, 0.03, 3)),
-        frame=_color(np.array([(0.1, 0.1, 0.12), (0.45, 0.2, 0.1), (0.65, 0.12, 0.15), (0.1, 0.3, 0.5)])[rng.integers(4)]),
+        frame=_color(
+            np.array([(0.1, 0.1, 0.12), (0.45, 0.2, 0.1), (0.65, 0.12, 0.15), (0.1, 0.3, 0.5)])[rng.integers(4)]
+        ),
         head_width=shape() - (0.15 if woman else -0.15),
         head_height=shape(),
         jaw=shape() + (-0.35 if woman else 0.35),

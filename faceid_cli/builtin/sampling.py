@@ -49,10 +49,19 @@ def random_attributes(person: Person, rng: np.random.Generator) -> frozenset[str
 
 
 def _clashes(word: str, chosen: set[str], person: Person) -> bool:
-    for family in (_HEADWEAR, _MOUTHS, _HAIR_CHANGES, ("sunglasses", "eyes closed"), ("old", "white hair"), ("old", "purple hair")):
+    for family in (
+        _HEADWEAR,
+        _MOUTHS,
+        _HAIR_CHANGES,
+        ("sunglasses", "eyes closed"),
+        ("old", "white hair"),
+        ("old", "purple hair"),
+    ):
         if word in family and chosen & set(family):
             return True
-    hairless = person.hair_style == "bald" or (person.hair_style in ("buzz cut", "receding") and "cap" in chosen | {word})
+    hairless = person.hair_style == "bald" or (
+        person.hair_style in ("buzz cut", "receding") and "cap" in chosen | {word}
+    )
     if word in _HAIR_CHANGES and hairless:
         return True
     return word == "beard" and person.beard == "full"
@@ -64,7 +73,13 @@ def _placed(people: Sequence[Person], rng: np.random.Generator) -> list[Figure]:
     spread = {1: 17.0, 2: 5.0, 3: 2.5}[count]
     low, high = {1: (0.72, 1.02), 2: (0.62, 0.76), 3: (0.48, 0.56)}[count]
     return [
-        _figure(person, rng, center + float(rng.uniform(-spread, spread)), float(rng.uniform(low, high)), random_attributes(person, rng))
+        _figure(
+            person,
+            rng,
+            center + float(rng.uniform(-spread, spread)),
+            float(rng.uniform(low, high)),
+            random_attributes(person, rng),
+        )
         for person, center in zip(people, centers, strict=True)
     ]
 
@@ -85,7 +100,6 @@ def _figure(person: Person, rng: np.random.Generator, x: float, scale: float, at
 
 
 def _with_object(figures: list[Figure], rng: np.random.Generator) -> list[Figure]:
-
 
     place = int(rng.integers(len(figures)))
     hand = int(rng.choice([-1, 1]))

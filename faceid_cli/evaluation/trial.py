@@ -18,8 +18,8 @@ from faceid_cli.backbone import BaseModel
 from faceid_cli.builtin.draw import draw
 from faceid_cli.builtin.judge import Judge
 from faceid_cli.builtin.prompts import KnownPrompt, known_prompt
-from faceid_cli.builtin.sampling import photo_picture
 from faceid_cli.builtin.samples import photo_set, unseen_person
+from faceid_cli.builtin.sampling import photo_picture
 from faceid_cli.config import RenderConfig, TrainConfig
 from faceid_cli.evaluation.scores import (
     Embedding,

@@ -84,7 +84,11 @@ def _hand_and_object(figure: Figure) -> str:
     y = min(58.0, (UNITS - 16 - figure.y) / figure.scale)
     thing = svg.group(held(figure.held or ""), f"translate({x},{y:.1f}) scale(1.12)")
     hand = svg.ellipse(x + figure.hand * 7, y + 10, 6.6, 5.2, svg.color(svg.dark(skin, 0.05)))
-    hand += svg.line(f"M{x + figure.hand * 3},{y + 8:.1f} h{-4 * figure.hand} M{x + figure.hand * 3},{y + 11:.1f} h{-5 * figure.hand}", svg.color(svg.dark(skin, 0.12)), 2.6)
+    hand += svg.line(
+        f"M{x + figure.hand * 3},{y + 8:.1f} h{-4 * figure.hand} M{x + figure.hand * 3},{y + 11:.1f} h{-5 * figure.hand}",
+        svg.color(svg.dark(skin, 0.12)),
+        2.6,
+    )
     return thing + hand
 
 
@@ -97,7 +101,9 @@ def figure_face(figure: Figure, size_px: int = UNITS) -> Face:
     x, y = sum(c[0] for c in corners) / 4, sum(c[1] for c in corners) / 4
     width, height = (right - left) * figure.scale, (bottom - top) * figure.scale
     box = Box((x - width / 2) * factor, (y - height / 2) * factor, width * factor, height * factor)
-    points = tuple((px * factor, py * factor) for px, py in (rotate(point, figure) for point in landmarks(figure.person)))
+    points = tuple(
+        (px * factor, py * factor) for px, py in (rotate(point, figure) for point in landmarks(figure.person))
+    )
     return Face(box, points, 1.0)
 
 

@@ -30,7 +30,7 @@ def outline(person: Person) -> str:
 
 def landmarks(person: Person) -> tuple[tuple[float, float], ...]:
     """Left eye, right eye, nose tip, mouth corners, in head coordinates."""
-    w, h = half_size(person)
+    _, h = half_size(person)
     eye = _eye_x(person)
     mouth = _mouth_half_width(person)
     return (-eye, 0.02 * h), (eye, 0.02 * h), (0.0, _nose_tip(person)), (-mouth, 0.6 * h), (mouth, 0.6 * h)
@@ -46,7 +46,6 @@ def face(figure: Figure, prefix: str) -> tuple[str, str]:
     """The face without hair: (gradient definitions, shapes)."""
     person = figure.person
     skin = person.skin
-    w, h = half_size(person)
     shade = svg.dark(skin, 0.24)
     definitions = svg.radial(
         f"{prefix}s", [(0, svg.color(svg.light(skin, 0.22))), (0.55, svg.color(skin)), (1, svg.color(shade))]
@@ -134,7 +133,11 @@ def _nose(person: Person) -> str:
     shade = svg.color(svg.dark(person.skin, 0.34))
     glow = svg.color(svg.light(person.skin, 0.35))
     return (
-        svg.line(f"M{0.5 * half:.2f},{0.06 * h:.2f} Q{0.75 * half:.2f},{0.6 * tip:.2f} {half:.2f},{tip - 0.8:.2f}", shade, 0.9)
+        svg.line(
+            f"M{0.5 * half:.2f},{0.06 * h:.2f} Q{0.75 * half:.2f},{0.6 * tip:.2f} {half:.2f},{tip - 0.8:.2f}",
+            shade,
+            0.9,
+        )
         + svg.line(
             f"M{-half:.2f},{tip:.2f} Q{-0.5 * half:.2f},{tip + 2.3:.2f} 0,{tip + 1.7:.2f} "
             f"Q{0.5 * half:.2f},{tip + 2.3:.2f} {half:.2f},{tip:.2f}",
@@ -163,13 +166,19 @@ def _mouth(figure: Figure) -> str:
     if "smiling" in figure.attributes:
         wide = x * 1.18
         smile = f"M{-wide:.2f},{y - 1.8:.2f} Q0,{y + 0.8:.2f} {wide:.2f},{y - 1.8:.2f} Q0,{y + 11.2:.2f} {-wide:.2f},{y - 1.8:.2f} Z"
-        return svg.path(smile, "#f8f5ef", f'stroke="{lip}" stroke-width="{1.0 + 0.35 * full:.2f}" stroke-linejoin="round"')
+        return svg.path(
+            smile, "#f8f5ef", f'stroke="{lip}" stroke-width="{1.0 + 0.35 * full:.2f}" stroke-linejoin="round"'
+        )
     upper = (
         f"M{-x:.2f},{y:.2f} Q{-0.5 * x:.2f},{y - full:.2f} {-0.15 * x:.2f},{y - full:.2f} Q0,{y - 0.6 * full:.2f} "
         f"{0.15 * x:.2f},{y - full:.2f} Q{0.5 * x:.2f},{y - full:.2f} {x:.2f},{y:.2f} Q0,{y + 0.5:.2f} {-x:.2f},{y:.2f} Z"
     )
     lower = f"M{-x * 0.9:.2f},{y:.2f} Q0,{y + 2.4 * full:.2f} {x * 0.9:.2f},{y:.2f} Z"
-    return svg.path(lower, lip) + svg.path(upper, lip) + svg.line(f"M{-x:.2f},{y:.2f} Q0,{y + 0.8:.2f} {x:.2f},{y:.2f}", seam, 0.9)
+    return (
+        svg.path(lower, lip)
+        + svg.path(upper, lip)
+        + svg.line(f"M{-x:.2f},{y:.2f} Q0,{y + 0.8:.2f} {x:.2f},{y:.2f}", seam, 0.9)
+    )
 
 
 def _eyes(figure: Figure) -> str:
@@ -213,7 +222,11 @@ def _brows(figure: Figure) -> str:
         x = side * _eye_x(person)
         rise = 1.6 * person.brow_tilt
         parts.append(
-            svg.line(f"M{x - side * 5:.2f},{y + rise:.2f} Q{x:.2f},{y - 2.3:.2f} {x + side * 5.8:.2f},{y + 0.6 - rise:.2f}", tint, width)
+            svg.line(
+                f"M{x - side * 5:.2f},{y + rise:.2f} Q{x:.2f},{y - 2.3:.2f} {x + side * 5.8:.2f},{y + 0.6 - rise:.2f}",
+                tint,
+                width,
+            )
         )
     return "".join(parts)
 
@@ -250,11 +263,25 @@ def _wrinkles(person: Person) -> str:
     tint = svg.color(svg.dark(person.skin, 0.36))
     parts = []
     for y in (-0.44, -0.56):
-        parts.append(svg.line(f"M{-0.42 * w:.2f},{y * h:.2f} Q0,{(y - 0.05) * h:.2f} {0.42 * w:.2f},{y * h:.2f}", tint, 0.9))
+        parts.append(
+            svg.line(f"M{-0.42 * w:.2f},{y * h:.2f} Q0,{(y - 0.05) * h:.2f} {0.42 * w:.2f},{y * h:.2f}", tint, 0.9)
+        )
     for side in (-1, 1):
         eye = side * _eye_x(person)
-        parts.append(svg.line(f"M{eye - side * 4:.2f},{0.20 * h:.2f} Q{eye:.2f},{0.27 * h:.2f} {eye + side * 4.5:.2f},{0.19 * h:.2f}", tint, 1.0))
-        parts.append(svg.line(f"M{side * 5.4:.2f},{0.40 * h:.2f} Q{side * 9.5:.2f},{0.48 * h:.2f} {side * 10.5:.2f},{0.66 * h:.2f}", tint, 1.1))
+        parts.append(
+            svg.line(
+                f"M{eye - side * 4:.2f},{0.20 * h:.2f} Q{eye:.2f},{0.27 * h:.2f} {eye + side * 4.5:.2f},{0.19 * h:.2f}",
+                tint,
+                1.0,
+            )
+        )
+        parts.append(
+            svg.line(
+                f"M{side * 5.4:.2f},{0.40 * h:.2f} Q{side * 9.5:.2f},{0.48 * h:.2f} {side * 10.5:.2f},{0.66 * h:.2f}",
+                tint,
+                1.1,
+            )
+        )
     return "".join(parts)
 
 
@@ -268,7 +295,9 @@ def _glasses(person: Person) -> str:
         if person.glasses == "round":
             parts.append(f'<circle cx="{side * x:.2f}" cy="{y:.2f}" r="7.2" {style}/>')
         elif person.glasses == "square":
-            parts.append(f'<rect x="{side * x - 7.4:.2f}" y="{y - 5.2:.2f}" width="14.8" height="10.4" rx="1.6" {style}/>')
+            parts.append(
+                f'<rect x="{side * x - 7.4:.2f}" y="{y - 5.2:.2f}" width="14.8" height="10.4" rx="1.6" {style}/>'
+            )
         else:
             data = (
                 f"M{side * (x - 6.8):.2f},{y - 2.2:.2f} Q{side * (x + 1):.2f},{y - 6.4:.2f} {side * (x + 9.4):.2f},{y - 7.4:.2f} "

@@ -76,9 +76,22 @@ def _book() -> str:
 
 
 def _flowers() -> str:
-    parts = [svg.polygon([(-6, 14), (6, 14), (11, -1), (-11, -1)], "#e7dcc6"), svg.line("M-5,0 L-2,12 M0,0 V12 M5,0 L2,12", "#4d8a4a", 1.4)]
-    for x, y, shade in ((-8, -4, "#d94a6a"), (8, -4, "#d94a6a"), (0, -3, "#f2b632"), (-4, -11, "#f2b632"), (5, -11, "#d94a6a")):
-        parts.append("".join(svg.ellipse(x + dx, y + dy, 3.1, 3.1, shade) for dx, dy in ((-2.4, 0), (2.4, 0), (0, -2.4), (0, 2.4))))
+    parts = [
+        svg.polygon([(-6, 14), (6, 14), (11, -1), (-11, -1)], "#e7dcc6"),
+        svg.line("M-5,0 L-2,12 M0,0 V12 M5,0 L2,12", "#4d8a4a", 1.4),
+    ]
+    for x, y, shade in (
+        (-8, -4, "#d94a6a"),
+        (8, -4, "#d94a6a"),
+        (0, -3, "#f2b632"),
+        (-4, -11, "#f2b632"),
+        (5, -11, "#d94a6a"),
+    ):
+        parts.append(
+            "".join(
+                svg.ellipse(x + dx, y + dy, 3.1, 3.1, shade) for dx, dy in ((-2.4, 0), (2.4, 0), (0, -2.4), (0, 2.4))
+            )
+        )
         parts.append(svg.ellipse(x, y, 1.9, 1.9, "#fff3c9"))
     return "".join(parts)
 
@@ -134,7 +147,10 @@ def _apple() -> str:
 
 
 def _pizza() -> str:
-    parts = [svg.polygon([(-14, -10), (14, -10), (0, 18)], "#f3c64f"), svg.line("M-14,-10 Q0,-16 14,-10", "#c4843c", 4.6)]
+    parts = [
+        svg.polygon([(-14, -10), (14, -10), (0, 18)], "#f3c64f"),
+        svg.line("M-14,-10 Q0,-16 14,-10", "#c4843c", 4.6),
+    ]
     parts += [svg.ellipse(x, y, 3, 2.8, "#c03a2b") for x, y in ((-6, -5), (5, -4), (0, 3), (0, 10.5))]
     parts += [svg.ellipse(x, y, 1.2, 0.9, "#4c8a3c") for x, y in ((-1, -6), (-4.4, 1.4), (4.4, 2))]
     return "".join(parts)
@@ -142,7 +158,10 @@ def _pizza() -> str:
 
 def _teddy_bear() -> str:
     fur, pale = "#a9713d", "#e3bd8d"
-    parts = [svg.ellipse(x, y, rx, ry, fur) for x, y, rx, ry in ((-11, 5, 4, 5), (11, 5, 4, 5), (-6, 15, 4.6, 4), (6, 15, 4.6, 4), (0, 7, 9.6, 9.4))]
+    parts = [
+        svg.ellipse(x, y, rx, ry, fur)
+        for x, y, rx, ry in ((-11, 5, 4, 5), (11, 5, 4, 5), (-6, 15, 4.6, 4), (6, 15, 4.6, 4), (0, 7, 9.6, 9.4))
+    ]
     parts += [svg.ellipse(0, 8, 5.6, 6, pale)]
     parts += [svg.ellipse(x, -14, 4, 4, fur) + svg.ellipse(x, -14, 2, 2, pale) for x in (-7.4, 7.4)]
     parts += [svg.ellipse(0, -7.5, 10, 8.8, fur), svg.ellipse(0, -4.6, 4.6, 3.6, pale)]

@@ -118,7 +118,10 @@ def train(work: Path, minutes: float, whole: bool, device: str) -> None:
         running = error if running == 0 else 0.98 * running + 0.02 * error
         if step % 100 == 0:
             psnr = 10 * np.log10(4 / running)
-            print(f"step {step} psnr {psnr:.2f} dB, {count * (step - first) / (time.time() - started):.1f} pictures/s", flush=True)
+            print(
+                f"step {step} psnr {psnr:.2f} dB, {count * (step - first) / (time.time() - started):.1f} pictures/s",
+                flush=True,
+            )
         if step % 300 == 0:
             checkpoint.save(step)
     checkpoint.save(step)

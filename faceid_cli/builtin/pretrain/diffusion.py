@@ -19,7 +19,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from faceid_cli.builtin.pretrain.checkpoints import Checkpoint
-from faceid_cli.builtin.pretrain.dataset import Batch, Captioner, LatentDataset, encode_shard
+from faceid_cli.builtin.pretrain.dataset import Batch, Captioner, LatentDataset
 from faceid_cli.builtin.pretrain.networks import (
     EMBEDDING_SCALE,
     PeopleEncoder,
@@ -50,7 +50,9 @@ class Model(nn.Module):
         """Velocity predicted for noisy latents."""
         people = self.people(batch.traits)
         # Learned tokens will not lie exactly where names lie: let the surroundings of a name mean the same person.
-        people = people * (1 + 0.12 * torch.randn_like(people[:, :1])) + 0.08 * EMBEDDING_SCALE * torch.randn_like(people)
+        people = people * (1 + 0.12 * torch.randn_like(people[:, :1])) + 0.08 * EMBEDDING_SCALE * torch.randn_like(
+            people
+        )
         context = encode_text(self.text_encoder, batch.ids, batch.rows, batch.positions, people)
         return self.unet(noisy, timesteps, encoder_hidden_states=context).sample
 
@@ -103,7 +105,12 @@ def train(work: Path, minutes: float, batch_size: int, decay: bool, device: str)
         update_average(average, model, min(EMA_DECAY, step / (step + 20)))
         running = loss.item() if step == first + 1 else 0.99 * running + 0.01 * loss.item()
         if step % 50 == 0:
-            line = {"step": step, "samples": step * batch_size, "loss": round(running, 5), "seconds": round(time.time() - started)}
+            line = {
+                "step": step,
+                "samples": step * batch_size,
+                "loss": round(running, 5),
+                "seconds": round(time.time() - started),
+            }
             with (work / "diffusion.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             print(line, f"{(step - first) * batch_size / (time.time() - started):.1f} samples/s", flush=True)

@@ -90,8 +90,12 @@ def degrade(pictures: Tensor, rng: np.random.Generator) -> Tensor:
         sigma = float(rng.uniform(0.4, 1.3))
         taps = torch.exp(-(torch.arange(-3, 4) ** 2) / (2 * sigma**2))
         taps = (taps / taps.sum()).repeat(3, 1)
-        pictures = functional.conv2d(functional.pad(pictures, (3, 3, 0, 0), mode="replicate"), taps.view(3, 1, 1, 7), groups=3)
-        pictures = functional.conv2d(functional.pad(pictures, (0, 0, 3, 3), mode="replicate"), taps.view(3, 1, 7, 1), groups=3)
+        pictures = functional.conv2d(
+            functional.pad(pictures, (3, 3, 0, 0), mode="replicate"), taps.view(3, 1, 1, 7), groups=3
+        )
+        pictures = functional.conv2d(
+            functional.pad(pictures, (0, 0, 3, 3), mode="replicate"), taps.view(3, 1, 7, 1), groups=3
+        )
     elif rng.random() < 0.3:
         side = pictures.shape[-1]
         small = functional.interpolate(pictures, size=int(side * rng.uniform(0.45, 0.8)), mode="area")

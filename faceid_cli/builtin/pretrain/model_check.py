@@ -1,6 +1,6 @@
 """Measure the packaged model with the judge: are prompts obeyed, are named people recognised?
 
-    python -m faceid_cli.builtin.pretrain.model_check MODEL --prompts 500 --output check.json
+python -m faceid_cli.builtin.pretrain.model_check MODEL --prompts 500 --output check.json
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ REFERENCE_PICTURES = 4
 HELD_OUT_SEED = 77
 
 
-def render(model: Path, texts: list[str], seed: int, batch: int = 16, steps: int = 20, guidance: float = 5.0) -> list[Image.Image]:
+def render(
+    model: Path, texts: list[str], seed: int, batch: int = 16, steps: int = 20, guidance: float = 5.0
+) -> list[Image.Image]:
     """Render each text once with stock diffusers."""
     pipeline = StableDiffusionPipeline.from_pretrained(model, torch_dtype=torch.float32)
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -36,7 +38,9 @@ def render(model: Path, texts: list[str], seed: int, batch: int = 16, steps: int
     for start in range(0, len(texts), batch):
         part = texts[start : start + batch]
         generators = [torch.Generator().manual_seed(seed + start + place) for place in range(len(part))]
-        made = pipeline(part, num_inference_steps=steps, guidance_scale=guidance, guidance_rescale=0.0, generator=generators)
+        made = pipeline(
+            part, num_inference_steps=steps, guidance_scale=guidance, guidance_rescale=0.0, generator=generators
+        )
         images += made.images
     return images
 
@@ -94,7 +98,9 @@ def main() -> None:
     texts = [prompt.text.format(*(str(rng.choice(roster())) for _ in range(prompt.people))) for prompt in prompts]
     found = check_concepts(judge, prompts, render(arguments.model, texts, HELD_OUT_SEED))
     found["name"] = check_names(judge, arguments.model, arguments.names)
-    report: dict[str, Any] = {key: {"share": round(float(np.mean(right)), 4), "of": len(right)} for key, right in found.items()}
+    report: dict[str, Any] = {
+        key: {"share": round(float(np.mean(right)), 4), "of": len(right)} for key, right in found.items()
+    }
     print(json.dumps(report, indent=2))
     if arguments.output:
         arguments.output.write_text(json.dumps(report, indent=2) + "\n")

@@ -1,7 +1,7 @@
 """Turn checkpoints into the folders that the next step, or diffusers, loads.
 
-    python -m faceid_cli.builtin.pretrain.package autoencoder WORKDIR
-    python -m faceid_cli.builtin.pretrain.package pipeline WORKDIR OUTPUT
+python -m faceid_cli.builtin.pretrain.package autoencoder WORKDIR
+python -m faceid_cli.builtin.pretrain.package pipeline WORKDIR OUTPUT
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def package_autoencoder(work: Path) -> Path:
     mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
     channels = len(mean)
     inward, outward = model.quant_conv, model.post_quant_conv
-    assert inward is not None and outward is not None
+    assert inward is not None
+    assert outward is not None
     inward.weight[:channels] /= deviation.view(-1, 1, 1, 1)
     inward.bias[:channels] = (inward.bias[:channels] - mean) / deviation
     inward.bias[channels:] -= 2 * deviation.log()

@@ -1,6 +1,6 @@
 """Training pictures: drawn once into shards of uint8 arrays; what they show is drawn again from the shard's number.
 
-    python -m faceid_cli.builtin.pretrain.pictures WORKDIR --shards 16
+python -m faceid_cli.builtin.pretrain.pictures WORKDIR --shards 16
 """
 
 from __future__ import annotations

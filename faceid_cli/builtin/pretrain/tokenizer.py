@@ -16,7 +16,9 @@ from faceid_cli.builtin.pretrain.pictures import shard_examples
 WINDOW = 48
 START, END = "<|startoftext|>", "<|endoftext|>"
 # Words of prompts that no caption has; without them they would be spelt out letter by letter.
-_EXTRA_WORDS = "woman girl boy child lady guy young standing sitting looking background painting drawing style sunny night day very his her".split()
+_EXTRA_WORDS = frozenset(
+    ["woman", "girl", "boy", "child", "lady", "guy", "young", "standing", "sitting", "looking", "background", "painting", "drawing", "style", "sunny", "night", "day", "very", "his", "her"]
+)
 
 
 def caption_words(count: int = 6000) -> set[str]:
@@ -24,7 +26,9 @@ def caption_words(count: int = 6000) -> set[str]:
     rng = np.random.default_rng(3)
     words = set(_EXTRA_WORDS)
     for example in shard_examples(0, count):
-        words.update(caption(example.picture, [None] * len(example.people), rng).replace(",", " ").replace("-", " ").split())
+        words.update(
+            caption(example.picture, [None] * len(example.people), rng).replace(",", " ").replace("-", " ").split()
+        )
     return words
 
 
@@ -34,7 +38,9 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=200_000, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=200_000, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
+    )
     tokenizer.train_from_iterator(words, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     pieces = alphabet + [f"{letter}</w>" for letter in alphabet]
@@ -46,7 +52,13 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(merge) for merge in merges) + "\n")
     made = CLIPTokenizer(
-        vocab=vocabulary, merges=merges, unk_token=END, bos_token=START, eos_token=END, pad_token=END, model_max_length=WINDOW
+        vocab=vocabulary,
+        merges=merges,
+        unk_token=END,
+        bos_token=START,
+        eos_token=END,
+        pad_token=END,
+        model_max_length=WINDOW,
     )
     made.save_pretrained(folder)
     loaded = CLIPTokenizer.from_pretrained(folder)
