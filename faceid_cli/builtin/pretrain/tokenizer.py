@@ -16,15 +16,16 @@ from faceid_cli.builtin.pretrain.pictures import shard_examples
 WINDOW = 48
 START, END = "<|startoftext|>", "<|endoftext|>"
 # Words of prompts that no caption has; without them they would be spelt out letter by letter.
-_EXTRA_WORDS = frozenset(
-    ["woman", "girl", "boy", "child", "lady", "guy", "young", "standing", "sitting", "looking", "background", "painting", "drawing", "style", "sunny", "night", "day", "very", "his", "her"]
-)
+_EXTRA_WORDS = """
+woman girl boy child lady guy young standing sitting looking background painting drawing style sunny night day very
+his her
+"""
 
 
 def caption_words(count: int = 6000) -> set[str]:
     """All words of many sample captions."""
     rng = np.random.default_rng(3)
-    words = set(_EXTRA_WORDS)
+    words = set(_EXTRA_WORDS.split())
     for example in shard_examples(0, count):
         words.update(
             caption(example.picture, [None] * len(example.people), rng).replace(",", " ").replace("-", " ").split()
