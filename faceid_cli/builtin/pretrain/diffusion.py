@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from transformers import CLIPTextModel
 
 from faceid_cli.builtin.pretrain.checkpoints import Checkpoint
 from faceid_cli.builtin.pretrain.dataset import Batch, Captioner, LatentDataset
@@ -33,6 +35,7 @@ from faceid_cli.builtin.pretrain.tokenizer import build_tokenizer
 LEARNING_RATE, FINAL_LEARNING_RATE = 6e-4, 4e-5
 WARM_UP_STEPS = 200
 EMA_DECAY = 0.998
+PEOPLE_FILE = "people_encoder.safetensors"  # in a packaged model, for further training only
 SNR_LIMIT = 5.0  # min-SNR weighting, arXiv 2303.09556
 
 
@@ -72,14 +75,17 @@ def loss_of(model: Model, batch: Batch, alphas_cumprod: Tensor) -> Tensor:
     return ((predicted.float() - target).pow(2).mean(dim=(1, 2, 3)) * weights).mean()
 
 
-def train(work: Path, minutes: float, batch_size: int, decay: bool, device: str) -> None:
-    """Train for some minutes more."""
-    autoencoder = AutoencoderKL.from_pretrained(work / "vae").to(device, memory_format=torch.channels_last)
+def train(work: Path, minutes: float, batch_size: int, decay: bool, device: str, start: Path | None = None) -> None:
+    """Train for some minutes more; a fresh run may start from a packaged model instead of random weights."""
+    autoencoder = AutoencoderKL.from_pretrained(start / "vae" if start else work / "vae").to(device, memory_format=torch.channels_last)
     model = Model(work).to(device)
     average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01)
     checkpoint = Checkpoint(work / "diffusion", {"model": model, "average": average}, optimizer)
     first = step = checkpoint.load()
+    if start and not step:
+        load_shipped(model, start)
+        average.load_state_dict(model.state_dict())
     torch.manual_seed(step)
     rng = np.random.default_rng([23, step])
     captioner = Captioner(model.tokenizer, np.random.default_rng([29, step]))
@@ -121,6 +127,14 @@ def train(work: Path, minutes: float, batch_size: int, decay: bool, device: str)
     checkpoint.save(step)
 
 
+def load_shipped(model: Model, folder: Path) -> None:
+    """Take over the weights of a packaged model."""
+    model.unet.load_state_dict(UNet2DConditionModel.from_pretrained(folder / "unet").state_dict())
+    model.text_encoder.load_state_dict(CLIPTextModel.from_pretrained(folder / "text_encoder").state_dict())
+    people = load_file(folder / PEOPLE_FILE)
+    model.people.load_state_dict({name: tensor.float() for name, tensor in people.items()})
+
+
 def open_dataset(work: Path, autoencoder: AutoencoderKL, device: str) -> LatentDataset:
     """All shards drawn so far."""
     data = LatentDataset()
@@ -142,9 +156,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--decay", action="store_true", help="let the learning rate fall over this run")
+    parser.add_argument("--from", dest="start", type=Path, help="a packaged model to go on from, in a fresh WORKDIR")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
-    train(arguments.work, arguments.minutes, arguments.batch, arguments.decay, arguments.device)
+    train(arguments.work, arguments.minutes, arguments.batch, arguments.decay, arguments.device, arguments.start)
 
 
 if __name__ == "__main__":

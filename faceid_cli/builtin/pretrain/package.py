@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from faceid_cli.builtin.names import roster
 from faceid_cli.builtin.people import person_from_seed
 from faceid_cli.builtin.pretrain.autoencoder import Crops, build_autoencoder
-from faceid_cli.builtin.pretrain.diffusion import Model
+from faceid_cli.builtin.pretrain.diffusion import PEOPLE_FILE, Model
 from faceid_cli.builtin.pretrain.networks import build_scheduler
 
 
@@ -71,6 +71,7 @@ def package_pipeline(work: Path, output: Path) -> Path:
         requires_safety_checker=False,
     )
     pipeline.to(torch.float16).save_pretrained(output)
+    save_file({name: tensor.half() for name, tensor in model.people.state_dict().items()}, output / PEOPLE_FILE)
     return output
 
 
