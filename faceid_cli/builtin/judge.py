@@ -22,7 +22,7 @@ from faceid_cli.errors import WeightsMissingError
 from faceid_cli.paths import builtin_judge_file
 from faceid_cli.types import Box, Face
 
-PICTURE_PX, FACE_PX, STRIDE, EMBEDDING_WIDTH = 128, 64, 4, 96
+PICTURE_PX, FACE_PX, STRIDE, EMBEDDING_WIDTH = 128, 64, 8, 96
 # Where the five landmarks of an aligned face lie, in pixels of FACE_PX.
 TEMPLATE = np.array([[25.0, 29.0], [39.0, 29.0], [32.0, 37.5], [27.0, 44.5], [37.0, 44.5]])
 _LEAST_SCORE, _MOST_OVERLAP = 0.4, 0.4
@@ -49,30 +49,29 @@ def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class PictureNetwork(nn.Module):
-    """Finds faces as peaks of a map (arXiv 1904.07850) and recognises scene and objects of a whole picture."""
+    """Finds faces and objects as peaks of maps (arXiv 1904.07850) and recognises the scene of a whole picture."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stage4 = nn.Sequential(convolution(3, 16, 2), convolution(16, 40, 2), Residual(40))
-        self.stage8 = nn.Sequential(convolution(40, 80, 2), Residual(80))
+        self.stage8 = nn.Sequential(
+            convolution(3, 24, 2), convolution(24, 40, 2), convolution(40, 80, 2), Residual(80)
+        )
         self.stage16 = nn.Sequential(convolution(80, 144, 2), Residual(144))
-        self.lateral8, self.lateral4 = nn.Conv2d(144, 80, 1), nn.Conv2d(80, 40, 1)
-        self.merge8, self.merge4 = convolution(80, 80), convolution(40, 48)
-        self.faces = nn.Conv2d(48, 1 + 4 + 10, 1)
-        self.concepts = nn.Linear(2 * 144 + 2 * 80, len(ALL_SCENES) + len(OBJECTS))
+        self.lateral, self.merge = nn.Conv2d(144, 80, 1), convolution(80, 96)
+        self.faces = nn.Conv2d(96, 1 + 4 + 10, 1)
+        self.objects = nn.Conv2d(96, len(OBJECTS), 1)
+        self.scenes = nn.Linear(2 * 144 + 2 * 96, len(ALL_SCENES))
         nn.init.constant_(self.faces.bias[:1], -3.0)  # type: ignore[index, arg-type]
+        nn.init.constant_(self.objects.bias, -4.0)  # type: ignore[arg-type]
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, 128, 128) in -1..1 -> face map (B, 15, 32, 32), scene and object logits (B, scenes), (B, objects)."""
-        fine = self.stage4(pictures)
-        middle = self.stage8(fine)
+        """(B, 3, 128, 128) in -1..1 -> face map (B, 15, 16, 16), scene logits (B, scenes), object map of logits."""
+        middle = self.stage8(pictures)
         coarse = self.stage16(middle)
-        middle = self.merge8(middle + functional.interpolate(self.lateral8(coarse), scale_factor=2.0))
-        fine = self.merge4(fine + functional.interpolate(self.lateral4(middle), scale_factor=2.0))
+        middle = self.merge(middle + functional.interpolate(self.lateral(coarse), scale_factor=2.0))
         pooled = [part.flatten(2) for part in (coarse, middle)]
         features = torch.cat([p.mean(-1) for p in pooled] + [p.amax(-1) for p in pooled], dim=1)
-        logits = self.concepts(features)
-        return self.faces(fine), logits[:, : len(ALL_SCENES)], logits[:, len(ALL_SCENES) :]
+        return self.faces(middle), self.scenes(features), self.objects(middle)
 
 
 class FaceNetwork(nn.Module):
@@ -94,7 +93,7 @@ class FaceNetwork(nn.Module):
             nn.Dropout(0.1), nn.Linear(160 * 16, EMBEDDING_WIDTH), nn.BatchNorm1d(EMBEDDING_WIDTH)
         )
         self.attributes = nn.Linear(160 * 16, len(ATTRIBUTES))
-        self.traits = nn.Linear(EMBEDDING_WIDTH, TRAITS)  # a second lesson in training only
+        self.traits = nn.Linear(EMBEDDING_WIDTH, TRAITS)  # a second lesson, in training only
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, 64, 64) in -1..1 -> embeddings (B, E), not normalised, and attribute logits (B, attributes)."""
@@ -143,7 +142,7 @@ class Judge:
     def objects(self, image: Image.Image) -> dict[str, float]:
         """Probability of each object, independent of each other."""
         _, _, objects = self._look(_to_square(image)[0])
-        return dict(zip(OBJECTS, objects.sigmoid()[0].tolist(), strict=True))
+        return dict(zip(OBJECTS, objects.amax((2, 3)).sigmoid()[0].tolist(), strict=True))
 
     def embed(self, image: Image.Image, face: Face) -> NDArray[np.float32]:
         """Identity embedding of a face found in the image, float32 (E,) of unit length."""
@@ -161,7 +160,11 @@ class Judge:
         return found
 
     def _look_at_face(self, image: Image.Image, face: Face) -> tuple[Tensor, Tensor]:
-        pixels, factor, left, top = _to_square(image)
+        side = max(image.size)
+        turn = alignment(np.asarray(face.landmarks, dtype=np.float64))
+        # A large picture is shrunk until one pixel of it is one pixel of the aligned face: no more is lost than must be.
+        shrunk = round(side / max(float(np.hypot(turn[0, 0], turn[1, 0])), 1.0))
+        pixels, factor, left, top = _to_square(image, min(max(shrunk, PICTURE_PX), side))
         points = np.array([((x + left) * factor, (y + top) * factor) for x, y in face.landmarks])
         with torch.no_grad():
             seen: tuple[Tensor, Tensor] = self._faces(align(pixels, torch.from_numpy(alignment(points))[None].float()))
@@ -188,7 +191,7 @@ def align(pictures: Tensor, matrices: Tensor) -> Tensor:
 
 
 def decode_faces(found: Tensor) -> list[Face]:
-    """Faces of one picture from its face map (15, 32, 32), left to right, in pixels of 128 x 128."""
+    """Faces of one picture from its face map (15, 16, 16), left to right, in pixels of 128 x 128."""
     scores = found[0].sigmoid()
     peaks = scores == functional.max_pool2d(scores[None, None], 3, stride=1, padding=1)[0, 0]
     faces: list[Face] = []
@@ -212,15 +215,15 @@ def overlap(first: Box, second: Box) -> float:
     return common / (first.area + second.area - common)
 
 
-def _to_square(image: Image.Image) -> tuple[Tensor, float, float, float]:
-    """Pixels (1, 3, 128, 128); the factor from the image to them, and the margins left and top in image pixels."""
+def _to_square(image: Image.Image, size_px: int = PICTURE_PX) -> tuple[Tensor, float, float, float]:
+    """Pixels (1, 3, size, size); the factor from the image to them, and the margins left and top in image pixels."""
     side = max(image.size)
     left, top = (side - image.width) // 2, (side - image.height) // 2
     square = Image.new("RGB", (side, side), (127, 127, 127))
     square.paste(image.convert("RGB"), (left, top))
-    small = square.resize((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS)
+    small = square.resize((size_px, size_px), Image.Resampling.LANCZOS)
     pixels = torch.from_numpy(np.asarray(small, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
-    return pixels, PICTURE_PX / side, float(left), float(top)
+    return pixels, size_px / side, float(left), float(top)
 
 
 def _moved(face: Face, factor: float, left: float, top: float) -> Face:

@@ -77,7 +77,8 @@ def loss_of(model: Model, batch: Batch, alphas_cumprod: Tensor) -> Tensor:
 
 def train(work: Path, minutes: float, batch_size: int, decay: bool, device: str, start: Path | None = None) -> None:
     """Train for some minutes more; a fresh run may start from a packaged model instead of random weights."""
-    autoencoder = AutoencoderKL.from_pretrained(start / "vae" if start else work / "vae").to(device, memory_format=torch.channels_last)
+    autoencoder = AutoencoderKL.from_pretrained(start / "vae" if start else work / "vae")
+    autoencoder = autoencoder.to(device, memory_format=torch.channels_last)
     model = Model(work).to(device)
     average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01)
@@ -138,7 +139,7 @@ def load_shipped(model: Model, folder: Path) -> None:
 def open_dataset(work: Path, autoencoder: AutoencoderKL, device: str) -> LatentDataset:
     """All shards drawn so far."""
     data = LatentDataset()
-    data.refresh(work, autoencoder, device, at_most=64)
+    data.refresh(work, autoencoder, device, at_most=6)
     return data
 
 

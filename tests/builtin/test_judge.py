@@ -1,0 +1,85 @@
+"""The judge, on drawings and people it has never seen. `pretrain.judge_check` measures it at length."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceid_cli.builtin.draw import draw
+from faceid_cli.builtin.judge import Judge, alignment, overlap
+from faceid_cli.builtin.pretrain.judge_check import (
+    concepts,
+    detection,
+    held_out_drawings,
+    person_embeddings,
+    verification_auc,
+)
+from faceid_cli.builtin.samples import photo_set
+from faceid_cli.errors import WeightsMissingError
+from faceid_cli.paths import builtin_judge_file
+
+pytestmark = pytest.mark.skipif(not builtin_judge_file().exists(), reason="the judge's weights are not here")
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return Judge.load()
+
+
+def test_faces_of_held_out_drawings_are_found(judge: Judge) -> None:
+    counts = detection(judge, held_out_drawings(60), 0.0)
+    assert counts.right / counts.true >= 0.97
+    assert counts.right / counts.found >= 0.97
+
+
+def test_people_are_told_apart(judge: Judge) -> None:
+    assert verification_auc(person_embeddings(judge, 25, 0.0)) >= 0.97
+
+
+def test_concepts_are_recognised(judge: Judge) -> None:
+    figures = concepts(judge, held_out_drawings(60), 0.0)
+    assert min(figures.values()) >= 0.85
+    assert figures["scene"] >= 0.97
+
+
+@pytest.mark.parametrize(("width", "height"), [(512, 512), (300, 200), (96, 160)])
+def test_faces_are_found_in_pictures_of_any_size(judge: Judge, width: int, height: int) -> None:
+    side = min(width, height)
+    drawing = draw(photo_set(4, 1, 0, 128)[0].picture, side)
+    image = Image.new("RGB", (width, height), (120, 160, 190))
+    left, top = (width - side) // 2, (height - side) // 2
+    image.paste(drawing.image, (left, top))
+    (found,) = judge.find_faces(image)
+    true = drawing.faces[0]
+    shifted = [(x + left, y + top) for x, y in true.landmarks]
+    assert np.abs(np.array(found.landmarks) - shifted).max() < 0.15 * true.box.width
+    embedding = judge.embed(image, found)
+    assert embedding.dtype == np.float32
+    assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)
+
+
+def test_no_face_is_found_where_there_is_none(judge: Judge) -> None:
+    assert judge.find_faces(Image.new("RGB", (128, 128), (90, 140, 200))) == []
+
+
+def test_alignment_undoes_a_turn_and_a_zoom() -> None:
+    from faceid_cli.builtin.judge import TEMPLATE
+
+    angle = np.deg2rad(20)
+    turn = 1.7 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = TEMPLATE @ turn.T + np.array([11.0, -4.0])
+    matrix = alignment(points)
+    assert TEMPLATE @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(points, abs=1e-6)
+
+
+def test_boxes_overlap_by_intersection_over_union() -> None:
+    from faceid_cli.types import Box
+
+    assert overlap(Box(0, 0, 2, 2), Box(1, 0, 2, 2)) == pytest.approx(1 / 3)
+    assert overlap(Box(0, 0, 2, 2), Box(5, 5, 2, 2)) == 0
+
+
+def test_missing_weights_are_a_clear_error(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(WeightsMissingError, match=r"judge's weights are missing: .*none\.safetensors"):
+        Judge.load(tmp_path / "none.safetensors")
