@@ -53,15 +53,13 @@ class PictureNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stage8 = nn.Sequential(
-            convolution(3, 24, 2), convolution(24, 40, 2), convolution(40, 80, 2), Residual(80)
-        )
+        self.stage8 = nn.Sequential(convolution(3, 24, 2), convolution(24, 40, 2), convolution(40, 80, 2), Residual(80))
         self.stage16 = nn.Sequential(convolution(80, 144, 2), Residual(144))
         self.lateral, self.merge = nn.Conv2d(144, 80, 1), convolution(80, 96)
         self.faces = nn.Conv2d(96, 1 + 4 + 10, 1)
         self.objects = nn.Conv2d(96, len(OBJECTS), 1)
         self.scenes = nn.Linear(2 * 144 + 2 * 96, len(ALL_SCENES))
-        nn.init.constant_(self.faces.bias[:1], -3.0)  # type: ignore[index, arg-type]
+        nn.init.constant_(self.faces.bias[:1], -3.0)  # type: ignore[index]
         nn.init.constant_(self.objects.bias, -4.0)  # type: ignore[arg-type]
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -162,9 +160,9 @@ class Judge:
     def _look_at_face(self, image: Image.Image, face: Face) -> tuple[Tensor, Tensor]:
         side = max(image.size)
         turn = alignment(np.asarray(face.landmarks, dtype=np.float64))
-        # A large picture is shrunk until one pixel of it is one pixel of the aligned face: no more is lost than must be.
+        # A large picture is shrunk until one pixel of it is one of the aligned face, so that no more is lost than must.
         shrunk = round(side / max(float(np.hypot(turn[0, 0], turn[1, 0])), 1.0))
-        pixels, factor, left, top = _to_square(image, min(max(shrunk, PICTURE_PX), side))
+        pixels, factor, left, top = _to_square(image, max(shrunk, PICTURE_PX))
         points = np.array([((x + left) * factor, (y + top) * factor) for x, y in face.landmarks])
         with torch.no_grad():
             seen: tuple[Tensor, Tensor] = self._faces(align(pixels, torch.from_numpy(alignment(points))[None].float()))

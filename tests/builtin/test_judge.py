@@ -12,7 +12,8 @@ from faceid_cli.builtin.pretrain.judge_check import (
     concepts,
     detection,
     held_out_drawings,
-    person_embeddings,
+    person_drawings,
+    person_faces,
     verification_auc,
 )
 from faceid_cli.builtin.samples import photo_set
@@ -28,17 +29,19 @@ def judge() -> Judge:
 
 
 def test_faces_of_held_out_drawings_are_found(judge: Judge) -> None:
-    counts = detection(judge, held_out_drawings(60), 0.0)
+    counts = detection(judge, held_out_drawings(60))
     assert counts.right / counts.true >= 0.97
     assert counts.right / counts.found >= 0.97
 
 
 def test_people_are_told_apart(judge: Judge) -> None:
-    assert verification_auc(person_embeddings(judge, 25, 0.0)) >= 0.97
+    faces = person_faces(judge, person_drawings(25))
+    assert verification_auc(faces) >= 0.97
+    assert verification_auc(faces, only_changed=True) >= 0.96
 
 
 def test_concepts_are_recognised(judge: Judge) -> None:
-    figures = concepts(judge, held_out_drawings(60), 0.0)
+    figures = concepts(judge, held_out_drawings(60))
     assert min(figures.values()) >= 0.85
     assert figures["scene"] >= 0.97
 

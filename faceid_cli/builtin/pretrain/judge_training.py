@@ -49,7 +49,7 @@ class Prototypes(nn.Module):
 
 
 def map_targets(truth: Truth) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Face peaks (B, 1, M, M), values (B, 14, M, M), where the values count (B, 1, M, M), object peaks (B, objects, M, M)."""
+    """Maps of M x M cells: face peaks (B, 1, M, M), values (B, 14, M, M), where they count, and object peaks."""
     count = len(truth.scenes)
     peaks = np.zeros((count, 1, MAP_SIDE, MAP_SIDE), np.float32)
     values = np.zeros((count, 14, MAP_SIDE, MAP_SIDE), np.float32)
@@ -63,7 +63,8 @@ def map_targets(truth: Truth) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         fixed = np.concatenate([np.log(size / 32), landmarks])[:, None, None]
         rows, columns = np.mgrid[0:MAP_SIDE, 0:MAP_SIDE] + 0.5
         offsets = np.stack([center[0] / STRIDE - columns, center[1] / STRIDE - rows])
-        values[place] = np.where(near, np.concatenate([offsets, np.broadcast_to(fixed, (12, *near.shape))]), values[place])
+        own = np.concatenate([offsets, np.broadcast_to(fixed, (12, *near.shape))])
+        values[place] = np.where(near, own, values[place])
         counts[place, 0] = np.maximum(counts[place, 0], near)
     for place in np.flatnonzero(truth.objects != NONE):
         things[place, truth.objects[place]] = _peak(truth.object_places[place], 0.6)[0]
@@ -139,9 +140,12 @@ def face_loss(
 def train(work: Path, what: str, minutes: float) -> None:
     """Train one of the networks for some minutes more; the learning rate falls to zero over them."""
     shards = Shards(work)
-    network = (PictureNetwork() if what == "pictures" else FaceNetwork()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = PictureNetwork() if what == "pictures" else FaceNetwork()
+    network.to(memory_format=torch.channels_last)
     prototypes = Prototypes()
-    optimizer = torch.optim.AdamW([*network.parameters(), *prototypes.parameters()], lr=LEARNING_RATE, weight_decay=0.02)
+    optimizer = torch.optim.AdamW(
+        [*network.parameters(), *prototypes.parameters()], lr=LEARNING_RATE, weight_decay=0.02
+    )
     checkpoint = Checkpoint(work / f"judge-{what}", {"network": network, "prototypes": prototypes}, optimizer)
     first = step = checkpoint.load()
     rng = np.random.default_rng([31, step])
@@ -159,13 +163,13 @@ def train(work: Path, what: str, minutes: float) -> None:
             if rng.random() < 0.4:
                 pictures, shown = zoom(pictures, shown, rng)
             pictures = degrade(pictures, rng).contiguous(memory_format=torch.channels_last)
-            loss = picture_loss(network, pictures, shown)
+            loss = picture_loss(network, pictures, shown)  # type: ignore[arg-type]
         else:
             rows, numbers = places[rng.integers(len(places), size=64)].T
             matrices = jittered(truth.points[rows, numbers, 1:], rng)
             faces = degrade(align(shards.pictures(rows), matrices), rng).contiguous(memory_format=torch.channels_last)
             wanted = [torch.from_numpy(part[rows, numbers]) for part in (truth.people, truth.traits, truth.attributes)]
-            loss = face_loss(network, prototypes, roster, faces, (wanted[0], wanted[1], wanted[2]))
+            loss = face_loss(network, prototypes, roster, faces, (wanted[0], wanted[1], wanted[2]))  # type: ignore[arg-type]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
