@@ -94,18 +94,10 @@ class Captioner:
 class LatentDataset:
     """Encoded shards in memory, sampled at random with fresh captions."""
 
-    def __init__(self) -> None:
-        self.latents: list[np.ndarray] = []
-        self.examples: list[list[Example]] = []
-
-    def refresh(self, work: Path, autoencoder: AutoencoderKL, device: str, at_most: int = 3) -> None:
-        """Take in shards that have been drawn since, a few at a time."""
-        for _ in range(at_most):
-            shard = len(self.latents)
-            if not shard_file(work, shard).exists():
-                return
-            self.latents.append(encode_shard(work, shard, autoencoder, device))
-            self.examples.append(shard_examples(shard))
+    def __init__(self, work: Path, autoencoder: AutoencoderKL, device: str, shards: int) -> None:
+        drawn = [shard for shard in range(shards) if shard_file(work, shard).exists()]
+        self.latents = [encode_shard(work, shard, autoencoder, device) for shard in drawn]
+        self.examples = [shard_examples(shard) for shard in drawn]
 
     def batch(self, size: int, captioner: Captioner, rng: np.random.Generator) -> Batch:
         """Draw a batch."""

@@ -75,7 +75,9 @@ def loss_of(model: Model, batch: Batch, alphas_cumprod: Tensor) -> Tensor:
     return ((predicted.float() - target).pow(2).mean(dim=(1, 2, 3)) * weights).mean()
 
 
-def train(work: Path, minutes: float, batch_size: int, decay: bool, device: str, start: Path | None = None) -> None:
+def train(
+    work: Path, minutes: float, batch_size: int, decay: bool, device: str, shards: int, start: Path | None = None
+) -> None:
     """Train for some minutes more; a fresh run may start from a packaged model instead of random weights."""
     autoencoder = AutoencoderKL.from_pretrained(start / "vae" if start else work / "vae")
     autoencoder = autoencoder.to(device, memory_format=torch.channels_last)
@@ -91,7 +93,7 @@ def train(work: Path, minutes: float, batch_size: int, decay: bool, device: str,
     rng = np.random.default_rng([23, step])
     captioner = Captioner(model.tokenizer, np.random.default_rng([29, step]))
     alphas_cumprod = build_scheduler().alphas_cumprod.to(device)
-    data = open_dataset(work, autoencoder, device)
+    data = LatentDataset(work, autoencoder, device, shards)
     started = time.time()
     end, saved, running = started + 60 * minutes, started, 0.0
     while time.time() < end:
@@ -124,7 +126,6 @@ def train(work: Path, minutes: float, batch_size: int, decay: bool, device: str,
         if time.time() - saved > 240:
             checkpoint.save(step)
             saved = time.time()
-            data.refresh(work, autoencoder, device)
     checkpoint.save(step)
 
 
@@ -134,13 +135,6 @@ def load_shipped(model: Model, folder: Path) -> None:
     model.text_encoder.load_state_dict(CLIPTextModel.from_pretrained(folder / "text_encoder").state_dict())
     people = load_file(folder / PEOPLE_FILE)
     model.people.load_state_dict({name: tensor.float() for name, tensor in people.items()})
-
-
-def open_dataset(work: Path, autoencoder: AutoencoderKL, device: str) -> LatentDataset:
-    """All shards drawn so far."""
-    data = LatentDataset()
-    data.refresh(work, autoencoder, device, at_most=6)
-    return data
 
 
 def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
@@ -157,10 +151,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--decay", action="store_true", help="let the learning rate fall over this run")
+    parser.add_argument("--shards", type=int, default=16, help="how many of the drawn shards to use")
     parser.add_argument("--from", dest="start", type=Path, help="a packaged model to go on from, in a fresh WORKDIR")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
-    train(arguments.work, arguments.minutes, arguments.batch, arguments.decay, arguments.device, arguments.start)
+    train(
+        arguments.work,
+        arguments.minutes,
+        arguments.batch,
+        arguments.decay,
+        arguments.device,
+        arguments.shards,
+        arguments.start,
+    )
 
 
 if __name__ == "__main__":

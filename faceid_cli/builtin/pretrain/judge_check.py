@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
@@ -67,6 +69,19 @@ def compressed(quality: int) -> Change:
         file = io.BytesIO()
         image.save(file, "JPEG", quality=quality)
         return Image.open(file).convert("RGB")
+
+    return change
+
+
+def autoencoded(folder: Path) -> Change:
+    """Through an autoencoder in diffusers' layout, as all renderings go."""
+    autoencoder = AutoencoderKL.from_pretrained(folder).eval()
+
+    def change(image: Image.Image) -> Image.Image:
+        pixels = torch.from_numpy(np.asarray(image, np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            made = autoencoder.decode(autoencoder.encode(pixels).latent_dist.mode()).sample[0]
+        return Image.fromarray(((made.permute(1, 2, 0).numpy() + 1) * 127.5).clip(0, 255).round().astype(np.uint8))
 
     return change
 
@@ -221,13 +236,17 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=600)
     parser.add_argument("--people", type=int, default=150)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--autoencoder", type=Path, help="also judge pictures that went through it")
     parser.add_argument("--words", action="store_true", help="also print each word's share")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     judge, drawings = Judge.load(arguments.weights), held_out_drawings(arguments.pictures)
     people = person_drawings(arguments.people)
+    changes = dict(CHANGES)
+    if arguments.autoencoder:
+        changes["through the autoencoder"] = autoencoded(arguments.autoencoder)
     report: dict[str, Any] = {}
-    for name, change in CHANGES.items():
+    for name, change in changes.items():
         report[name] = measure(judge, drawings, people, change)
         print(name, json.dumps(report[name], indent=2), flush=True)
     if arguments.words:
