@@ -116,7 +116,7 @@ def train(
         if step % 50 == 0:
             line = {
                 "step": step,
-                "samples": step * batch_size,
+                "batch": batch_size,
                 "loss": round(running, 5),
                 "seconds": round(time.time() - started),
             }
