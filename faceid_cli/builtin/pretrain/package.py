@@ -7,6 +7,7 @@ python -m faceid_cli.builtin.pretrain.package pipeline WORKDIR OUTPUT
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,8 @@ def package_pipeline(work: Path, output: Path) -> Path:
         requires_safety_checker=False,
     )
     pipeline.to(torch.float16).save_pretrained(output)
+    for name in ("vocab.json", "merges.txt"):  # older versions of transformers do not read tokenizer.json
+        shutil.copyfile(work / "tokenizer" / name, output / "tokenizer" / name)
     save_file({name: tensor.half() for name, tensor in model.people.state_dict().items()}, output / PEOPLE_FILE)
     return output
 
