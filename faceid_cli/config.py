@@ -1,6 +1,7 @@
 """Settings of training and rendering: defaults, units, checks and presets. No side effects.
 
-The defaults were chosen by measurement on the built-in model: see benchmarks/.
+The defaults are the paper's where it gives them. They are not yet tuned by measurement: benchmarks/main_job.py does
+that, on people kept apart for it (`--first 1000`), once the built-in model draws faces well enough.
 """
 
 from __future__ import annotations
