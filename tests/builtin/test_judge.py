@@ -20,9 +20,6 @@ from faceid_cli.builtin.pretrain.judge_check import (
 from faceid_cli.builtin.samples import photo_set, unseen_person
 from faceid_cli.builtin.vocabulary import ALL_SCENES, ATTRIBUTES, OBJECTS
 from faceid_cli.errors import WeightsMissingError
-from faceid_cli.paths import builtin_judge_file
-
-pytestmark = pytest.mark.skipif(not builtin_judge_file().exists(), reason="the judge's weights are not here")
 
 
 @pytest.fixture(scope="module")

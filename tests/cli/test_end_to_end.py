@@ -4,7 +4,6 @@ import hashlib
 import json
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from faceid_cli import paths
@@ -175,8 +174,6 @@ def test_ctrl_c_saves_a_checkpoint_and_resume_goes_on(
 
 
 def test_the_first_enrolment_explains_the_builtin_model(faceid, photos, quick) -> None:
-    if not (paths.builtin_model_dir() / "unet").is_dir():
-        pytest.skip("the built-in model's weights are not there")
     answer = faceid("enroll", "bob", photos / "0.png", *quick)
     assert answer.err.startswith("base model: the built-in one, which draws illustrated portraits; for photographs ")
     assert "faceid config set model" in answer.err.splitlines()[0]

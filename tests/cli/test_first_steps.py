@@ -5,15 +5,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from faceid_cli import paths
-
-pytest.importorskip("faceid_cli.builtin.samples")
-
-needs_model = pytest.mark.skipif(
-    not (paths.builtin_model_dir() / "unet").is_dir() or not paths.builtin_judge_file().is_file(),
-    reason="the built-in model's weights are not there",
-)
-
 
 def test_samples_draws_picture_files_and_says_where(faceid) -> None:
     answer = faceid("samples", "photos/of", "--person", 3, "--count", 2)
@@ -73,7 +64,6 @@ def test_demo_does_not_touch_somebody_called_demo(faceid, add_person) -> None:
     assert list(Path().iterdir()) == []
 
 
-@needs_model
 def test_demo_may_be_run_again(faceid) -> None:
     for run in (1, 2):
         answer = faceid("demo", "--steps", 1, "--json")
@@ -86,7 +76,6 @@ def test_demo_may_be_run_again(faceid) -> None:
     assert faceid("list", "-q").out == "demo\n"
 
 
-@needs_model
 @pytest.mark.slow
 def test_the_judge_finds_person_and_basketball_in_the_demo(faceid) -> None:
     from faceid_cli.builtin.judge import Judge

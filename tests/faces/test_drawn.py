@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceid_cli import paths
 from faceid_cli.builtin.draw import Drawing, draw
 from faceid_cli.builtin.people import person_from_seed
 from faceid_cli.builtin.sampling import photo_picture, random_picture
@@ -21,8 +20,6 @@ SHARED_PHOTOS = Path(__file__).parents[3] / "shared" / "photos"
 
 @pytest.fixture(scope="module")
 def finder() -> FaceFinder:
-    if not paths.builtin_judge_file().exists():
-        pytest.skip("the judge has not been trained yet")
     return finder_for(builtin=True)
 
 
