@@ -152,7 +152,8 @@ def _refuse_foreign(path: Path) -> None:
             start = file.read(16)
     except OSError as error:
         raise IdentityFileError(f"cannot read {path}: {error.strerror or error}") from error
-    if start.startswith((b"PK\x03\x04", b"\x80")):
+    # A header of 128, 384, 640, ... bytes begins with the byte that pickles begin with, too: look for the header first.
+    if start[8:9] != b"{" and start.startswith((b"PK\x03\x04", b"\x80")):
         raise IdentityFileError(
             f"{path} is a pickle, which can run code and is never loaded", "ask for the .safetensors file"
         )

@@ -80,6 +80,16 @@ def test_unwritable_place_is_an_output_error(tmp_path):
         save_identity(tmp_path / "file" / "x.safetensors", features(), features(), METADATA)
 
 
+def test_no_length_of_the_header_is_taken_for_a_pickle(tmp_path):
+    first_bytes = set()
+    for length in range(0, 256, 4):
+        metadata = replace(METADATA, note="n" * length)
+        save_identity(tmp_path / "x", features(), features(), metadata)
+        first_bytes.add((tmp_path / "x").read_bytes()[0])
+        assert load_identity(tmp_path / "x").metadata == metadata
+    assert 0x80 in first_bytes
+
+
 @pytest.mark.parametrize("content", [pickle.dumps({"a": 1}), b"PK\x03\x04 a zip as torch.save writes"])
 def test_pickles_are_refused(tmp_path, content):
     (tmp_path / "x.pt").write_bytes(content)
