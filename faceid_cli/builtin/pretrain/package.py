@@ -7,6 +7,7 @@ python -m faceid_cli.builtin.pretrain.package pipeline WORKDIR OUTPUT
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -74,6 +75,10 @@ def package_pipeline(work: Path, output: Path) -> Path:
     pipeline.to(torch.float16).save_pretrained(output)
     for name in ("vocab.json", "merges.txt"):  # older versions of transformers do not read tokenizer.json
         shutil.copyfile(work / "tokenizer" / name, output / "tokenizer" / name)
+    config = output / "vae" / "config.json"  # says where it was loaded from: nobody else's business
+    config.write_text(
+        json.dumps({k: v for k, v in json.loads(config.read_text()).items() if k != "_name_or_path"}, indent=2)
+    )
     save_file({name: tensor.half() for name, tensor in model.people.state_dict().items()}, output / PEOPLE_FILE)
     return output
 
