@@ -79,9 +79,7 @@ def _figure(figure: Figure, prefix: str) -> str:
 
 def _hand_and_object(figure: Figure) -> str:
     skin = figure.person.skin
-    x = figure.hand * 23
-    # The object stays inside the picture whatever the figure's size and place.
-    y = min(58.0, (UNITS - 16 - figure.y) / figure.scale)
+    x, y = _hand_place(figure)
     thing = svg.group(held(figure.held or ""), f"translate({x},{y:.1f}) scale(1.12)")
     hand = svg.ellipse(x + figure.hand * 7, y + 10, 6.6, 5.2, svg.color(svg.dark(skin, 0.05)))
     hand += svg.line(
@@ -90,6 +88,17 @@ def _hand_and_object(figure: Figure) -> str:
         2.6,
     )
     return thing + hand
+
+
+def _hand_place(figure: Figure) -> tuple[float, float]:
+    """Where a figure holds something, in its own units; inside the picture whatever the figure's size and place."""
+    return figure.hand * 23, min(58.0, (UNITS - 16 - figure.y) / figure.scale)
+
+
+def held_place(figure: Figure) -> tuple[float, float]:
+    """Where a figure holds something, in units of the picture."""
+    x, y = _hand_place(figure)
+    return figure.x + x * figure.scale, figure.y + y * figure.scale
 
 
 def figure_face(figure: Figure, size_px: int = UNITS) -> Face:

@@ -1,4 +1,4 @@
-"""Train the autoencoder (diffusers AutoencoderKL, 8x downsampling, 8 latent channels).
+"""Train the autoencoder (diffusers AutoencoderKL, 4x downsampling, 4 latent channels).
 
     python -m faceid_cli.builtin.pretrain.autoencoder WORKDIR --minutes 12
 
@@ -20,19 +20,19 @@ from torch.nn import functional
 from faceid_cli.builtin.pretrain.checkpoints import Checkpoint
 from faceid_cli.builtin.pretrain.pictures import SHARD_SIZE, Example, shard_examples, shard_file
 
-LATENT_CHANNELS = 8
+LATENT_CHANNELS = 4
 KL_WEIGHT = 2e-6
 CROP_PX, WHOLE_PX = 64, 128
 
 
 def build_autoencoder() -> AutoencoderKL:
     """The autoencoder's architecture, randomly initialised."""
-    channels = (16, 32, 64, 96)
+    channels = (16, 32, 64)
     return AutoencoderKL(
         in_channels=3,
         out_channels=3,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
+        down_block_types=("DownEncoderBlock2D",) * len(channels),
+        up_block_types=("UpDecoderBlock2D",) * len(channels),
         block_out_channels=channels,
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,

@@ -1,6 +1,6 @@
 """Latents, captions and people of the drawn shards, ready for training the denoiser.
 
-Shapes: B batch, T text positions, P people of a picture at most (3), V traits of a person.
+Shapes: B batch, C latent channels, h and w latent height and width, T text positions, V traits of a person.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from faceid_cli.builtin.captions import caption
+from faceid_cli.builtin.draw import UNITS, held_place
+from faceid_cli.builtin.draw.picture import Picture
 from faceid_cli.builtin.names import roster
 from faceid_cli.builtin.people import TRAITS, person_from_seed
 from faceid_cli.builtin.pretrain.pictures import Example, shard_examples, shard_file
@@ -26,9 +28,18 @@ UNNAMED_SHARE = 0.12
 
 @dataclass(frozen=True)
 class Batch:
-    """Latents (B, C, h, w) float32; token ids (B, T); which (row, position) hold a person, and whose traits (n, V)."""
+    """One step's pictures.
+
+    Attributes:
+        latents: (B, C, h, w) float32.
+        importance: Weight of each place in the loss, (B, 1, h, w) float32, of mean 1 in each picture.
+        ids: Token ids (B, T).
+        rows, positions: Which row and position holds a person, (n,) each.
+        traits: Whose traits, (n, V).
+    """
 
     latents: Tensor
+    importance: Tensor
     ids: Tensor
     rows: Tensor
     positions: Tensor
@@ -36,7 +47,7 @@ class Batch:
 
 
 def encode_shard(work: Path, shard: int, autoencoder: AutoencoderKL, device: str) -> np.ndarray:
-    """Latents of a shard, float16 (SHARD_SIZE, C, 16, 16), from the cache or encoded now."""
+    """Latents of a shard, float16 (SHARD_SIZE, C, h, w), from the cache or encoded now."""
     file = work / "latents" / f"{shard:05d}.npy"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +62,29 @@ def encode_shard(work: Path, shard: int, autoencoder: AutoencoderKL, device: str
         np.save(partial, np.concatenate(parts))
         partial.replace(file)
     return np.load(file)
+
+
+def importance_of(picture: Picture, size: int) -> np.ndarray:
+    """Where a picture is looked at: 3 at faces, held things and the chess board, 1 elsewhere, scaled to mean 1.
+
+    Faces and things are small; unweighted, the loss cares for little but the scene.
+    Returns float32 (size, size).
+    """
+    weights = np.ones((size, size), np.float32)
+
+    def raise_box(x: float, y: float, half_width: float, half_height: float) -> None:
+        left, right = (round((x + side * half_width) * size / UNITS) for side in (-1, 1))
+        top, bottom = (round((y + side * half_height) * size / UNITS) for side in (-1, 1))
+        weights[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = 3
+
+    for figure in picture.figures:
+        raise_box(figure.x, figure.y - 4 * figure.scale, 26 * figure.scale, 36 * figure.scale)
+        if figure.held:
+            raise_box(*held_place(figure), 15 * figure.scale, 17 * figure.scale)
+    if picture.shared:
+        center = sum(figure.x for figure in picture.figures) / len(picture.figures)
+        raise_box(center, 114, 33, 12)
+    return weights / weights.mean()
 
 
 class Captioner:
@@ -104,8 +138,11 @@ class LatentDataset:
         places = [(int(rng.integers(len(self.latents))), int(rng.integers(len(self.latents[0])))) for _ in range(size)]
         ids, named = captioner.ids([self.examples[shard][item] for shard, item in places])
         traits = [person_from_seed(seed).vector() for _, _, seed in named]
+        latents = torch.from_numpy(np.stack([self.latents[shard][item] for shard, item in places])).float()
+        importance = [importance_of(self.examples[shard][item].picture, latents.shape[-1]) for shard, item in places]
         return Batch(
-            latents=torch.from_numpy(np.stack([self.latents[shard][item] for shard, item in places])).float(),
+            latents=latents,
+            importance=torch.from_numpy(np.stack(importance)).unsqueeze(1),
             ids=torch.from_numpy(ids).long(),
             rows=torch.tensor([row for row, _, _ in named], dtype=torch.long),
             positions=torch.tensor([position for _, position, _ in named], dtype=torch.long),
