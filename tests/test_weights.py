@@ -27,7 +27,7 @@ def test_missing_weights_say_which_where_and_whence(tiny: weights.Weights) -> No
     with pytest.raises(WeightsMissingError) as caught:
         weights.local_weights("tiny")
     assert caught.value.message == f"weights for testing are missing: {paths.weights_dir() / 'tiny.pth'}"
-    assert caught.value.hint == f"download {tiny.source} and put it there"
+    assert caught.value.hint == f"run `faceid weights fetch tiny`, or download {tiny.source} and put it there"
     assert caught.value.exit_code == 5
 
 
@@ -78,5 +78,35 @@ def test_the_detection_weights_have_the_pinned_hash() -> None:
     if not shared.exists():
         pytest.skip("weights are not on this machine")
     known = weights.KNOWN_WEIGHTS["face-detection"]
-    assert hashlib.sha256(shared.read_bytes()).hexdigest() == known.sha256
+    assert known.accepts(hashlib.sha256(shared.read_bytes()).hexdigest())
     assert shared.name == known.file_name
+
+
+def test_another_file_of_the_same_content_is_accepted(tiny: weights.Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = hashlib.sha256(b"saved again").hexdigest()
+    monkeypatch.setitem(weights.KNOWN_WEIGHTS, "tiny", replace(tiny, same_content=(other,)))
+    path = weights.weights_path("tiny")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"saved again")
+    assert weights.local_weights("tiny") == path
+    assert weights.weights_state("tiny").state == "ok"
+
+
+def test_states(tiny: weights.Weights) -> None:
+    assert weights.weights_state("tiny").state == "missing"
+    path = weights.fetch_weights("tiny")
+    assert weights.weights_state("tiny").state == "ok"
+    path.write_bytes(b"other")
+    assert weights.weights_state("tiny", read=False).state == "ok"
+    assert weights.weights_state("tiny").state == "wrong"
+
+
+def test_every_file_has_one_name_one_digest_and_a_secure_source() -> None:
+    known = weights.KNOWN_WEIGHTS.values()
+    assert len({entry.file_name for entry in known}) == len(known)
+    assert len({entry.sha256 for entry in known}) == len(known)
+    for entry in known:
+        assert entry.source == f"https://{entry.source.removeprefix('https://')}"
+        assert entry.source.endswith(f"/{entry.file_name}")
+        assert len(entry.sha256) == 64
+        assert entry.megabytes > 0

@@ -16,7 +16,7 @@ from faceid_cli.errors import FaceIDError
 from faceid_cli.model_files import BUILTIN, check_model_folder, model_folder
 from faceid_cli.registry.store import Registry
 from faceid_cli.settings import read_setting
-from faceid_cli.weights import KNOWN_WEIGHTS, local_weights
+from faceid_cli.weights import KNOWN_WEIGHTS, local_weights, weights_path
 
 State = Literal["ok", "warn", "fail"]
 
@@ -40,6 +40,9 @@ for name in ("torch", "torchvision", "diffusers", "transformers", "facexlib"):
     print(json.dumps(found), flush=True)
 """
 _PROBE_SECONDS = 300
+
+# Larger or other networks for what smaller ones do, too: nobody misses them.
+_ALTERNATIVES = ("face-detection-resnet50", "face-parsing-parsenet")
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,8 @@ def _base_model() -> list[Finding]:
 def _weights() -> list[Finding]:
     findings = []
     for name, weights in KNOWN_WEIGHTS.items():
+        if name in _ALTERNATIVES and not weights_path(name).exists():
+            continue
         try:
             findings.append(Finding(name, "ok", str(local_weights(name))))
         except FaceIDError as error:

@@ -23,6 +23,7 @@ from faceid_cli.cli import (
     rename,
     samples,
     show,
+    weights,
 )
 from faceid_cli.cli import list as list_
 from faceid_cli.cli.options import Verbose, examples
@@ -109,6 +110,7 @@ def root(
 for module in (enroll, list_, show, generate, compose, export, import_, rename, remove, samples, demo, doctor):
     module.register(app)
 config.register(app)
+weights.register(app)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
