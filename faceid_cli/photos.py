@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import importlib
 import io
 import os
+import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,33 +18,45 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from faceid_cli.errors import NotAnImageError, PhotoError, PhotoNotFoundError
 from faceid_cli.types import Photo
 
-UNREADABLE_SUFFIXES = frozenset({".heic", ".heif"})
-"""Pictures that cameras write and Pillow cannot decode: found, and then refused by name instead of passed over."""
-
-PHOTO_SUFFIXES = UNREADABLE_SUFFIXES | {
-    ".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp",
-}  # fmt: skip
+PHOTO_SUFFIXES = frozenset({
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff",
+    ".webp",
+})  # fmt: skip
 """File name endings that make a file in a folder a picture (compared in lower case)."""
 
 MAX_PIXELS = 150_000_000
 """Largest picture that is decoded, width x height; a small file can claim more and fill the memory."""
 
+MAX_BYTES = 1_000_000_000
+"""Largest file that is read; a picture within MAX_PIXELS is smaller in every format."""
+
+# Of an ISO media file, after its four bytes of length: HEIC and its relatives, which need pillow-heif.
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+
+OnProblem = Callable[[PhotoError], None]
+
 _BACKGROUND = (255, 255, 255)
 
 
-def find_photos(paths: Sequence[Path]) -> list[Path]:
-    """List the picture files that the given files and folders stand for.
+def find_photos(paths: Sequence[Path], on_problem: OnProblem | None = None) -> list[Path]:
+    """List the picture files that the given files, folders and patterns stand for.
 
     Files are taken as they are, whatever they are called; folders are searched with all their subfolders, in sorted
-    order, for files with a picture's suffix. Hidden files are passed over. No file is listed twice.
+    order, for files with a picture's suffix. Hidden files are passed over, and so is what only has a picture's name:
+    folders, pipes, devices. What does not exist and holds `*`, `?` or `[` is a pattern, for shells that leave it to
+    the program. No file is listed twice.
+
+    Args:
+        paths: Files, folders and patterns.
+        on_problem: Takes what is wrong with subfolders, and the search goes on; without it the first one is raised.
 
     Raises:
-        PhotoNotFoundError: A path does not exist, or a folder holds no pictures.
+        PhotoNotFoundError: A path does not exist, or a folder or a pattern yields no pictures.
         PhotoError: A folder that may not be read.
     """
     found: dict[Path, Path] = {}
     for path in paths:
-        for file in _photos_of(Path(path)):
+        for file in _photos_of(Path(path), on_problem):
             found.setdefault(file.resolve(), file)
     return list(found.values())
 
@@ -58,8 +73,8 @@ def read_photo(path: Path) -> Photo:
     data = _read_bytes(path)
     if not data:
         raise NotAnImageError(f"{path} is empty", "give picture files such as JPEG or PNG")
-    if path.suffix.lower() in UNREADABLE_SUFFIXES:
-        raise NotAnImageError(f"{path} is a HEIC picture, which cannot be read", "convert it to JPEG or PNG first")
+    if _is_heic(data):
+        _learn_heic(path)
     try:
         image = _decode(data, path)
         return Photo(path=path, image=_to_rgb(image), sha256=hashlib.sha256(data).hexdigest())
@@ -71,32 +86,54 @@ def read_photo(path: Path) -> Photo:
         ) from error
 
 
-def _photos_of(path: Path) -> Iterator[Path]:
+def _photos_of(path: Path, on_problem: OnProblem | None) -> Iterator[Path]:
     if not os.path.exists(path):  # unlike Path.exists, this never raises
-        raise PhotoNotFoundError(f"no such file or folder: {path}", "check the spelling and the current folder")
+        matches = sorted(glob.glob(str(path.expanduser()), recursive=True)) if glob.has_magic(str(path)) else []
+        if not matches:
+            raise PhotoNotFoundError(f"no such file or folder: {path}", "check the spelling and the current folder")
+        for match in matches:
+            if os.path.isdir(match):
+                yield from _pictures_below(Path(match), on_problem)
+            elif _is_picture(Path(match)):
+                yield Path(match)
+        return
     if not os.path.isdir(path):
         yield path
         return
-    files = list(_pictures_below(path))
+    files = list(_pictures_below(path, on_problem))
     if not files:
         raise PhotoNotFoundError(f"no pictures in folder {path}", "pictures are files such as .jpg, .png or .webp")
     yield from files
 
 
-def _pictures_below(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder, onerror=_cannot_list):
+def _pictures_below(folder: Path, on_problem: OnProblem | None) -> Iterator[Path]:
+    def cannot_list(error: OSError) -> None:
+        problem = PhotoError(f"cannot read folder {error.filename}: {_reason(error)}", "check its permissions")
+        if on_problem is None or Path(error.filename) == folder:
+            raise problem from error
+        on_problem(problem)
+
+    for root, folders, names in os.walk(folder, onerror=cannot_list):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES:
+            if _is_picture(Path(root, name)):
                 yield Path(root, name)
 
 
-def _cannot_list(error: OSError) -> None:
-    raise PhotoError(f"cannot read folder {error.filename}: {_reason(error)}", "check its permissions") from error
+def _is_picture(path: Path) -> bool:
+    """Whether a file found in a folder counts; a link that leads nowhere does, so that it is reported."""
+    if path.name.startswith(".") or path.suffix.lower() not in PHOTO_SUFFIXES:
+        return False
+    return os.path.isfile(path) or not os.path.exists(path)
 
 
 def _read_bytes(path: Path) -> bytes:
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device could go on forever
+            raise PhotoError(f"cannot read {path}: not a file", "give picture files, or folders of them")
+        if status.st_size > MAX_BYTES:
+            raise NotAnImageError(f"{path} has more than {MAX_BYTES // 1_000_000} megabytes", "leave it out")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise PhotoNotFoundError(f"no such file: {path}", "check the spelling and the current folder") from error
@@ -106,6 +143,26 @@ def _read_bytes(path: Path) -> bytes:
 
 def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
+
+
+def _is_heic(data: bytes) -> bool:
+    """Phones write HEIC under other endings, too, so the content decides."""
+    return data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS
+
+
+def _learn_heic(path: Path) -> None:
+    """Teach Pillow to decode HEIC, if the package for it is there.
+
+    Raises:
+        NotAnImageError: It is not.
+    """
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener(thumbnails=False)
+    except ImportError as error:
+        raise NotAnImageError(
+            f"{path} is a HEIC picture, and the package for those is not installed",
+            "pip install pillow-heif, or convert the picture to JPEG",
+        ) from error
 
 
 def _decode(data: bytes, path: Path) -> Image.Image:

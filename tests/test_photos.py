@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from faceid_cli import photos
 from faceid_cli.errors import NotAnImageError, PhotoError, PhotoNotFoundError
@@ -158,11 +159,68 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     with pytest.raises(NotAnImageError, match=r"empty.png is empty"):
         photos.read_photo(tmp_path / "empty.png")
-    (tmp_path / "phone.HEIC").write_bytes(b"ftypheic")
-    assert photos.find_photos([tmp_path])[1] == tmp_path / "phone.HEIC"
-    with pytest.raises(NotAnImageError, match=r"HEIC") as caught:
-        photos.read_photo(tmp_path / "phone.HEIC")
-    assert caught.value.hint == "convert it to JPEG or PNG first"
+
+
+def test_heic_without_its_package_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "phone.jpg").write_bytes(b"\0\0\0\x1cftypheic" + bytes(100))
+    with pytest.raises(NotAnImageError, match=r"phone.jpg is a HEIC picture, and the package") as caught:
+        photos.read_photo(tmp_path / "phone.jpg")
+    assert caught.value.hint == "pip install pillow-heif, or convert the picture to JPEG"
+
+
+@pytest.mark.parametrize("name", ["phone.HEIC", "named-wrongly.jpg"])
+def test_heic_pictures_are_read_whatever_their_name(tmp_path: Path, name: str) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    image = Image.new("RGB", (64, 48), (200, 30, 60))
+    heif.from_pillow(image).save(tmp_path / "whole.heic")
+    data = (tmp_path / "whole.heic").read_bytes()
+    (tmp_path / name).write_bytes(data)
+    read = photos.read_photo(tmp_path / name).image
+    assert read.size == (64, 48)
+    assert np.abs(np.asarray(read)[24, 32].astype(int) - [200, 30, 60]).max() < 12
+    (tmp_path / "half.heic").write_bytes(data[: len(data) // 2])
+    with pytest.raises(NotAnImageError, match=r"half.heic"):
+        photos.read_photo(tmp_path / "half.heic")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow was built without AVIF")
+def test_avif_pictures_are_read(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), (200, 30, 60)).save(tmp_path / "a.avif")
+    read = photos.read_photo(tmp_path / "a.avif").image
+    assert np.abs(np.asarray(read)[24, 32].astype(int) - [200, 30, 60]).max() < 12
+
+
+def test_patterns_that_the_shell_left_alone(tmp_path: Path) -> None:
+    first, second = _picture(tmp_path / "a1.png"), _picture(tmp_path / "x" / "a2.png")
+    _picture(tmp_path / "b.png")
+    assert photos.find_photos([tmp_path / "**" / "a*.png"]) == [first, second]
+    assert photos.find_photos([tmp_path / "x*"]) == [second]
+    with pytest.raises(PhotoNotFoundError, match=r"no such file or folder"):
+        photos.find_photos([tmp_path / "c*.png"])
+    odd = _picture(tmp_path / "odd[1].png")
+    assert photos.find_photos([odd]) == [odd]  # a file of that very name comes first
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_what_only_has_the_name_of_a_picture_is_not_waited_for(tmp_path: Path) -> None:
+    good = _picture(tmp_path / "good.png")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "dangling.jpg").symlink_to(tmp_path / "gone.jpg")
+    assert photos.find_photos([tmp_path]) == [tmp_path / "dangling.jpg", good]
+    with pytest.raises(PhotoNotFoundError, match=r"no such file: .*dangling.jpg"):
+        photos.read_photo(tmp_path / "dangling.jpg")
+    with pytest.raises(PhotoError, match=r"pipe.jpg: not a file"):
+        photos.read_photo(tmp_path / "pipe.jpg")
+
+
+def test_files_beyond_the_limit_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photos, "MAX_BYTES", 1_000_000)
+    with open(tmp_path / "vast.jpg", "wb") as file:
+        file.truncate(1_000_001)
+    with pytest.raises(NotAnImageError, match=r"vast.jpg has more than 1 megabytes"):
+        photos.read_photo(tmp_path / "vast.jpg")
 
 
 def test_decompression_bombs_are_refused_before_decoding(tmp_path: Path) -> None:
@@ -178,3 +236,14 @@ def test_unreadable_files_say_why(tmp_path: Path) -> None:
     file.chmod(0)
     with pytest.raises(PhotoError, match=r"permission denied"):
         photos.read_photo(file)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind the superuser")
+def test_a_locked_subfolder_is_reported_and_passed_over(tmp_path: Path) -> None:
+    good, locked = _picture(tmp_path / "good.png"), tmp_path / "locked"
+    locked.mkdir(mode=0)
+    problems: list[PhotoError] = []
+    assert photos.find_photos([tmp_path], problems.append) == [good]
+    assert [problem.message for problem in problems] == [f"cannot read folder {locked}: permission denied"]
+    with pytest.raises(PhotoError, match=r"permission denied"):
+        photos.find_photos([tmp_path])
