@@ -77,6 +77,23 @@ class TrainConfig:
         _check_precision(self.precision)
 
 
+@dataclass(frozen=True)
+class ModelOptions:
+    """How a base model is loaded, and what is put into it.
+
+    Attributes:
+        variant: Of its files, such as "fp16"; None for the plain ones where they are there.
+        vae: Another autoencoder: a file, a folder; None for the model's own.
+        loras: LoRA adapters as "FILE" or "FILE:SCALE"; None for those a person was learned with, () for none.
+        low_vram: Trade time for memory.
+    """
+
+    variant: str | None = None
+    vae: str | None = None
+    loras: tuple[str, ...] | None = None
+    low_vram: bool = False
+
+
 def preset(name: str, **changes: Any) -> TrainConfig:
     """Return a preset's settings with the given fields changed; fields that are None keep the preset's value.
 

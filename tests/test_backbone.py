@@ -107,20 +107,20 @@ def test_hub_model_that_is_not_cached_says_how_to_get_it(monkeypatch, tmp_path):
     assert "hf download nobody/no-such-model" in caught.value.hint
 
 
-@pytest.mark.parametrize("pipeline", ["StableDiffusionXLPipeline", "FluxPipeline"])
+@pytest.mark.parametrize("pipeline", ["StableDiffusion3Pipeline", "FluxPipeline", "StableDiffusionXLImg2ImgPipeline"])
 def test_other_families_are_refused(model_copy, pipeline):
     change_index(model_copy, _class_name=pipeline)
     with pytest.raises(UnsupportedModelError) as caught:
         load_base_model(str(model_copy))
     assert caught.value.message == f"{model_copy} is a {pipeline}"
-    assert "supported are Stable Diffusion 1.x models" in caught.value.hint
-    assert "later" in caught.value.hint
+    assert "supported are Stable Diffusion 1.x, 2.x and XL" in caught.value.hint
+    assert "SD3, Flux and other transformers have no cross-attention" in caught.value.hint
 
 
-def test_single_file_is_refused(tmp_path):
+def test_an_empty_file_is_no_model(tmp_path):
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"")
-    with pytest.raises(UnsupportedModelError, match="is a single file"):
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
         load_base_model(str(file))
 
 
@@ -171,7 +171,10 @@ def test_fingerprint_follows_the_weights_alone(model_copy, tiny_model_dir):
 def test_fingerprint_is_remembered(model_copy, monkeypatch):
     first = fingerprint_of(str(model_copy))
     assert paths.fingerprints_file().is_file()
-    monkeypatch.setattr("faceid_cli.model_files._fingerprint", lambda folder: pytest.fail("weights were read again"))
+    monkeypatch.setattr(
+        "faceid_cli.model_files.fingerprint._fingerprint",
+        lambda folder, variant: pytest.fail("weights were read again"),
+    )
     assert fingerprint_of(str(model_copy)) == first
 
 

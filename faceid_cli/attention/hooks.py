@@ -5,7 +5,7 @@ UNet cuts [Ks | Vs] out for each row, by the timestep it sees; hooks before `to_
 layer give each its half. Rows carry their own contexts, so neither the order of guidance halves nor the batch matters,
 and equal K and V give the very bits of the plain pipeline.
 
-Shapes: B rows, S stages, T text positions, C width of the encoded text.
+Shapes: B rows, S stages, T text positions, C width of the encoded text, E width of the pooled text.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def cross_attention_layers(unet: nn.Module) -> dict[str, Any]:
 def split_attention(unet: nn.Module, stages: int, text_length: int, num_train_timesteps: int = 1000) -> Iterator[None]:
     """Let a UNet take `encoder_hidden_states` = [K1..KS | V1..VS], (B, 2 * S * T, C), while the context lasts.
 
-    Timesteps may be a number, or a tensor of one or B entries: each row uses the stage of its own timestep.
+    Timesteps may be a number, or a tensor of one or B entries: each row uses the stage of its own timestep. A UNet with
+    a pooled text takes `added_cond_kwargs["text_embeds"]` of all stages, (B, S * E), in the same way.
 
     Args:
         unet: A UNet or ControlNet with cross-attention.
@@ -101,9 +102,21 @@ def _with_current_stage(
     by_name = "encoder_hidden_states" in named
     context = named["encoder_hidden_states"] if by_name else arguments[2]
     current = _cut(context, timestep, stages, text_length, num_train_timesteps)
+    added = named.get("added_cond_kwargs") or {}
+    if "text_embeds" in added:
+        pooled = _cut_pooled(added["text_embeds"], timestep, stages, num_train_timesteps)
+        named = {**named, "added_cond_kwargs": {**added, "text_embeds": pooled}}
     if by_name:
         return arguments, {**named, "encoder_hidden_states": current}
     return (*arguments[:2], current, *arguments[3:]), named
+
+
+def _cut_pooled(pooled: Tensor, timestep: Any, stages: int, num_train_timesteps: int) -> Tensor:
+    """Pick each row's current pooled text, (B, S * E) -> (B, E)."""
+    rows = pooled.shape[0]
+    timesteps = torch.as_tensor(timestep, device=pooled.device).reshape(-1)
+    stage = stages_of(timesteps, stages, num_train_timesteps).expand(rows)
+    return pooled.view(rows, stages, -1)[torch.arange(rows, device=pooled.device), stage]
 
 
 def _cut(context: Tensor, timestep: Any, stages: int, text_length: int, num_train_timesteps: int) -> Tensor:

@@ -26,11 +26,14 @@ from faceid_cli.config import RenderConfig, check_seed
 from faceid_cli.rendering.metadata import RenderMetadata
 from faceid_cli.rendering.prompts import people_in, place_people
 from faceid_cli.rendering.schedulers import scheduler_for
-from faceid_cli.tokens import encode_prompt
+from faceid_cli.tokens import EncodedPrompt, encode_prompt
 from faceid_cli.types import IdentityTokens, Render, RenderRequest
 
 Progress = Callable[[int, int], None]
 """Called with (sampler steps done, sampler steps in all)."""
+
+Contexts = dict[str, Tensor]
+"""Text as arguments of the stock pipeline, one row each: (1, 2 * S * T, C), pooled (1, S * E)."""
 
 _MEMORY_HINT = "render fewer pictures at once (--batch 1) or smaller ones (--size)"
 
@@ -80,7 +83,7 @@ def render_batches(
     with torch.no_grad(), memory_errors(_MEMORY_HINT):
         encoded = encode_prompt(base, placed, people)
         negative = encode_prompt(base, config.negative_prompt, {}).with_stages(encoded.stages)
-        contexts = encoded.context(), negative.context()
+        contexts = _contexts(base, encoded, negative, blank=not config.negative_prompt.strip())
     settings = _settings(base, placed, config)
     names = people_in(placed) if people else ()
 
@@ -145,24 +148,26 @@ def _versions() -> dict[str, str]:
 
 def _render_batch(
     base: BaseModel,
-    contexts: tuple[Tensor, Tensor],
+    contexts: Contexts,
     stages: int,
     seeds: Sequence[int],
     settings: Mapping[str, Any],
     report: Callable[..., dict[str, Any]] | None,
 ) -> list[Any]:
-    """One call of the stock pipeline; contexts are those of prompt and negative prompt, each (1, 2 * S * T, C)."""
+    """One call of the stock pipeline; contexts as `_contexts` returns them."""
     with memory_errors(_MEMORY_HINT), torch.no_grad():
         drawn = [initial_noise(base, seed, settings["width"], settings["height"]) for seed in seeds]
-        context, negative = (part.expand(len(seeds), -1, -1).to(base.device, base.dtype) for part in contexts)
-        text_length = context.shape[1] // (2 * stages)
+        rows = {
+            name: part.expand(len(seeds), *part.shape[1:]).to(base.device, base.dtype)
+            for name, part in contexts.items()
+        }
+        text_length = rows["prompt_embeds"].shape[1] // (2 * stages)
         with (
             _scheduler(base, str(settings["scheduler"])),
             split_attention(base.unet, stages, text_length, base.num_train_timesteps),
         ):
             output = base.pipeline(
-                prompt_embeds=context,
-                negative_prompt_embeds=negative,
+                **rows,
                 latents=torch.cat([noise for noise, _ in drawn]).to(base.device, base.dtype),
                 generator=[generator for _, generator in drawn],
                 num_inference_steps=settings["steps"],
@@ -173,6 +178,20 @@ def _render_batch(
                 callback_on_step_end=report,
             )
     return list(output.images)
+
+
+def _contexts(base: BaseModel, encoded: EncodedPrompt, negative: EncodedPrompt, blank: bool) -> Contexts:
+    """The pipeline's arguments for prompt and negative prompt, each of one row, all stages in it.
+
+    Stable Diffusion XL was taught with zeros for no text, and its pipeline gives them for a blank negative prompt.
+    """
+    found = {"prompt_embeds": encoded.context(), "negative_prompt_embeds": negative.context()}
+    pooled, negative_pooled = encoded.pooled_context(), negative.pooled_context()
+    if pooled is not None and negative_pooled is not None:
+        found |= {"pooled_prompt_embeds": pooled, "negative_pooled_prompt_embeds": negative_pooled}
+        if blank and base.pipeline.config.get("force_zeros_for_empty_prompt", False):
+            found |= {name: torch.zeros_like(part) for name, part in found.items() if name.startswith("negative")}
+    return found
 
 
 @contextmanager

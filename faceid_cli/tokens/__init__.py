@@ -9,16 +9,19 @@ from faceid_cli.tokens.encode import (
     EncodedPrompt,
     arrays_from_tokens,
     encode_prompt,
-    encode_rows,
     tokens_from_arrays,
 )
-from faceid_cli.tokens.module import TokenModule, class_embedding, embedding_scale
+from faceid_cli.tokens.encoders import EncodedRows, EncoderRows, encode_rows
+from faceid_cli.tokens.module import TokenModule, TokenModules, class_embedding, embedding_scale, features_of
 from faceid_cli.tokens.tokenize import TokenizedPrompt, class_word_ids, tokenize_prompt
 
 __all__ = [
     "ENCODER",
     "EncodedPrompt",
+    "EncodedRows",
+    "EncoderRows",
     "TokenModule",
+    "TokenModules",
     "TokenizedPrompt",
     "arrays_from_tokens",
     "class_embedding",
@@ -26,6 +29,7 @@ __all__ = [
     "embedding_scale",
     "encode_prompt",
     "encode_rows",
+    "features_of",
     "tokenize_prompt",
     "tokens_from_arrays",
 ]

@@ -4,21 +4,21 @@ While the frozen text transformer runs, the input embeddings at the placeholders
 features; the embedding table is never changed.
 
 Shapes: S stages, N vectors per feature, T text positions, D width of token embeddings, C width of the encoded text,
-R rows, P placeholder positions in all rows.
+P placeholder positions, E width of the pooled text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import ModelMismatchError, UsageError
+from faceid_cli.tokens.encoders import EncodedRows, EncoderRows, encode_rows
 from faceid_cli.tokens.tokenize import TokenizedPrompt, tokenize_prompt
 from faceid_cli.types import IdentityTokens
 
@@ -37,12 +37,14 @@ class EncodedPrompt:
         values: (S, T, C), encoded with P^V.
         pieces: Text of each position.
         positions: Text positions of each person in the prompt.
+        pooled: (S, E), encoded with P^V; None where the base model has no pooled text.
     """
 
     keys: Tensor
     values: Tensor
     pieces: tuple[str, ...]
     positions: dict[str, tuple[int, ...]]
+    pooled: Tensor | None = None
 
     @property
     def stages(self) -> int:
@@ -60,59 +62,48 @@ class EncodedPrompt:
         if self.stages != 1:
             raise UsageError(f"a prompt of {self.stages} stages cannot become one of {stages}")
         keys, values = (part.expand(stages, -1, -1) for part in (self.keys, self.values))
-        return EncodedPrompt(keys, values, self.pieces, self.positions)
+        pooled = None if self.pooled is None else self.pooled.expand(stages, -1)
+        return EncodedPrompt(keys, values, self.pieces, self.positions, pooled)
 
     def context(self) -> Tensor:
         """Return [K1..KS | V1..VS], (1, 2 * S * T, C): what `attention.split_attention` expects as prompt_embeds."""
         return torch.cat([self.keys.flatten(0, 1), self.values.flatten(0, 1)]).unsqueeze(0)
 
+    def pooled_context(self) -> Tensor | None:
+        """Return the pooled texts of all stages, (1, S * E), or None: `split_attention` cuts the current one out."""
+        return None if self.pooled is None else self.pooled.reshape(1, -1)
 
-def encode_prompt(base: BaseModel, prompt: str, people: Mapping[str, IdentityTokens]) -> EncodedPrompt:
+
+def encode_prompt(
+    base: BaseModel, prompt: str, people: Mapping[str, IdentityTokens], clip_skip: int = 0
+) -> EncodedPrompt:
     """Encode a prompt with people in it, once per distinct feature. Gradients flow to the people's tokens.
 
     Args:
         base: The base model; it is left as found.
         prompt: Text with placeholders `<name>`. Everything else, class words included, is ordinary text.
         people: Tokens of at least the people in the prompt. Those in the prompt have equal numbers of stages, or one.
+        clip_skip: How many of the text encoders' last layers to leave out.
 
     Raises:
         UsageError: A placeholder without a person, or people whose stages differ.
         ModelMismatchError: Tokens of another width than the text encoder's.
         PromptTooLongError: Names the words that fall off.
     """
-    tokenized = tokenize_prompt(base, prompt, {name: tokens.vectors for name, tokens in people.items()})
-    present = {name: people[name] for name in tokenized.positions}
+    counts = {name: tokens.vectors for name, tokens in people.items()}
+    prompts = {encoder.name: tokenize_prompt(base, prompt, counts, encoder) for encoder in base.encoders}
+    first = prompts[ENCODER]
+    present = {name: people[name] for name in first.positions}
     stages = _common_stages(present)
     for name, tokens in present.items():
         _check_width(base, name, tokens)
-    keys = _encode_stages(base, tokenized, {name: tokens.keys[ENCODER] for name, tokens in present.items()}, stages)
-    if all(torch.equal(tokens.keys[ENCODER], tokens.values[ENCODER]) for tokens in present.values()):
-        values = keys
-    else:
-        values = _encode_stages(
-            base, tokenized, {name: tokens.values[ENCODER] for name, tokens in present.items()}, stages
+    keys = _encode_side(base, prompts, {name: tokens.keys for name, tokens in present.items()}, stages, clip_skip)
+    values = keys
+    if not all(_unsplit(tokens) for tokens in present.values()):
+        values = _encode_side(
+            base, prompts, {name: tokens.values for name, tokens in present.items()}, stages, clip_skip
         )
-    return EncodedPrompt(keys, values, tokenized.pieces, tokenized.positions)
-
-
-def encode_rows(base: BaseModel, ids: Tensor, mask: Tensor, rows: Tensor, positions: Tensor, vectors: Tensor) -> Tensor:
-    """Encode rows of token ids, with given vectors in place of some input embeddings.
-
-    Args:
-        base: The base model; it is left as found.
-        ids: (R, T) token ids.
-        mask: (R, T), 1 up to the end token; used only by text encoders that were trained with it.
-        rows: (P,) row of each replaced position.
-        positions: (P,) text position of each.
-        vectors: (P, D) what to put there, in any float type.
-
-    Returns:
-        (R, T, C) in the text encoder's type.
-    """
-    encoder = base.text_encoder
-    attention_mask = mask if getattr(encoder.config, "use_attention_mask", False) else None
-    with _substituted(encoder, rows, positions, vectors):
-        return encoder(ids, attention_mask=attention_mask)[0]
+    return EncodedPrompt(keys.hidden, values.hidden, first.pieces, first.positions, values.pooled)
 
 
 def tokens_from_arrays(keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]) -> IdentityTokens:
@@ -132,51 +123,77 @@ def arrays_from_tokens(tokens: IdentityTokens) -> tuple[dict[str, np.ndarray], d
     return keys, values
 
 
-@contextmanager
-def _substituted(encoder: Any, rows: Tensor, positions: Tensor, vectors: Tensor) -> Iterator[None]:
-    def replace(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> Tensor:
-        return output.index_put((rows, positions), vectors.to(output.device, output.dtype))
+def _encode_side(
+    base: BaseModel,
+    prompts: Mapping[str, TokenizedPrompt],
+    features: Mapping[str, Mapping[str, Tensor]],
+    stages: int,
+    clip_skip: int,
+) -> EncodedRows:
+    """Encode a prompt with one feature (S or 1, N, D) per person and text encoder: (S, T, C), (S, E).
 
-    if rows.numel() == 0:
-        yield
-        return
-    handle = encoder.get_input_embeddings().register_forward_hook(replace)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def _encode_stages(base: BaseModel, prompt: TokenizedPrompt, features: dict[str, Tensor], stages: int) -> Tensor:
-    """Encode a prompt with one feature (S or 1, N, D) per person; return (S, T, C). Equal stages are encoded once."""
-    places = [
-        (name, p, slot) for name in features for p, slot in zip(prompt.positions[name], prompt.slots[name], strict=True)
-    ]
-    per_stage = [
-        torch.cat([features[name][min(stage, len(features[name]) - 1), slot].unsqueeze(0) for name, _, slot in places])
-        if places
-        else torch.empty(0, base.text_width)
-        for stage in range(stages)
-    ]
+    Equal stages are encoded once.
+    """
+    device = base.device
+    per_stage = {name: _stage_vectors(prompt, features, name, stages) for name, prompt in prompts.items()}
     distinct: list[int] = []
     row_of: list[int] = []
-    for vectors in per_stage:
-        same = next((row for row, stage in enumerate(distinct) if torch.equal(per_stage[stage], vectors)), None)
+    for stage in range(stages):
+        same = next(
+            (
+                row
+                for row, other in enumerate(distinct)
+                if all(torch.equal(vectors[stage], vectors[other]) for vectors in per_stage.values())
+            ),
+            None,
+        )
         if same is None:
             same = len(distinct)
-            distinct.append(len(row_of))
+            distinct.append(stage)
         row_of.append(same)
-    count, device = len(distinct), base.device
-    at = torch.tensor([p for _, p, _ in places], dtype=torch.long, device=device)
-    encoded = encode_rows(
-        base,
-        torch.tensor([prompt.ids] * count, device=device),
-        torch.tensor([prompt.mask] * count, device=device),
-        torch.arange(count, device=device).repeat_interleave(len(places)),
-        at.repeat(count),
-        torch.cat([per_stage[stage] for stage in distinct]),
-    )
-    return encoded[torch.tensor(row_of, device=device)]
+    count = len(distinct)
+    inputs = {}
+    for name, prompt in prompts.items():
+        at = torch.tensor([p for person in features for p in prompt.positions[person]], dtype=torch.long, device=device)
+        inputs[name] = EncoderRows(
+            ids=torch.tensor([prompt.ids] * count, device=device),
+            mask=torch.tensor([prompt.mask] * count, device=device),
+            rows=torch.arange(count, device=device).repeat_interleave(len(at)),
+            positions=at.repeat(count),
+            vectors=torch.cat([per_stage[name][stage] for stage in distinct]),
+        )
+    encoded = encode_rows(base, inputs, clip_skip)
+    rows = torch.tensor(row_of, device=device)
+    hidden = _weighted(encoded.hidden, next(iter(prompts.values())).weights)
+    return EncodedRows(hidden[rows], None if encoded.pooled is None else encoded.pooled[rows])
+
+
+def _stage_vectors(
+    prompt: TokenizedPrompt, features: Mapping[str, Mapping[str, Tensor]], encoder: str, stages: int
+) -> list[Tensor]:
+    """What stands at the placeholders in each stage, (P, D)."""
+    places = [(person, slot) for person in features for slot in prompt.slots[person]]
+    if not places:
+        return [torch.empty(0, 1)] * stages
+    return [
+        torch.stack(
+            [features[person][encoder][min(stage, len(features[person][encoder]) - 1), slot] for person, slot in places]
+        )
+        for stage in range(stages)
+    ]
+
+
+def _weighted(hidden: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """Scale each position (R, T, C) by its weight, and all of them so that the mean of the whole stays what it was."""
+    if all(weight == 1.0 for weight in weights):
+        return hidden
+    scaled = hidden.float() * torch.tensor(weights, device=hidden.device).view(1, -1, 1)
+    before, after = (part.mean(dim=(1, 2), keepdim=True) for part in (hidden.float(), scaled))
+    return (scaled * (before / after)).to(hidden.dtype)
+
+
+def _unsplit(tokens: IdentityTokens) -> bool:
+    return all(torch.equal(tokens.keys[name], tokens.values[name]) for name in tokens.keys)
 
 
 def _common_stages(people: Mapping[str, IdentityTokens]) -> int:
@@ -188,9 +205,12 @@ def _common_stages(people: Mapping[str, IdentityTokens]) -> int:
 
 
 def _check_width(base: BaseModel, name: str, tokens: IdentityTokens) -> None:
-    if ENCODER not in tokens.keys or tokens.keys[ENCODER].shape[-1] != base.text_width:
-        found = tokens.keys[ENCODER].shape[-1] if ENCODER in tokens.keys else "another text encoder's"
-        raise ModelMismatchError(
-            f"{name} does not fit this base model: token width {found}, the model's is {base.text_width}",
-            "use the base model that the person was enrolled with",
-        )
+    found = {encoder: int(part.shape[-1]) for encoder, part in tokens.keys.items()}
+    wanted = {encoder.name: encoder.width for encoder in base.encoders}
+    if found == wanted:
+        return
+    widths, wanted_widths = (" and ".join(map(str, sides.values())) for sides in (found, wanted))
+    raise ModelMismatchError(
+        f"{name} does not fit this base model: token width {widths}, the model's is {wanted_widths}",
+        "use the base model that the person was enrolled with, or another of its family",
+    )

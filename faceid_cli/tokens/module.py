@@ -5,11 +5,13 @@ Shapes: S stages, N vectors per feature, D width of the text encoder's token emb
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceid_cli.backbone import BaseModel
+from faceid_cli.backbone import BaseModel, TextEncoder
 from faceid_cli.tokens.tokenize import class_word_ids
 
 
@@ -78,16 +80,39 @@ class TokenModule(nn.Module):
         return slots + self.output_scale * F.linear(mixed, self.projection_out)
 
 
-def class_embedding(base: BaseModel, class_word: str) -> Tensor:
+class TokenModules(nn.Module):
+    """Token modules of a base model with several text encoders, one for each: {encoder: (P^K, P^V)}.
+
+    Args:
+        modules: By the text encoder's name.
+    """
+
+    def __init__(self, modules: Mapping[str, TokenModule]) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(modules)
+
+    def forward(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return (P^K, P^V) of each text encoder, as `TokenModule` does."""
+        return {name: module() for name, module in self.encoders.items()}
+
+
+def features_of(module: TokenModule | TokenModules, first: str) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return (P^K, P^V) per text encoder; `first` names the only encoder of a `TokenModule`."""
+    return module() if isinstance(module, TokenModules) else {first: module()}
+
+
+def class_embedding(base: BaseModel, class_word: str, encoder: TextEncoder | None = None) -> Tensor:
     """Return the input embedding of the class word, (D,) float32; of several tokens the mean.
 
     Raises:
         UsageError: A class word without a single token.
     """
-    ids = class_word_ids(base, class_word)
-    return base.text_encoder.get_input_embeddings().weight[list(ids)].detach().float().mean(dim=0)
+    encoder = encoder or base.encoders[0]
+    ids = class_word_ids(base, class_word, encoder)
+    return encoder.module.get_input_embeddings().weight[list(ids)].detach().float().mean(dim=0)
 
 
-def embedding_scale(base: BaseModel) -> float:
-    """Return the root mean square of the text encoder's token embeddings."""
-    return float(base.text_encoder.get_input_embeddings().weight.detach().float().square().mean().sqrt())
+def embedding_scale(base: BaseModel, encoder: TextEncoder | None = None) -> float:
+    """Return the root mean square of a text encoder's token embeddings; of the first by default."""
+    table = (encoder or base.encoders[0]).module.get_input_embeddings().weight
+    return float(table.detach().float().square().mean().sqrt())

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from faceid_cli.backbone import BaseModel
+from faceid_cli.backbone import BaseModel, TextEncoder
 from faceid_cli.errors import PromptTooLongError, UsageError
 
+_WEIGHTED = re.compile(r"\(([^()]+):(\d+(?:\.\d+)?)\)")
 _PLACEHOLDER = re.compile(r"<([A-Za-z0-9_-]{1,64})>")
 
 
@@ -27,6 +28,7 @@ class TokenizedPrompt:
         pieces: Text of each position; placeholders as "<name>".
         positions: All positions of each name, in order of the prompt.
         slots: For each name the index of the person's vector at each of those positions.
+        weights: How much each position counts; 1 unless the prompt says otherwise.
     """
 
     ids: tuple[int, ...]
@@ -34,56 +36,89 @@ class TokenizedPrompt:
     pieces: tuple[str, ...]
     positions: dict[str, tuple[int, ...]]
     slots: dict[str, tuple[int, ...]]
+    weights: tuple[float, ...] = ()
 
 
-def tokenize_prompt(base: BaseModel, prompt: str, vectors: Mapping[str, int]) -> TokenizedPrompt:
+def tokenize_prompt(
+    base: BaseModel, prompt: str, vectors: Mapping[str, int], encoder: TextEncoder | None = None
+) -> TokenizedPrompt:
     """Turn a prompt into token ids, with `vectors[name]` positions for each placeholder `<name>`.
+
+    `(words:1.3)` gives words a weight; brackets without a number are ordinary text.
+
+    Args:
+        base: The base model.
+        prompt: The prompt.
+        vectors: Positions of each person.
+        encoder: Which of the base model's text encoders; the first by default.
 
     Raises:
         UsageError: A placeholder of an unknown name.
         PromptTooLongError: Names the words that fall off.
     """
-    tokenizer = base.tokenizer
-    pieces: list[tuple[int, str, str | None, int]] = []  # id, text, name of the person, index of the vector
+    encoder = encoder or base.encoders[0]
+    tokenizer = encoder.tokenizer
+    pieces: list[_Piece] = []
     words: list[tuple[str, int]] = []  # word, how many positions there are up to its end
-    for text, name in _parts(prompt):
+    for text, name, weight in _parts(prompt):
         if name is not None:
             if name not in vectors:
                 raise UsageError(f"the prompt mentions <{name}>, but no such person is given")
             stand_in = _ordinary_id(tokenizer)
-            pieces += [(stand_in, f"<{name}>", name, index) for index in range(vectors[name])]
+            pieces += [_Piece(stand_in, f"<{name}>", weight, name, slot) for slot in range(vectors[name])]
             words.append((f"<{name}>", len(pieces)))
             continue
         done = len(pieces)
         ids = tokenizer(text, add_special_tokens=False).input_ids
-        pieces += [(token, _text_of(tokenizer, token), None, 0) for token in ids]
+        pieces += [_Piece(token, _text_of(tokenizer, token), weight) for token in ids]
         for word in text.split():
             done += len(tokenizer(word, add_special_tokens=False).input_ids)
             words.append((word, done))
     _check_length(words, len(pieces), base.text_window - 2)
-    return _padded(base, pieces)
+    return _padded(tokenizer, base.text_window, pieces)
 
 
-def class_word_ids(base: BaseModel, class_word: str) -> tuple[int, ...]:
-    """Return the token ids of the class word.
+def class_word_ids(base: BaseModel, class_word: str, encoder: TextEncoder | None = None) -> tuple[int, ...]:
+    """Return the token ids of the class word, for the first text encoder or a given one.
 
     Raises:
         UsageError: It has none.
     """
-    ids = tuple(base.tokenizer(class_word, add_special_tokens=False).input_ids)
-    if not ids or set(ids) <= set(base.tokenizer.all_special_ids):
+    tokenizer = (encoder or base.encoders[0]).tokenizer
+    ids = tuple(tokenizer(class_word, add_special_tokens=False).input_ids)
+    if not ids or set(ids) <= set(tokenizer.all_special_ids):
         raise UsageError(f"the base model has no token for class word {class_word!r}", "use a word such as person")
     return ids
 
 
-def _parts(prompt: str) -> Iterator[tuple[str, str | None]]:
-    """Yield the prompt's pieces in order: (text, None) or (text, name) for a placeholder."""
+@dataclass(frozen=True)
+class _Piece:
+    """One text position: token id, its text, its weight; of a person also the name and the index of the vector."""
+
+    token: int
+    text: str
+    weight: float = 1.0
+    name: str | None = None
+    slot: int = 0
+
+
+def _parts(prompt: str) -> Iterator[tuple[str, str | None, float]]:
+    """Yield the prompt's pieces in order: (text, None, weight) or (text, name, weight) for a placeholder."""
     end = 0
-    for match in _PLACEHOLDER.finditer(prompt):
-        yield prompt[end : match.start()], None
-        yield match.group(), match.group(1)
+    for match in _WEIGHTED.finditer(prompt):
+        yield from _plain_parts(prompt[end : match.start()], 1.0)
+        yield from _plain_parts(match.group(1), float(match.group(2)))
         end = match.end()
-    yield prompt[end:], None
+    yield from _plain_parts(prompt[end:], 1.0)
+
+
+def _plain_parts(text: str, weight: float) -> Iterator[tuple[str, str | None, float]]:
+    end = 0
+    for match in _PLACEHOLDER.finditer(text):
+        yield text[end : match.start()], None, weight
+        yield match.group(), match.group(1), weight
+        end = match.end()
+    yield text[end:], None, weight
 
 
 def _check_length(words: Sequence[tuple[str, int]], used: int, room: int) -> None:
@@ -96,23 +131,23 @@ def _check_length(words: Sequence[tuple[str, int]], used: int, room: int) -> Non
     )
 
 
-def _padded(base: BaseModel, pieces: Sequence[tuple[int, str, str | None, int]]) -> TokenizedPrompt:
-    tokenizer = base.tokenizer
-    padding = base.text_window - 2 - len(pieces)
-    ids = [tokenizer.bos_token_id, *(piece[0] for piece in pieces), tokenizer.eos_token_id]
-    texts = [tokenizer.bos_token, *(piece[1] for piece in pieces), tokenizer.eos_token]
+def _padded(tokenizer: Any, window: int, pieces: Sequence[_Piece]) -> TokenizedPrompt:
+    padding = window - 2 - len(pieces)
+    ids = [tokenizer.bos_token_id, *(piece.token for piece in pieces), tokenizer.eos_token_id]
+    texts = [tokenizer.bos_token, *(piece.text for piece in pieces), tokenizer.eos_token]
     positions: dict[str, list[int]] = {}
     slots: dict[str, list[int]] = {}
-    for position, (_, _, name, slot) in enumerate(pieces, start=1):
-        if name is not None:
-            positions.setdefault(name, []).append(position)
-            slots.setdefault(name, []).append(slot)
+    for position, piece in enumerate(pieces, start=1):
+        if piece.name is not None:
+            positions.setdefault(piece.name, []).append(position)
+            slots.setdefault(piece.name, []).append(piece.slot)
     return TokenizedPrompt(
         ids=(*ids, *[tokenizer.pad_token_id] * padding),
         mask=(*[1] * len(ids), *[0] * padding),
         pieces=(*texts, *[tokenizer.pad_token] * padding),
         positions={name: tuple(found) for name, found in positions.items()},
         slots={name: tuple(found) for name, found in slots.items()},
+        weights=(1.0, *(piece.weight for piece in pieces), *[1.0] * (padding + 1)),
     )
 
 

@@ -17,7 +17,7 @@ from faceid_cli.backbone import BaseModel
 from faceid_cli.config import TrainConfig
 from faceid_cli.errors import CheckpointError
 from faceid_cli.identity_file import write_atomically
-from faceid_cli.tokens import TokenModule
+from faceid_cli.tokens import TokenModule, TokenModules
 from faceid_cli.training.data import Draws, hash_of_crop
 from faceid_cli.types import FaceCrop
 
@@ -42,7 +42,7 @@ class RunState:
         saved_at: The last checkpoint of this run, or None.
     """
 
-    module: TokenModule
+    module: TokenModule | TokenModules
     optimizer: torch.optim.Optimizer
     draws: Draws
     losses: list[tuple[float, float]]
@@ -63,6 +63,7 @@ def run_key(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> 
         "device": base.device.type,
         "precision": str(base.dtype).removeprefix("torch."),
         "base model": base.fingerprint,
+        **({"additions": list(base.additions)} if base.additions else {}),
         "photos": [crop.photo_sha256 for crop in crops],
         "crops": [hash_of_crop(crop) for crop in crops],
     }

@@ -6,7 +6,8 @@ Shapes: P pictures, C x h x w a latent picture, B batch, T text positions, M hea
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from faceid_cli.attention import cross_attention_layers
 from faceid_cli.attention.record import split_heads
 from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import UsageError
-from faceid_cli.tokens import class_word_ids, tokenize_prompt
+from faceid_cli.tokens import ENCODER, EncoderRows, class_word_ids, encode_rows, tokenize_prompt
 from faceid_cli.training.losses import Alignment
 from faceid_cli.types import FaceCrop
 
@@ -44,14 +45,14 @@ class Sentence:
     """A training sentence with its reference, encoded as far as it never changes.
 
     Attributes:
-        ids: (T,) token ids; the placeholder's positions hold an ordinary id.
+        ids: Per text encoder (T,) token ids; the placeholder's positions hold an ordinary id.
         mask: (T,) 1 up to the end token.
         positions: (N,) the placeholder's positions.
         reference_keys: Per cross-attention layer (M, T, d), of the sentence with the class word; empty if not needed.
         alignment: Of one row (1, T, T), or None where placeholder and class word take equally many positions.
     """
 
-    ids: Tensor
+    ids: dict[str, Tensor]
     mask: Tensor
     positions: Tensor
     reference_keys: dict[str, Tensor]
@@ -151,8 +152,8 @@ def encode_latents(base: BaseModel, crops: Sequence[FaceCrop], mirror: bool = Fa
             )
     if mirror:
         images += [ImageOps.mirror(image) for image in images]
-    with torch.no_grad():
-        return torch.cat([_encode_image(base, image) for image in images])
+    with torch.no_grad(), _vae_precision(base) as dtype:
+        return torch.cat([_encode_image(base, image, dtype) for image in images])
 
 
 def hash_of_crop(crop: FaceCrop) -> str:
@@ -201,28 +202,43 @@ def align(start: int, vectors: int, class_tokens: int, length: int) -> tuple[Ten
     return one_side(vectors), one_side(class_tokens)
 
 
-def _encode_image(base: BaseModel, image: Image.Image) -> Tensor:
+@contextmanager
+def _vae_precision(base: BaseModel) -> Iterator[torch.dtype]:
+    """The type to encode in: float32 for autoencoders that overflow in float16, as that of Stable Diffusion XL does."""
+    vae = base.pipeline.vae
+    if base.dtype != torch.float16 or not getattr(vae.config, "force_upcast", False):
+        yield base.dtype
+        return
+    vae.to(torch.float32)
+    try:
+        yield torch.float32
+    finally:
+        vae.to(base.dtype)
+
+
+def _encode_image(base: BaseModel, image: Image.Image, dtype: torch.dtype) -> Tensor:
     vae = base.pipeline.vae
     pixels = torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 127.5 - 1.0)
-    encoded = vae.encode(pixels.permute(2, 0, 1).unsqueeze(0).to(base.device, base.dtype))
+    encoded = vae.encode(pixels.permute(2, 0, 1).unsqueeze(0).to(base.device, dtype))
     latents = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
     shift = getattr(vae.config, "shift_factor", None) or 0.0
     return (latents.float() - shift) * float(vae.config.scaling_factor)
 
 
 def _sentence(base: BaseModel, template: str, class_word: str, vectors: int, with_reference: bool) -> Sentence:
-    target = tokenize_prompt(base, template.format(f"<{PERSON}>"), {PERSON: vectors})
+    prompt = template.format(f"<{PERSON}>")
+    by_encoder = {each.name: tokenize_prompt(base, prompt, {PERSON: vectors}, each) for each in base.encoders}
+    target = by_encoder[ENCODER]
     keys: dict[str, Tensor] = {}
     alignment = None
     if with_reference:
-        reference = tokenize_prompt(base, template.format(class_word), {})
-        keys = _reference_keys(base, reference.ids, reference.mask)
+        keys = _reference_keys(base, template.format(class_word))
         class_tokens = len(class_word_ids(base, class_word))
         if class_tokens != vectors:
             sides = align(target.positions[PERSON][0], vectors, class_tokens, len(target.ids))
             alignment = Alignment(*(side.unsqueeze(0).to(base.device) for side in sides))
     return Sentence(
-        ids=torch.tensor(target.ids, device=base.device),
+        ids={name: torch.tensor(each.ids, device=base.device) for name, each in by_encoder.items()},
         mask=torch.tensor(target.mask, device=base.device),
         positions=torch.tensor(target.positions[PERSON], device=base.device),
         reference_keys=keys,
@@ -230,11 +246,15 @@ def _sentence(base: BaseModel, template: str, class_word: str, vectors: int, wit
     )
 
 
-def _reference_keys(base: BaseModel, ids: Sequence[int], mask: Sequence[int]) -> dict[str, Tensor]:
+def _reference_keys(base: BaseModel, prompt: str) -> dict[str, Tensor]:
     """Project the reference sentence by every layer's `to_k`: it never changes, so once is enough."""
-    uses_mask = getattr(base.text_encoder.config, "use_attention_mask", False)
-    attention_mask = torch.tensor([mask], device=base.device) if uses_mask else None
+    nowhere = torch.empty(0, dtype=torch.long, device=base.device)
+    inputs = {}
+    for encoder in base.encoders:
+        tokenized = tokenize_prompt(base, prompt, {}, encoder)
+        ids, mask = (torch.tensor([part], device=base.device) for part in (tokenized.ids, tokenized.mask))
+        inputs[encoder.name] = EncoderRows(ids, mask, nowhere, nowhere, torch.empty(0, encoder.width))
     with torch.no_grad():
-        encoded = base.text_encoder(torch.tensor([ids], device=base.device), attention_mask=attention_mask)[0]
+        encoded = encode_rows(base, inputs).hidden
         layers = cross_attention_layers(base.unet)
         return {name: split_heads(layer.to_k(encoded), layer.heads)[0] for name, layer in layers.items()}

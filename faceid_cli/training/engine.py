@@ -3,12 +3,14 @@
 Base model frozen; gradients and optimiser state for the token module only; pictures and reference sentences encoded
 once; per step each row's sentence is encoded with the features of its own timestep's stage, and with no others.
 
-Shapes: B rows, S stages, N vectors per feature, T text positions, C width of the encoded text, P pictures.
+Shapes: B rows, S stages, N vectors per feature, T text positions, C width of the encoded text, P pictures,
+E width of the pooled text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers import DDPMScheduler
@@ -16,9 +18,18 @@ from torch import Tensor
 
 from faceid_cli.attention import AttentionRecord
 from faceid_cli.attention.hooks import stages_of
-from faceid_cli.backbone import BaseModel
+from faceid_cli.backbone import BaseModel, TextEncoder
 from faceid_cli.config import TrainConfig
-from faceid_cli.tokens import TokenModule, class_embedding, embedding_scale, encode_rows
+from faceid_cli.tokens import (
+    ENCODER,
+    EncoderRows,
+    TokenModule,
+    TokenModules,
+    class_embedding,
+    embedding_scale,
+    encode_rows,
+    features_of,
+)
 from faceid_cli.training.checkpoint import RunState
 from faceid_cli.training.data import (
     Batch,
@@ -53,6 +64,8 @@ class Engine:
     def __init__(self, base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> None:
         self.base, self.config = base, config
         self.latents = encode_latents(base, crops, config.mirror)  # (P, C, h, w)
+        if base.low_vram:
+            base.pipeline.vae.to("cpu")  # not needed any more
         self.uses_reference = config.attention_weight > 0
         self.sentences = sentences_for(
             base, config.templates, config.class_word, config.vectors, with_reference=self.uses_reference
@@ -62,15 +75,8 @@ class Engine:
     def new_state(self) -> RunState:
         """Return the state before the first step."""
         config, base = self.config, self.base
-        module = TokenModule(
-            class_embedding(base, config.class_word),
-            embedding_scale=embedding_scale(base),
-            stages=config.stages,
-            vectors=config.vectors,
-            split=config.split_keys_values,
-            self_attention=config.self_attention,
-            generator=seeded_generator(config.seed, "token module"),
-        ).to(base.device)
+        modules = {encoder.name: self._token_module(encoder).to(base.device) for encoder in base.encoders}
+        module = TokenModules(modules) if len(modules) > 1 else modules[ENCODER]
         optimizer = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
         draws = Draws(
             config.seed,
@@ -81,7 +87,22 @@ class Engine:
         )
         return RunState(module, optimizer, draws, [])
 
-    def losses(self, module: TokenModule, batch: Batch, record: AttentionRecord | None) -> tuple[Tensor, Tensor]:
+    def _token_module(self, encoder: TextEncoder) -> TokenModule:
+        config, base = self.config, self.base
+        purpose = "token module" if encoder.name == ENCODER else f"token module of {encoder.name}"
+        return TokenModule(
+            class_embedding(base, config.class_word, encoder),
+            embedding_scale=embedding_scale(base, encoder),
+            stages=config.stages,
+            vectors=config.vectors,
+            split=config.split_keys_values,
+            self_attention=config.self_attention,
+            generator=seeded_generator(config.seed, purpose),
+        )
+
+    def losses(
+        self, module: TokenModule | TokenModules, batch: Batch, record: AttentionRecord | None
+    ) -> tuple[Tensor, Tensor]:
         """Return (reconstruction, attention) losses of a batch; inside `split_attention` of the UNet."""
         base = self.base
         latents = self.latents[batch.pictures.to(base.device)]
@@ -89,34 +110,51 @@ class Engine:
         noisy = add_noise(latents, noise, timesteps, self.alphas_cumprod)
         target = training_target(base.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
         sentences = [self.sentences[index] for index in batch.sentences.tolist()]
-        context = self._context(module, sentences, timesteps)
-        prediction = base.unet(noisy.to(base.dtype), timesteps, encoder_hidden_states=context).sample
+        context, pooled = self._context(module, sentences, timesteps)
+        added = self._added_conditions(pooled, len(sentences))
+        prediction = base.unet(noisy.to(base.dtype), timesteps, encoder_hidden_states=context, **added).sample
         reconstruction = reconstruction_loss(prediction, target)
         if record is None:
             return reconstruction, torch.zeros((), device=base.device)
         return reconstruction, face_wise_attention_loss(_layers(record, sentences), alignment_of(sentences))
 
-    def _context(self, module: TokenModule, sentences: Sequence[Sentence], timesteps: Tensor) -> Tensor:
-        """Encode each row with its own stage's features, in the place of that stage: (B, 2 * S * T, C)."""
-        keys, values = module()
+    def _added_conditions(self, pooled: Tensor | None, rows: int) -> dict[str, Any]:
+        size = self.base.size_px
+        time_ids = self.base.time_ids(size, size)
+        if pooled is None or time_ids is None:
+            return {}
+        return {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": time_ids.expand(rows, -1)}}
+
+    def _context(
+        self, module: TokenModule | TokenModules, sentences: Sequence[Sentence], timesteps: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Encode each row with its own stage's features, in the place of that stage: (B, 2 * S * T, C), (B, S * E)."""
         count, stages = len(sentences), self.config.stages
         stage = stages_of(timesteps, stages, self.base.num_train_timesteps)
-        features = [keys[stage], values[stage]] if keys is not values else [keys[stage]]  # each (B, N, D)
-        sides = len(features)
-        encoded = encode_rows(
-            self.base,
-            torch.stack([sentence.ids for sentence in sentences]).repeat(sides, 1),
-            torch.stack([sentence.mask for sentence in sentences]).repeat(sides, 1),
-            torch.arange(sides * count, device=timesteps.device).repeat_interleave(self.config.vectors),
-            torch.cat([sentence.positions for sentence in sentences]).repeat(sides),
-            torch.cat(features).flatten(0, 1),
-        )
-        by_side = encoded.view(sides, count, *encoded.shape[1:])
+        rows = torch.arange(count, device=timesteps.device)
+        inputs, sides = {}, 1
+        for name, (keys, values) in features_of(module, ENCODER).items():
+            features = [keys[stage], values[stage]] if keys is not values else [keys[stage]]  # each (B, N, D)
+            sides = len(features)
+            inputs[name] = EncoderRows(
+                torch.stack([sentence.ids[name] for sentence in sentences]).repeat(sides, 1),
+                torch.stack([sentence.mask for sentence in sentences]).repeat(sides, 1),
+                torch.arange(sides * count, device=timesteps.device).repeat_interleave(self.config.vectors),
+                torch.cat([sentence.positions for sentence in sentences]).repeat(sides),
+                torch.cat(features).flatten(0, 1),
+            )
+        encoded = encode_rows(self.base, inputs)
+        by_side = encoded.hidden.view(sides, count, *encoded.hidden.shape[1:])
         pairs = torch.stack([by_side[0], by_side[-1]], dim=1)  # (B, 2, T, C)
         # Stages that a row does not need stay zero: the hook never hands them to the UNet.
-        context = encoded.new_zeros(count, stages, 2, *encoded.shape[1:])
-        placed = context.index_put((torch.arange(count, device=timesteps.device), stage), pairs)
-        return placed.transpose(1, 2).flatten(1, 3)
+        context = encoded.hidden.new_zeros(count, stages, 2, *encoded.hidden.shape[1:])
+        placed = context.index_put((rows, stage), pairs)
+        pooled = None
+        if encoded.pooled is not None:  # that of the values, as in rendering
+            by_values = encoded.pooled.view(sides, count, -1)[-1]
+            pooled = by_values.new_zeros(count, stages, by_values.shape[-1]).index_put((rows, stage), by_values)
+            pooled = pooled.flatten(1)
+        return placed.transpose(1, 2).flatten(1, 3), pooled
 
 
 def _layers(record: AttentionRecord, sentences: Sequence[Sentence]) -> list[LayerAttention]:

@@ -16,7 +16,7 @@ from faceid_cli.attention import AttentionRecord, record_attention, split_attent
 from faceid_cli.backbone import BaseModel, memory_errors
 from faceid_cli.config import TrainConfig
 from faceid_cli.errors import FaceIDError, InterruptedRunError
-from faceid_cli.tokens import ENCODER, TokenModule
+from faceid_cli.tokens import ENCODER, TokenModule, TokenModules, features_of
 from faceid_cli.training.checkpoint import RunState, load_checkpoint, run_key, save_checkpoint
 from faceid_cli.training.engine import Engine
 from faceid_cli.training.interrupt import deferred_interrupt
@@ -161,7 +161,9 @@ def _cut_short(state: RunState, steps: int) -> InterruptedRunError:
     )
 
 
-def _finished_tokens(module: TokenModule) -> IdentityTokens:
+def _finished_tokens(module: TokenModule | TokenModules) -> IdentityTokens:
+    keys, values = {}, {}
     with torch.no_grad():
-        keys, values = (side.detach().float().cpu().contiguous().clone() for side in module())
-    return IdentityTokens({ENCODER: keys}, {ENCODER: values})
+        for name, sides in features_of(module, ENCODER).items():
+            keys[name], values[name] = (side.detach().float().cpu().contiguous().clone() for side in sides)
+    return IdentityTokens(keys, values)

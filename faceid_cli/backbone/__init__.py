@@ -1,0 +1,12 @@
+"""Base models: load one, frozen, on the right device; the only room that builds a pipeline.
+
+A base model is a Stable Diffusion pipeline of a supported family. All sizes are read from its configuration: nothing
+here or above assumes the sizes of Stable Diffusion 1.5.
+"""
+
+from faceid_cli.backbone.load import load_base_model
+from faceid_cli.backbone.memory import memory_errors
+from faceid_cli.backbone.model import BaseModel, TextEncoder
+from faceid_cli.model_files import fingerprint_of
+
+__all__ = ["BaseModel", "TextEncoder", "fingerprint_of", "load_base_model", "memory_errors"]

@@ -1,0 +1,166 @@
+"""Load a base model: from a folder, a hub id or a single file, with what the user wants put into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
+
+from faceid_cli.backbone.additions import add_loras, hash_of_file, load_vae
+from faceid_cli.backbone.memory import memory_errors
+from faceid_cli.backbone.model import BaseModel
+from faceid_cli.backbone.single_file import pipeline_from_file
+from faceid_cli.config import ModelOptions
+from faceid_cli.errors import ModelError, UnsupportedModelError, UsageError
+from faceid_cli.model_files import BUILTIN, NOT_SUPPORTED, check_model, fingerprint_of, model_path, weight_variant
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_base_model(
+    source: str = BUILTIN, device: str = "auto", precision: str = "auto", options: ModelOptions | None = None
+) -> BaseModel:
+    """Load a base model, frozen and in eval mode.
+
+    Args:
+        source: "builtin", a local folder in diffusers' layout, a single file, or a hub id (local cache first).
+        device: "auto" (a CUDA device, Apple's mps, else the CPU), or a torch device such as "cpu" or "cuda:1".
+        precision: "auto" (float32 on the CPU and mps; on CUDA bfloat16 where it is native, else float16), or a type.
+        options: Variant of the files, another VAE, LoRA adapters, and whether to save memory.
+
+    Raises:
+        ModelNotFoundError: Nothing there, or files are missing.
+        UnsupportedModelError: Other families, pickled weights, adapters for another family.
+        ModelError: Damaged files.
+        UsageError: A device that this machine does not have.
+        OutOfMemoryError: It does not fit.
+    """
+    options = options or ModelOptions()
+    target = _device(device)
+    dtype = _dtype(precision, target)
+    path = model_path(source, options.variant)
+    family = check_model(source, options.variant)
+    fingerprint = fingerprint_of(source, options.variant)
+    with memory_errors("close other programs, or choose a smaller base model"), _no_progress_bars():
+        vae = load_vae(options.vae, dtype, family) if options.vae else None
+        pipeline = (
+            pipeline_from_file(path, dtype, vae) if path.is_file() else _from_folder(path, dtype, family, options, vae)
+        )
+        _check_parts(pipeline, family, path)
+        additions = _vae_line(options.vae) + add_loras(pipeline, options.loras or ())
+        pipeline.to(target)
+    base = BaseModel(source, family, fingerprint, pipeline, target, dtype, additions, options.low_vram)
+    _settle(base)
+    return base
+
+
+def _settle(base: BaseModel) -> None:
+    for module in base.modules:
+        module.requires_grad_(False).eval()
+        if module.dtype != base.dtype:  # a diffusers that does not know `dtype` yet
+            module.to(base.dtype)
+    base.pipeline.set_progress_bar_config(disable=True)
+    if base.device.type == "cuda":  # the layout that its convolutions are quickest in
+        base.unet.to(memory_format=torch.channels_last)
+    if base.low_vram:
+        base.unet.enable_gradient_checkpointing()  # takes effect only where gradients are wanted
+        base.pipeline.vae.enable_slicing()
+        base.pipeline.vae.enable_tiling()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}", "use auto or cpu") from error
+    return device
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision != "auto":
+        if precision not in _DTYPES:
+            raise UsageError(f"unknown precision {precision!r}", f"choose one of: auto, {', '.join(_DTYPES)}")
+        return _DTYPES[precision]
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def _from_folder(folder: Path, dtype: torch.dtype, family: str, options: ModelOptions, vae: Any | None) -> Any:
+    settings: dict[str, Any] = {"vae": vae} if vae is not None else {}
+    if family == "sdxl":
+        kind, settings = StableDiffusionXLPipeline, {**settings, "add_watermarker": False}
+    else:
+        kind = StableDiffusionPipeline
+        settings |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    try:
+        return kind.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            variant=weight_variant(folder, options.variant),
+            local_files_only=True,
+            **settings,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"the base model in {folder} cannot be loaded: {reason}", "copy or download the model again"
+        ) from error
+
+
+def _check_parts(pipeline: Any, family: str, path: Path) -> None:
+    unet, vae = pipeline.unet.config, pipeline.vae.config
+    if unet.in_channels != vae.latent_channels:
+        raise UnsupportedModelError(
+            f"the UNet in {path} takes {unet.in_channels} channels, the VAE gives {vae.latent_channels}: "
+            "an inpainting or editing model, or a VAE of another family",
+            NOT_SUPPORTED,
+        )
+    text_width = pipeline.text_encoder.config.hidden_size
+    if family == "sdxl":
+        text_width += pipeline.text_encoder_2.config.hidden_size
+    if unet.cross_attention_dim != text_width:
+        raise UnsupportedModelError(
+            f"the UNet in {path} expects text of width {unet.cross_attention_dim}, its text encoder gives {text_width}",
+            NOT_SUPPORTED,
+        )
+    prediction = pipeline.scheduler.config.get("prediction_type", "epsilon")
+    if prediction not in ("epsilon", "v_prediction", "sample"):
+        raise UnsupportedModelError(f"the model in {path} predicts {prediction!r}", NOT_SUPPORTED)
+
+
+def _vae_line(source: str | None) -> tuple[str, ...]:
+    if not source:
+        return ()
+    path = Path(source).expanduser()
+    if path.is_file():
+        return (f"vae {path.name} {hash_of_file(path)}",)
+    files = sorted(path.rglob("diffusion_pytorch_model*.safetensors"))
+    return (f"vae {path.name} {hash_of_file(files[0]) if files else ''}".strip(),)
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """The loading bars of the libraries would mix with the command line's own output."""
+    libraries = (diffusers_logging, transformers_logging)
+    shown = [library.is_progress_bar_enabled() for library in libraries]
+    for library in libraries:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library, was_shown in zip(libraries, shown, strict=True):
+            if was_shown:
+                library.enable_progress_bar()

@@ -1,0 +1,24 @@
+"""The files of a base model on disk: find them, check that they are whole, tell the family, fingerprint. No torch.
+
+A base model is a folder in diffusers' layout, a hub id, or one `.safetensors` or `.ckpt` file of a model site.
+"""
+
+from faceid_cli.model_files.families import FAMILY_NAMES, NOT_SUPPORTED, SUPPORTED
+from faceid_cli.model_files.fingerprint import family_of_fingerprint, fingerprint_of
+from faceid_cli.model_files.folder import check_model_folder, weight_variant
+from faceid_cli.model_files.source import BUILTIN, check_model, family_of, model_folder, model_path
+
+__all__ = [
+    "BUILTIN",
+    "FAMILY_NAMES",
+    "NOT_SUPPORTED",
+    "SUPPORTED",
+    "check_model",
+    "check_model_folder",
+    "family_of",
+    "family_of_fingerprint",
+    "fingerprint_of",
+    "model_folder",
+    "model_path",
+    "weight_variant",
+]

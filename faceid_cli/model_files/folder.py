@@ -1,0 +1,123 @@
+"""Base models as folders in diffusers' layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
+from faceid_cli.model_files.families import COMPONENTS, NOT_SUPPORTED, SUPPORTED, TOKENIZERS
+
+AGAIN = "copy or download the model again"
+_CONVERT_HINT = "convert it where you trust its origin: diffusers' save_pretrained(folder) writes safetensors"
+_OPENCLIP_WIDTH = 1024  # of the text that Stable Diffusion 2.x listens to
+
+
+def check_model_folder(folder: Path, variant: str | None = None) -> str:
+    """Check that a folder holds a whole Stable Diffusion pipeline with safetensors weights, and return its family.
+
+    Args:
+        folder: It holds model_index.json.
+        variant: Of the weights, such as "fp16"; None for the plain ones, or fp16 where there are no others.
+
+    Raises:
+        ModelNotFoundError: Files are missing; the message names the first.
+        UnsupportedModelError: Another kind of pipeline, or weights only as pickles.
+    """
+    family = family_of_folder(folder)
+    for component, weight_name in COMPONENTS[family].items():
+        _need(folder / component / "config.json")
+        weight_files(folder / component, weight_name, variant)
+    _need(folder / "scheduler" / "scheduler_config.json")
+    for tokenizer in TOKENIZERS[family]:
+        if not (folder / tokenizer / "tokenizer.json").is_file():
+            _need(folder / tokenizer / "vocab.json")
+            _need(folder / tokenizer / "merges.txt")
+    return family
+
+
+def family_of_folder(folder: Path) -> str:
+    """Return "sd1", "sd2" or "sdxl" by the pipeline's class and the UNet's configuration.
+
+    Raises:
+        ModelNotFoundError: No model_index.json.
+        UnsupportedModelError: Another kind of pipeline.
+    """
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise ModelNotFoundError(
+            f"{folder} is no diffusers model: model_index.json is missing",
+            "give the folder that holds model_index.json",
+        )
+    pipeline_class = str(read_json(index).get("_class_name"))
+    if pipeline_class == "StableDiffusionXLPipeline":
+        return "sdxl"
+    if pipeline_class != "StableDiffusionPipeline":
+        raise UnsupportedModelError(f"{folder} is a {pipeline_class}", f"{SUPPORTED}; {NOT_SUPPORTED}")
+    config = folder / "unet" / "config.json"
+    _need(config)
+    unet = read_json(config)
+    is_second = unet.get("use_linear_projection") or unet.get("cross_attention_dim") == _OPENCLIP_WIDTH
+    return "sd2" if is_second else "sd1"
+
+
+def weight_variant(folder: Path, wanted: str | None = None) -> str | None:
+    """Return the variant to load: as wanted, else "fp16" where the folder holds only that of the UNet, else None."""
+    if wanted is not None:
+        return wanted
+    names = [path.name for path in weight_files(folder / "unet", COMPONENTS["sd1"]["unet"])]
+    return "fp16" if any(".fp16" in name for name in names) else None
+
+
+def weight_files(folder: Path, name: str, variant: str | None = None) -> list[Path]:
+    """Return the weight files of a component, all there.
+
+    Raises:
+        ModelNotFoundError: There are none of this variant, or shards are missing.
+        UnsupportedModelError: There are only pickles.
+    """
+    for infix in (f".{variant}",) if variant else ("", ".fp16"):
+        for index in (f"{name}.safetensors.index{infix}.json", f"{name}{infix}.safetensors.index.json"):
+            if (folder / index).is_file():
+                return _shards(folder, folder / index)
+        if (folder / f"{name}{infix}.safetensors").is_file():
+            return [folder / f"{name}{infix}.safetensors"]
+    if any(folder.glob("*.bin")) or any(folder.glob("*.ckpt")):
+        raise UnsupportedModelError(
+            f"{folder} holds its weights only as pickle files, which can run code and are never loaded", _CONVERT_HINT
+        )
+    missing = f"{name}.{variant}.safetensors" if variant else f"{name}.safetensors"
+    raise ModelNotFoundError(
+        f"the base model in {folder.parent} is incomplete: {folder.name}/{missing} is missing", AGAIN
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON object.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}", AGAIN) from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is damaged", AGAIN)
+    return content
+
+
+def _shards(folder: Path, index: Path) -> list[Path]:
+    shards = [folder / shard for shard in sorted(set(read_json(index).get("weight_map", {}).values()))]
+    for shard in shards:
+        _need(shard)
+    return shards
+
+
+def _need(path: Path) -> None:
+    if not path.is_file():
+        component = path.parent.name
+        raise ModelNotFoundError(
+            f"the base model in {path.parent.parent} is incomplete: {component}/{path.name} is missing", AGAIN
+        )

@@ -1,0 +1,114 @@
+"""From what a user calls a base model to its files on disk."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from faceid_cli import paths
+from faceid_cli.errors import ModelError, ModelNotFoundError
+from faceid_cli.model_files.folder import check_model_folder
+from faceid_cli.model_files.single_file import read_single_file
+
+BUILTIN = "builtin"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
+
+
+def model_path(source: str, variant: str | None = None) -> Path:
+    """Return the local folder or file of a base model.
+
+    Args:
+        source: "builtin", a local folder in diffusers' layout, a `.safetensors` or `.ckpt` file, or a hub id
+            ("owner/name" or "owner/name@revision"), which is looked up in the local cache and, if it is not there,
+            downloaded by diffusers (unless HF_HUB_OFFLINE is set).
+        variant: Of the weights to look for on the hub.
+
+    Raises:
+        ModelNotFoundError: Nothing there, or the hub cannot be reached.
+    """
+    if source == BUILTIN:
+        return paths.builtin_model_dir()
+    path = Path(source).expanduser()
+    if path.is_dir() or path.is_file():
+        return path
+    if HUB_ID.fullmatch(source) and path.suffix.lower() not in (".safetensors", ".ckpt"):
+        return _hub_folder(source, variant)
+    raise ModelNotFoundError(
+        f"no base model at {source}",
+        "give a folder in diffusers' layout, a .safetensors or .ckpt file, a hub id such as owner/name, or builtin",
+    )
+
+
+def check_model(source: str, variant: str | None = None) -> str:
+    """Check that a base model is there, whole and of a supported family, and return the family.
+
+    Raises:
+        ModelNotFoundError, UnsupportedModelError, ModelError: It is not; the message says why.
+    """
+    path = model_path(source, variant)
+    return read_single_file(path).family if path.is_file() else check_model_folder(path, variant)
+
+
+def family_of(source: str) -> str:
+    """Return "sd1", "sd2" or "sdxl"; errors as `check_model`."""
+    return check_model(source)
+
+
+def _hub_folder(source: str, variant: str | None) -> Path:
+    from diffusers import DiffusionPipeline  # only hub ids need it, and it takes seconds to import
+
+    name, _, revision = source.partition("@")
+    partial: ModelError | None = None
+    reason = ""
+    for local_only in (True, False):
+        try:
+            folder = Path(
+                DiffusionPipeline.download(
+                    name,
+                    revision=revision or None,
+                    variant=variant,
+                    local_files_only=local_only,
+                    use_safetensors=True,
+                    safety_checker=None,
+                )
+            )
+        except Exception as error:  # the hub client raises a dozen unrelated kinds: all mean "not to be had"
+            reason = _reason(error)
+            continue
+        try:
+            check_model_folder(folder, variant)
+        except ModelNotFoundError as error:  # a download that was broken off: go on with it
+            partial = error
+            continue
+        return folder
+    if partial is not None:
+        raise ModelNotFoundError(
+            partial.message, f"finish the download where there is a connection: hf download {name}"
+        )
+    raise ModelNotFoundError(
+        f"base model {source} is not in the local cache and could not be downloaded"
+        + (f": {reason}" if reason else ""),
+        _hint(name, reason),
+    )
+
+
+def _reason(error: Exception) -> str:
+    kind = type(error).__name__
+    if kind == "GatedRepoError":
+        return "its owner wants you to agree to terms first"
+    if kind == "RepositoryNotFoundError":
+        return "there is no such model, or it is private"
+    if kind == "RevisionNotFoundError":
+        return "it has no such revision"
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else kind
+
+
+def _hint(name: str, reason: str) -> str:
+    if "terms" in reason or "private" in reason:
+        return f"agree on https://huggingface.co/{name}, then log in with: hf auth login"
+    return f"check the name and the connection, or download it first: hf download {name}"
+
+
+# The name of the time when a base model was always a folder.
+model_folder = model_path

@@ -1,0 +1,104 @@
+"""Weight files: what they hold, read without running anything that is in them. No torch for safetensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faceid_cli.errors import ModelError, UnsupportedModelError
+
+_CHUNK_BYTES = 1 << 22
+_AGAIN = "copy or download the model again"
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """One tensor of a file: its type in safetensors' words ("F16"), its shape, and where its bytes are."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A safetensors file's table of contents.
+
+    Attributes:
+        path: The file.
+        tensors: By name.
+        metadata: The file's own words.
+    """
+
+    path: Path
+    tensors: dict[str, TensorEntry]
+    metadata: dict[str, str]
+
+    def chunks(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the file's bytes from `start` to `end`."""
+        with self.path.open("rb") as file:
+            file.seek(start)
+            while start < end:
+                chunk = file.read(min(_CHUNK_BYTES, end - start))
+                start += len(chunk)
+                yield chunk
+
+
+def open_weight_file(path: Path) -> WeightFile:
+    """Read a safetensors file's table of contents and check it against the file's size.
+
+    Raises:
+        ModelError: Damaged, cut off, or not a safetensors file.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > size - 8:
+                raise ValueError("the header is longer than the file")
+            header: dict[str, Any] = json.loads(file.read(length))
+        metadata = header.pop("__metadata__", None) or {}
+        last = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        if size != 8 + length + last:
+            raise ValueError("the file is cut off")
+        tensors = {name: _entry(entry, 8 + length) for name, entry in header.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"weight file {path} is damaged: {error}", _AGAIN) from error
+    return WeightFile(path, tensors, {str(key): str(value) for key, value in metadata.items()})
+
+
+def read_pickled_weights(path: Path) -> dict[str, Any]:
+    """Read a `.ckpt` file's tensors by torch's restricted reader, which runs no code; name -> tensor, on the CPU.
+
+    Raises:
+        UnsupportedModelError: It holds other things than weights.
+        ModelError: Damaged.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise UnsupportedModelError(
+            f"{path} holds more than weights, or is damaged: it could run code, and is not loaded",
+            "use the model's .safetensors file",
+        ) from error
+    except (RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"weight file {path} is damaged: {reason}", _AGAIN) from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise UnsupportedModelError(f"{path} holds no weights", "give a Stable Diffusion checkpoint")
+    return tensors
+
+
+def _entry(entry: dict[str, Any], base: int) -> TensorEntry:
+    start, end = entry["data_offsets"]
+    return TensorEntry(str(entry["dtype"]), tuple(entry["shape"]), base + start, base + end)
