@@ -32,7 +32,7 @@ from faceid_cli.builtin.pretrain.networks import (
 )
 from faceid_cli.builtin.pretrain.tokenizer import build_tokenizer
 
-LEARNING_RATE, FINAL_LEARNING_RATE = 6e-4, 4e-5
+LEARNING_RATE, FINAL_LEARNING_RATE = 8e-4, 4e-5
 TEXT_SHARE = 0.3  # of the learning rate, for the text encoder and the people encoder
 WARM_UP_STEPS = 200
 EMA_DECAY = 0.999
