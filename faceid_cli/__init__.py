@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         demo,
         draw_samples,
         enroll,
+        evaluate,
         export_identity,
         generate,
         import_identity,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         remove,
         rename,
         show,
+        show_attention,
     )
     from faceid_cli.config import RenderConfig, TrainConfig, preset
     from faceid_cli.errors import FaceIDError
@@ -39,6 +41,7 @@ _HOME = {
     "demo": "api",
     "draw_samples": "api",
     "enroll": "api",
+    "evaluate": "api",
     "export_identity": "api",
     "generate": "api",
     "import_identity": "api",
@@ -46,6 +49,7 @@ _HOME = {
     "remove": "api",
     "rename": "api",
     "show": "api",
+    "show_attention": "api",
     "RenderConfig": "config",
     "TrainConfig": "config",
     "preset": "config",
@@ -69,6 +73,7 @@ __all__ = [
     "demo",
     "draw_samples",
     "enroll",
+    "evaluate",
     "export_identity",
     "generate",
     "import_identity",
@@ -77,6 +82,7 @@ __all__ = [
     "remove",
     "rename",
     "show",
+    "show_attention",
 ]
 
 

@@ -4,9 +4,11 @@ Every function raises subclasses of `FaceIDError` for what a user can cause. Roo
 the functions, so that looking into the registry stays quick.
 """
 
+from faceid_cli.api.attending import AttentionFigure, show_attention
 from faceid_cli.api.first_steps import DemoResult, demo, draw_samples
 from faceid_cli.api.health import Finding, check_health
 from faceid_cli.api.learning import enroll
+from faceid_cli.api.measuring import Evaluation, evaluate
 from faceid_cli.api.people import (
     Details,
     export_identity,
@@ -19,14 +21,17 @@ from faceid_cli.api.people import (
 from faceid_cli.api.pictures import compose, generate
 
 __all__ = [
+    "AttentionFigure",
     "DemoResult",
     "Details",
+    "Evaluation",
     "Finding",
     "check_health",
     "compose",
     "demo",
     "draw_samples",
     "enroll",
+    "evaluate",
     "export_identity",
     "generate",
     "import_identity",
@@ -34,4 +39,5 @@ __all__ = [
     "remove",
     "rename",
     "show",
+    "show_attention",
 ]

@@ -105,7 +105,10 @@ def enroll(
         photo_hashes=tuple(dict.fromkeys(crop.photo_sha256 for crop in crops)),
     )
     keys, values = arrays_from_tokens(tokens)
-    run = NewRun(new.method, report.losses, report.seconds, report.resumed_from)
+    # Where the photos are is kept on this machine only: `evaluate` compares pictures with them.
+    files_used = [str(crop.photo_path.absolute()) for crop in crops]
+    settings = {**new.method, "photo_files": files_used, "face": face}
+    run = NewRun(settings, report.losses, report.seconds, report.resumed_from)
     with Registry.open() as registry:
         keep = registry.replace_identity if replace else registry.add_identity
         identity = keep(new, lambda kept: save_identity(kept.path, keys, values, metadata_of(new)), run)

@@ -11,11 +11,13 @@ from typer.core import TyperGroup
 
 from faceid_cli import __version__
 from faceid_cli.cli import (
+    attention,
     compose,
     config,
     demo,
     doctor,
     enroll,
+    evaluate,
     export,
     generate,
     import_,
@@ -110,6 +112,8 @@ def root(
 for module in (enroll, list_, show, generate, compose, export, import_, rename, remove, samples, demo, doctor):
     module.register(app)
 config.register(app)
+evaluate.register(app)
+attention.register(app)
 weights.register(app)
 
 

@@ -49,6 +49,22 @@ def render_progress() -> Iterator[Callable[[int, int], None]]:
     yield line
 
 
+@contextmanager
+def picture_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield what takes (name, pictures done, pictures in all) of an evaluation."""
+    if out.live:
+        with _moving("evaluating") as update:
+            yield lambda name, done, total: update(done, total, name, None)
+        return
+    gate = _Gate()
+
+    def line(name: str, done: int, total: int) -> None:
+        if gate.opens(False) and done < total:
+            out.note(f"{name}: {done} of {total} pictures")
+
+    yield line
+
+
 class _Gate:
     """Opens every few seconds, and for the last report."""
 

@@ -1,0 +1,253 @@
+"""Measuring enrolled people: scores of rendered prompts, and where words look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faceid_cli.api.base_models import OnNote, source_for
+from faceid_cli.api.references import find_references
+from faceid_cli.config import RenderConfig
+from faceid_cli.errors import OutputError, UsageError
+from faceid_cli.identity_file import load_identity
+from faceid_cli.model_files import BUILTIN
+from faceid_cli.registry.store import Registry
+from faceid_cli.types import Identity
+
+if TYPE_CHECKING:
+    from faceid_cli.backbone import BaseModel
+    from faceid_cli.evaluation.judges import PictureJudge
+    from faceid_cli.evaluation.prompts import EvaluationPrompt
+    from faceid_cli.evaluation.report import Summary
+    from faceid_cli.evaluation.run import ScoredPicture
+
+OnPicture = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found, and where it lies.
+
+    Attributes:
+        identity: Who was evaluated.
+        judge: Name of the judge.
+        summary: Over all prompts.
+        groups: By kind of prompt.
+        pictures: Each one, with its scores.
+        likeness: The similarities that stand for 0 % and 100 %; empty where nothing was compared.
+        folder: Holds scores.json, scores.csv and grid.png; None if nothing was written.
+    """
+
+    identity: Identity
+    judge: str
+    summary: Summary
+    groups: dict[str, Summary]
+    pictures: list[ScoredPicture]
+    likeness: dict[str, float | None]
+    folder: Path | None = None
+
+
+def evaluate(
+    names: Sequence[str] | str | None,
+    *,
+    prompts: Path | str | Sequence[EvaluationPrompt] | None = None,
+    photos: Sequence[Path | str] = (),
+    pictures: int = 1,
+    config: RenderConfig | None = None,
+    model: str | None = None,
+    judge: str | PictureJudge = "auto",
+    clip: Path | str | None = None,
+    output: Path | str | None = None,
+    on_picture: OnPicture | None = None,
+    on_note: OnNote | None = None,
+) -> list[Evaluation]:
+    """Render a set of prompts with fixed seeds for each person, and score the pictures.
+
+    Args:
+        names: Enrolled people; None for everybody.
+        prompts: A prompt file (see `evaluation.prompts.read_prompts`) or prompts; the fixed set if None.
+        photos: Photos to compare with; by default those that the person was learned from, where they were. Of one
+            person all of them count, of several people each one's own are known by their content.
+        pictures: For each prompt.
+        config: How to render.
+        model: Another base model than the people's own.
+        judge: "auto", "builtin", "photographs", or a judge.
+        clip: Folder of the CLIP model that scores prompts of photographs.
+        output: Folder; each person gets a new one inside it. Nothing is written if None.
+        on_picture: Called with (name, pictures done, pictures in all).
+        on_note: Called with a line worth telling the user.
+
+    Raises:
+        UnknownNameError: Nobody of that name.
+        UsageError: Nobody enrolled, prompts or a judge that cannot work.
+        PhotoError: Given photos without a usable face.
+        WeightsMissingError: The judge's weights are not on this machine.
+        OutputError: The folder cannot be written.
+    """
+    config = config or RenderConfig()
+    if pictures < 1:
+        raise UsageError(f"pictures for each prompt must be 1 or more, not {pictures}")
+    people = _people([names] if isinstance(names, str) else names)
+    stored = {person.name: load_identity(person.path) for person in people}
+    if isinstance(judge, str) and judge not in ("auto", "builtin", "photographs"):
+        raise UsageError(f"unknown judge {judge!r}", "choose one of: auto, builtin, photographs")
+    _check_folder(output)
+
+    # These bring in torch, which takes seconds.
+    from faceid_cli.evaluation.likeness import likeness_to
+    from faceid_cli.evaluation.prompts import PROMPT_SET, read_prompts
+    from faceid_cli.evaluation.report import by_group, summarise
+    from faceid_cli.evaluation.run import evaluate_tokens
+    from faceid_cli.tokens import tokens_from_arrays
+
+    chosen = PROMPT_SET if prompts is None else prompts
+    wanted = read_prompts(Path(chosen)) if isinstance(chosen, str | Path) else tuple(chosen)
+    bases, found = _Bases(model, config, judge, clip, on_note), []
+    for person in people:
+        base, scorer = bases.of(person)
+        references = find_references(person, scorer, photos, len(people) == 1, on_note)
+        likeness = likeness_to(scorer, references) if references else None
+        file = stored[person.name]
+        scored = evaluate_tokens(
+            base,
+            scorer,
+            tokens_from_arrays(file.keys, file.values),
+            likeness,
+            wanted,
+            config,
+            pictures,
+            on_picture=None if on_picture is None else _for(person.name, on_picture),
+            name=person.name,
+        )
+        levels = {} if likeness is None else {"strangers": likeness.strangers, "own photos": likeness.own}
+        with_identity = likeness is not None
+        result = Evaluation(
+            person,
+            scorer.name,
+            summarise(scored, with_identity),
+            by_group(scored, with_identity),
+            scored,
+            levels,
+        )
+        found.append(result if output is None else _written(result, Path(output), config))
+    return found
+
+
+class _Bases:
+    """Base models and their judges, each loaded once and when it is first needed."""
+
+    def __init__(
+        self,
+        model: str | None,
+        config: RenderConfig,
+        judge: str | PictureJudge,
+        clip: Path | str | None,
+        on_note: OnNote | None,
+    ) -> None:
+        self._model, self._config, self._judge, self._on_note = model, config, judge, on_note
+        self._clip = None if clip is None else Path(clip).expanduser()
+        self._loaded: dict[str, tuple[BaseModel, PictureJudge]] = {}
+
+    def of(self, person: Identity) -> tuple[BaseModel, PictureJudge]:
+        source = source_for([person], self._model, self._on_note)
+        if source not in self._loaded:
+            from faceid_cli.backbone import load_base_model
+
+            judge = self._scorer(source == BUILTIN)  # first: it may be missing, and the base model takes long
+            self._loaded = {source: (load_base_model(source, self._config.device, self._config.precision), judge)}
+        return self._loaded[source]
+
+    def _scorer(self, builtin: bool) -> PictureJudge:
+        from faceid_cli.evaluation.judges import DrawnJudge, check_fit
+
+        if not isinstance(self._judge, str):
+            return self._judge
+        check_fit(self._judge, builtin)
+        if builtin:
+            from faceid_cli.builtin.judge import Judge
+
+            return DrawnJudge(Judge.load())
+        from faceid_cli.evaluation.photographs import PhotographJudge
+
+        return PhotographJudge.load(self._clip, self._config.device)
+
+
+def _people(names: Sequence[str] | None) -> list[Identity]:
+    with Registry.open(create=False) as registry:
+        people = registry.list() if names is None else [registry.get(name) for name in names]
+    if not people:
+        raise UsageError("nobody is enrolled", "faceid enroll NAME PHOTOS")
+    # People of one base model follow each other, so that each is loaded once and only one is held.
+    return sorted(people, key=lambda person: person.base_model) if names is None else people
+
+
+def _for(name: str, on_picture: OnPicture) -> Callable[[int, int], None]:
+    return lambda done, total: on_picture(name, done, total)
+
+
+def _check_folder(output: Path | str | None) -> None:
+    if output is None:
+        return
+    folder = Path(output).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file, not a folder", "give a folder with -o")
+    if not folder.exists() and not folder.absolute().parent.is_dir():
+        raise OutputError(f"cannot write {folder}: there is no folder {folder.parent}", "make the folder first")
+
+
+def evaluation_data(found: Evaluation) -> dict[str, Any]:
+    """An evaluation as JSON values, with stable keys."""
+    from faceid_cli.evaluation.report import picture_data
+
+    return {
+        "name": found.identity.name,
+        "base_model": found.identity.base_model,
+        "judge": found.judge,
+        "likeness_levels": found.likeness,
+        "summary": asdict(found.summary),
+        "groups": {group: asdict(summary) for group, summary in found.groups.items()},
+        "pictures": [picture_data(picture) for picture in found.pictures],
+        "folder": None if found.folder is None else str(found.folder),
+    }
+
+
+def _written(found: Evaluation, output: Path, config: RenderConfig) -> Evaluation:
+    import dataclasses
+
+    from faceid_cli.evaluation.report import picture_grid, to_csv
+    from faceid_cli.identity_file import write_atomically
+
+    folder = _new_folder(output.expanduser(), f"{found.identity.name}-evaluation")
+    found = dataclasses.replace(found, folder=folder)
+    report = {"format": 1, **evaluation_data(found), "rendering": asdict(config)}
+    write_atomically(folder / "scores.json", (json.dumps(report, indent=2) + "\n").encode())
+    rows = [(found.identity.name, picture) for picture in found.pictures]
+    write_atomically(folder / "scores.csv", to_csv(rows).encode())
+    write_atomically(folder / "grid.png", _png(picture_grid(found.pictures)))
+    return found
+
+
+def _png(image: Any) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    """Make the first free one of NAME, NAME-2, NAME-3, ..."""
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            continue
+        except OSError as error:
+            raise OutputError(f"cannot write to {parent}: {error.strerror}", "give another folder with -o") from error
+        return folder

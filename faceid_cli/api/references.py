@@ -1,0 +1,89 @@
+"""The photos a person is compared with: those they were learned from, or others that are given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from faceid_cli.api.base_models import OnNote
+from faceid_cli.errors import NoFaceError, PhotoError
+from faceid_cli.photos import find_photos, read_photo
+from faceid_cli.registry.store import Registry
+from faceid_cli.types import Face, Identity, Photo
+
+if TYPE_CHECKING:
+    from faceid_cli.evaluation.judges import PictureJudge
+    from faceid_cli.evaluation.scores import Embedding
+
+
+def find_references(
+    person: Identity, judge: PictureJudge, given: Sequence[Path | str], take_all: bool, on_note: OnNote | None
+) -> list[Embedding]:
+    """Faces of a person to compare with; empty, with a note, where there is none.
+
+    Args:
+        person: Whose.
+        judge: Finds and embeds faces.
+        given: Photos or folders of the user's; none for the photos that the person was learned from.
+        take_all: Whether all given photos show the person; else only those that they were learned from do.
+        on_note: Called with a line worth telling the user.
+
+    Raises:
+        PhotoError: A given photo is missing or damaged, or shows no face at all.
+    """
+    with Registry.open(create=False) as registry:
+        runs = registry.runs_of(person.name)
+    settings = runs[-1].run.settings if runs else {}
+    which = settings.get("face", "largest")
+    if given:
+        photos = _given(person, given, take_all)
+    else:
+        photos = _learned_from(person, [Path(str(file)) for file in settings.get("photo_files", ())])
+    if not photos:
+        if on_note:
+            on_note(
+                f"the photos of {person.name} are not where they were, so likeness is not scored: give them by --photos"
+            )
+        return []
+    found = [_embedding(photo, judge, which) for photo in photos]
+    faces = [face for face in found if face is not None]
+    if not faces and given:
+        raise NoFaceError(f"no face in the photos of {person.name}", "give photos that show the face with --photos")
+    if not faces and on_note:
+        on_note(f"the judge finds no face in the photos of {person.name}, so likeness is not scored")
+    return faces
+
+
+def _given(person: Identity, given: Sequence[Path | str], take_all: bool) -> list[Photo]:
+    photos = [read_photo(path) for path in find_photos([Path(each) for each in given])]
+    distinct = {photo.sha256: photo for photo in photos if take_all or photo.sha256 in person.photo_hashes}
+    return list(distinct.values())
+
+
+def _learned_from(person: Identity, files: Sequence[Path]) -> list[Photo]:
+    """Those of the files that are still there and unchanged."""
+    photos: dict[str, Photo] = {}
+    for file in files:
+        try:
+            if hashlib.sha256(file.read_bytes()).hexdigest() in person.photo_hashes:
+                photo = read_photo(file)
+                photos.setdefault(photo.sha256, photo)
+        except (OSError, PhotoError):
+            continue
+    return list(photos.values())
+
+
+def _embedding(photo: Photo, judge: PictureJudge, which: str | int) -> Embedding | None:
+    from faceid_cli.evaluation.run import largest_face
+    from faceid_cli.faces.crop import choose_face
+
+    faces = judge.find_faces(photo.image)
+    if not faces:
+        return None
+    try:
+        face: Face | None = choose_face(faces, which, str(photo.path))
+    except PhotoError:  # "only", where the judge sees more faces than the enrolment did
+        face = largest_face(faces)
+    return None if face is None else judge.embed(photo.image, face)

@@ -1,0 +1,130 @@
+"""`faceid evaluate`: score an enrolled person, or everybody, on a fixed set of prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceid_cli.cli import options
+from faceid_cli.cli.options import complete_names, examples, one_of
+from faceid_cli.cli.output import out, table
+from faceid_cli.cli.progress import picture_progress
+from faceid_cli.cli.rendering import output_folder, render_config
+from faceid_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceid_cli.api.measuring import Evaluation
+    from faceid_cli.evaluation.report import Summary
+
+_DEFAULTS = options.RENDER_DEFAULTS
+EPILOG = examples(
+    "faceid evaluate alice",
+    "faceid evaluate --all --prompts my-prompts.txt --pictures 4 -o evaluations",
+)
+_HEADING = ("ID", "likeness", "prompt", "ID(P)", "one face", "face moves", "background", "in face", "s/picture")
+
+
+def evaluate(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="An enrolled person.", autocompletion=complete_names),
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody who is enrolled.")] = False,
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", metavar="FILE", help="Your own prompts, one a line; {} is the person.")
+    ] = None,
+    photos: Annotated[
+        list[Path] | None,
+        typer.Option("--photos", metavar="PATH", help="Compare with these photos; by default with the enrolment's."),
+    ] = None,
+    pictures: Annotated[int, typer.Option("--pictures", metavar="K", help="Pictures for each prompt.")] = 1,
+    judge: Annotated[
+        str,
+        typer.Option(
+            "--judge",
+            metavar="JUDGE",
+            help="auto, builtin (drawings) or photographs (ArcFace and CLIP).",
+            autocompletion=one_of(("auto", "builtin", "photographs")),
+        ),
+    ] = "auto",
+    clip: Annotated[
+        Path | None, typer.Option("--clip", metavar="FOLDER", help="CLIP model that scores prompts of photographs.")
+    ] = None,
+    steps: options.RenderSteps = _DEFAULTS.steps,
+    guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
+    scheduler: options.Scheduler = _DEFAULTS.scheduler,
+    negative: options.Negative = "",
+    size: options.Size = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder for each person goes there.")
+    ] = None,
+    batch: options.RenderBatch = _DEFAULTS.batch_size,
+    model: options.Model = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Score a person's pictures: likeness, obedience to the prompt, variety, attention."""
+    if (name is None) != everybody:
+        raise UsageError("give either a name or --all", "`faceid list` shows who is enrolled")
+    config = render_config(steps, guidance_scale, scheduler, negative, size, batch, device, precision)
+    where = output_folder(output)
+
+    from faceid_cli.api import measuring
+
+    with picture_progress() as on_picture:
+        found = measuring.evaluate(
+            name,
+            prompts=prompts,
+            photos=photos or (),
+            pictures=pictures,
+            config=config,
+            model=model,
+            judge=judge,
+            clip=clip,
+            output=where,
+            on_picture=on_picture,
+            on_note=out.note,
+        )
+    out.result(
+        {"command": "evaluate", "evaluations": [measuring.evaluation_data(each) for each in found]},
+        [*_table(found), "", *(f"{each.identity.name}: {each.folder}" for each in found)],
+        [str(each.folder) for each in found],
+    )
+    out.hint(f"next: look at {found[0].folder}/grid.png, and faceid attention {found[0].identity.name} PROMPT")
+
+
+def _table(found: list[Evaluation]) -> list[str]:
+    """Of one person a line a group of prompts; of several a line a person."""
+    if len(found) > 1:
+        return table([_row(each.identity.name, each.summary) for each in found], ("NAME", *_HEADING))
+    rows = [_row(group, summary) for group, summary in found[0].groups.items()]
+    return table([*rows, _row("all", found[0].summary)], ("PROMPTS", *_HEADING))
+
+
+def _row(label: str, summary: Summary) -> tuple[str, ...]:
+    return (
+        label,
+        _number(summary.identity),
+        "-" if summary.likeness_percent is None else f"{summary.likeness_percent:.0f} %",
+        _number(summary.prompt),
+        _number(summary.identity_of_prompt),
+        _number(summary.one_face),
+        _number(summary.face_place_spread),
+        _number(summary.background_spread),
+        _number(summary.attention_inside),
+        _number(summary.seconds),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("evaluate", epilog=EPILOG)(evaluate)

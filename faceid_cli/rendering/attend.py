@@ -1,0 +1,132 @@
+"""Render a picture and see where its prompt's words look, stage by stage.
+
+Shapes: S stages, H x W pixels of the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from faceid_cli.attention.maps import word_map
+from faceid_cli.attention.stages import record_stages
+from faceid_cli.backbone import BaseModel
+from faceid_cli.config import RenderConfig
+from faceid_cli.errors import UsageError
+from faceid_cli.rendering.generate import Progress, render
+from faceid_cli.rendering.prompts import people_in, place_people
+from faceid_cli.tokens import encode_prompt, tokenize_prompt
+from faceid_cli.types import IdentityTokens, Render
+
+_MAX_WORDS = 6
+_DULL_WORDS = "a an the of and in on at with to for is as by from some photo picture portrait"
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Where the words of a prompt look.
+
+    Attributes:
+        render: The picture.
+        words: As shown; people as "<name>".
+        stages: For each word S maps, each (H, W) float32, how much each pixel attends to the word; None for a stage
+            that no sampler step fell into.
+        averages: For each word the mean over all sampler steps, (H, W).
+    """
+
+    render: Render
+    words: tuple[str, ...]
+    stages: tuple[tuple[Tensor | None, ...], ...]
+    averages: tuple[Tensor, ...]
+
+
+def render_with_attention(
+    base: BaseModel,
+    prompt: str,
+    people: Mapping[str, IdentityTokens],
+    seed: int,
+    config: RenderConfig,
+    words: Sequence[str] = (),
+    stages: int | None = None,
+    on_progress: Progress | None = None,
+) -> Attention:
+    """Render one picture, the same as `render` makes, and record where words look.
+
+    Args:
+        base: The base model; it is left as found.
+        prompt: As for `render`.
+        people: As for `render`.
+        seed: Of the picture.
+        config: Sampler settings.
+        words: Words or phrases of the prompt, people as "<name>" or by name; by default the people and the first words
+            that mean something.
+        stages: Into how many stages to cut the timesteps; by default as many as the people have.
+        on_progress: Called after every sampler step.
+
+    Raises:
+        UsageError: A word that is not in the prompt. Else as `render`.
+    """
+    placed = place_people(prompt, list(people))
+    chosen = positions_of_words(base, placed, people, words or default_words(placed))
+    count = stages or encode_prompt(base, placed, people).stages
+    with record_stages(base.unet, count, base.num_train_timesteps) as record:
+        picture = render(base, placed, people, [seed], config, on_progress)[0]
+    width, height = picture.image.size
+
+    def map_of(positions: Sequence[int], stage: int | None) -> Tensor | None:
+        maps = record.maps(stage)
+        # The last row is the prompt's; with guidance the first is the negative prompt's.
+        return word_map(maps, positions, height, width)[-1] if maps else None
+
+    averages = [map_of(positions, None) for positions in chosen.values()]
+    return Attention(
+        picture,
+        tuple(chosen),
+        tuple(tuple(map_of(positions, stage) for stage in range(count)) for positions in chosen.values()),
+        tuple(average for average in averages if average is not None),
+    )
+
+
+def default_words(placed: str) -> tuple[str, ...]:
+    """The people of a normalised prompt, then the first words that mean something."""
+    people = [f"<{name}>" for name in people_in(placed)]
+    rest = placed
+    for person in people:
+        rest = rest.replace(person, " ")
+    plain = [word.strip(",.;:!?()\"'").lower() for word in rest.split()]
+    wanted = [word for word in plain if word and word not in _DULL_WORDS.split()]
+    return tuple(dict.fromkeys([*people, *wanted]))[: max(_MAX_WORDS, len(people))]
+
+
+def positions_of_words(
+    base: BaseModel, placed: str, people: Mapping[str, IdentityTokens], words: Sequence[str]
+) -> dict[str, tuple[int, ...]]:
+    """Text positions of words and phrases of a normalised prompt, wherever they stand.
+
+    Raises:
+        UsageError: A word that is not there; the hint lists those that are.
+    """
+    tokenized = tokenize_prompt(base, placed, {name: tokens.vectors for name, tokens in people.items()})
+    found: dict[str, tuple[int, ...]] = {}
+    for word in words:
+        name = word.strip("<>{} ")
+        if name in tokenized.positions:
+            found[f"<{name}>"] = tokenized.positions[name]
+            continue
+        taken = {at for places in tokenized.positions.values() for at in places}
+        places = _places(tokenized.ids, base.tokenizer(word, add_special_tokens=False).input_ids, taken)
+        if not places:
+            raise UsageError(f"{word!r} is not in the prompt {placed!r}", f"words are: {' '.join(placed.split())}")
+        found[word] = places
+    return found
+
+
+def _places(ids: Sequence[int], wanted: Any, taken: set[int]) -> tuple[int, ...]:
+    """All positions at which a run of token ids stands; those of people, whose ids mean nothing, do not count."""
+    run = list(wanted)
+    starts = [start for start in range(len(ids) - len(run) + 1) if run and list(ids[start : start + len(run)]) == run]
+    places = [start + offset for start in starts for offset in range(len(run))]
+    return tuple(dict.fromkeys(place for place in places if place not in taken))

@@ -1,0 +1,151 @@
+"""`faceid evaluate` and `faceid attention` through `main(argv)`."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceid_cli.builtin.samples import photo_set
+from faceid_cli.cli.app import main
+from faceid_cli.identity_file import IdentityMetadata, save_identity
+from faceid_cli.model_files import fingerprint_of
+from faceid_cli.photos import read_photo
+from faceid_cli.registry.records import NewIdentity, NewRun
+from faceid_cli.registry.store import Registry
+
+RENDERING = ("--steps", 2, "--device", "cpu")
+
+
+@pytest.fixture
+def carol(tmp_path: Path) -> Path:
+    """Somebody of the built-in world, enrolled without training; returns the folder of the photos."""
+    from faceid_cli.backbone import load_base_model
+
+    folder = tmp_path / "photos of carol"
+    folder.mkdir()
+    for number, drawing in enumerate(photo_set(7, 3, 0)):
+        drawing.image.save(folder / f"{number}.png")
+    files = sorted(folder.iterdir())
+    width = load_base_model("builtin", "cpu", "float32").text_width
+    features = {"text_encoder": np.random.default_rng(0).normal(size=(5, 1, width)).astype(np.float32) * 0.02}
+    add("carol", files, features)
+    return folder
+
+
+def add(name: str, files: list[Path], features: dict[str, np.ndarray]) -> None:
+    fingerprint = fingerprint_of("builtin")
+    hashes = tuple(read_photo(file).sha256 for file in files)
+    new = NewIdentity(name, "person", "builtin", fingerprint, {"method": "sefi", "steps": 1}, hashes)
+    metadata = IdentityMetadata(name, "person", "builtin", fingerprint)
+    run = NewRun({**new.method, "photo_files": [str(file) for file in files], "face": "only"}, ((0.5, 0.25),), 1.0)
+    with Registry.open() as registry:
+        registry.add_identity(new, lambda kept: save_identity(kept.path, features, features, metadata), run)
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    file = tmp_path / "prompts.txt"
+    file.write_text("{} on the beach\nwearing a crown\n")
+    return file
+
+
+def test_evaluate_prints_a_table_and_writes_everything(faceid, carol, prompts) -> None:
+    answer = faceid("evaluate", "carol", "--prompts", prompts, *RENDERING)
+    assert answer.code == 0, answer.err
+    lines = answer.out.splitlines()
+    assert lines[0].split()[:3] == ["PROMPTS", "ID", "likeness"]
+    assert [line.split("  ")[0] for line in lines[1:3]] == ["your own", "all"]
+    assert lines[-1] == "carol: carol-evaluation"
+    report = json.loads(Path("carol-evaluation/scores.json").read_text())
+    assert report["judge"] == "builtin"
+    assert report["rendering"]["steps"] == 2
+    assert [picture["prompt"] for picture in report["pictures"]] == ["{} on the beach", "wearing a crown"]
+    assert [picture["seed"] for picture in report["pictures"]] == [0, 1000]
+    assert -1 <= report["summary"]["identity"] <= 1
+    assert report["likeness_levels"]["own photos"] > report["likeness_levels"]["strangers"]
+    with open("carol-evaluation/scores.csv", newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["carol", "carol"]
+    with Image.open("carol-evaluation/grid.png") as grid:
+        assert grid.width > 320
+
+    again = faceid("evaluate", "carol", "--prompts", prompts, "--json", *RENDERING).data["evaluations"][0]
+    assert again["folder"] == "carol-evaluation-2", "nothing is overwritten"
+    unchanging = ("prompt", "similarity", "concepts", "faces", "face_box")
+    for first, second in zip(report["pictures"], again["pictures"], strict=True):
+        assert {key: first[key] for key in unchanging} == {key: second[key] for key in unchanging}
+
+
+def test_photos_that_have_gone_leave_likeness_out_or_are_given(faceid, carol, prompts, tmp_path) -> None:
+    elsewhere = carol.rename(tmp_path / "moved")
+    answer = faceid("evaluate", "carol", "--prompts", prompts, "--json", *RENDERING)
+    assert answer.code == 0
+    assert "the photos of carol are not where they were, so likeness is not scored" in answer.err
+    assert answer.data["evaluations"][0]["summary"]["identity"] is None
+
+    moved = faceid("evaluate", "--all", "--photos", elsewhere, "--prompts", prompts, "--quiet", *RENDERING)
+    assert moved.code == 0
+    assert moved.out == "carol-evaluation-2\n"
+    assert json.loads(Path("carol-evaluation-2/scores.json").read_text())["summary"]["identity"] is not None
+
+
+def test_evaluate_says_what_cannot_work(faceid, alice, carol, prompts) -> None:
+    def error_of(*words: object) -> tuple[int, str]:
+        answer = faceid("evaluate", *words)
+        return answer.code, answer.err
+
+    for words in ((), ("carol", "--all")):
+        code, message = error_of(*words)
+        assert code == 2
+        assert "give either a name or --all" in message
+    code, message = error_of("carol", "--judge", "photographs")
+    assert code == 2
+    assert "a judge of photographs cannot score" in message
+    code, message = error_of("alice", "--judge", "builtin")
+    assert code == 2
+    assert "the built-in judge only knows drawn portraits" in message
+    code, message = error_of("alice")
+    assert code == 5
+    assert "weights for comparing faces in photographs are missing" in message
+    assert error_of("nobody")[0] == 3
+    assert error_of("carol", "--judge", "guess")[0] == 2
+    assert error_of("carol", "--prompts", "nothing.txt")[0] == 2
+    assert error_of("carol", "--pictures", 0)[0] == 2
+    assert error_of("carol", "-o", "not/there")[0] == 9
+
+
+def test_nobody_to_evaluate(faceid) -> None:
+    answer = faceid("evaluate", "--all")
+    assert answer.code == 2
+    assert "nobody is enrolled" in answer.err
+
+
+def test_attention_writes_one_figure(faceid, alice) -> None:
+    answer = faceid("attention", "alice", "holding a cup, beach", "--size", "64x128", "--json", *RENDERING)
+    assert answer.code == 0, answer.err
+    assert answer.data["words"] == ["<alice>", "holding", "cup", "beach"]
+    with Image.open(answer.data["file"]) as figure:
+        assert figure.height > 4 * 192, "a row a word"
+    wrong = faceid("attention", "alice", "holding a cup", "--word", "crown", *RENDERING)
+    assert wrong.code == 2
+    assert "'crown' is not in the prompt" in wrong.err
+
+
+def test_attention_tells_the_share_inside_the_face(faceid, carol) -> None:
+    answer = faceid("attention", "carol", "smiling, beach", "--json", "--steps", 6, "--stages", 2, "--device", "cpu")
+    assert answer.code == 0, answer.err
+    shares = answer.data["inside_face"]
+    if shares:  # a face was found in the picture
+        assert set(shares) == {"<carol>", "smiling", "beach"}
+        assert all(len(row) == 3 and 0 <= row[-1] <= 1 for row in shares.values())
+
+
+def test_enrolling_remembers_where_the_photos_are(faceid, photos, tiny_model_dir, quick) -> None:
+    assert main([str(word) for word in ("enroll", "dora", photos, "--model", tiny_model_dir, *quick)]) == 0
+    with Registry.open() as registry:
+        settings = registry.runs_of("dora")[-1].run.settings
+    assert settings["photo_files"] == [str(photos / "0.png"), str(photos / "1.png")]
