@@ -74,12 +74,14 @@ class FaceCrop:
         face: The face, in pixels of the crop; None when detection was switched off.
         photo_sha256: Which photo it was cut from.
         photo_path: The photo's file.
+        others: Heads of other people, in pixels of the crop; nothing is learned from what they cover.
     """
 
     image: Image.Image
     face: Face | None
     photo_sha256: str
     photo_path: Path
+    others: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)

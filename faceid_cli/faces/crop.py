@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -22,6 +23,24 @@ LEAST_FACE_PX = 24
 
 _FACE_MIDDLE = 0.46
 _WORDS = ("only", "largest", "left", "right")
+
+# A head is so much wider and higher than its face; the room is shared alike by left and right, and mostly above.
+_HEAD_WIDTH, _HEAD_HEIGHT, _HEAD_ABOVE = 1.5, 1.6, 0.42
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a face lies in its crop.
+
+    Attributes:
+        face_share: Height of the face as a share of the crop, 0 to 1.
+        aside: How far the crop is moved to the right, as a share of its side.
+        down: How far it is moved down, as a share of its side.
+    """
+
+    face_share: float = FACE_SHARE
+    aside: float = 0.0
+    down: float = 0.0
 
 
 def choose_face(faces: Sequence[Face], which: str | int = "only", source: str = "the picture") -> Face:
@@ -62,7 +81,9 @@ def choose_face(faces: Sequence[Face], which: str | int = "only", source: str = 
     return ordered[0] if word == "left" else ordered[-1]
 
 
-def crop_face(photo: Photo, face: Face, size_px: int, face_share: float = FACE_SHARE) -> FaceCrop:
+def crop_face(
+    photo: Photo, face: Face, size_px: int, framing: Framing = Framing(), others: Sequence[Face] = ()
+) -> FaceCrop:
     """Cut a square around a face, with room for hair and shoulders, and resize it with antialiasing.
 
     Where the photo is too small for that room, the crop comes closer, up to MOST_FACE_SHARE; only then are the
@@ -72,7 +93,8 @@ def crop_face(photo: Photo, face: Face, size_px: int, face_share: float = FACE_S
         photo: The whole photo.
         face: In pixels of the photo.
         size_px: Side of the crop.
-        face_share: Height of the face as a share of the crop, 0 to 1.
+        framing: How the face lies in the crop.
+        others: Faces of other people in the photo; where the crop shows their heads is noted in it.
 
     Raises:
         NoFaceError: The face is too small to learn from.
@@ -84,11 +106,27 @@ def crop_face(photo: Photo, face: Face, size_px: int, face_share: float = FACE_S
         )
     width, height = photo.image.size
     extent = max(face.box.height, face.box.width)
-    side = max(min(extent / face_share, width, height), extent / MOST_FACE_SHARE)
+    side = max(min(extent / framing.face_share, width, height), extent / MOST_FACE_SHARE)
     center_x, center_y = face.box.center
-    left = _within(center_x - side / 2, side, width)
-    top = _within(center_y - side * _FACE_MIDDLE, side, height)
-    return _cut(photo, face, Box(left, top, side, side), size_px)
+    left = _within(center_x - side * (0.5 - framing.aside), side, width)
+    top = _within(center_y - side * (_FACE_MIDDLE - framing.down), side, height)
+    crop = _cut(photo, face, Box(left, top, side, side), size_px)
+    heads = [head_box(_moved(other, Box(left, top, side, side), size_px)) for other in others]
+    return replace(crop, others=tuple(box for head in heads if (box := _inside(head, size_px)) is not None))
+
+
+def head_box(face: Face) -> Box:
+    """The head around a face: with hair, ears and chin."""
+    box = face.box
+    width, height = box.width * _HEAD_WIDTH, box.height * _HEAD_HEIGHT
+    return Box(box.center[0] - width / 2, box.y - _HEAD_ABOVE * box.height, width, height)
+
+
+def _inside(box: Box, size_px: int) -> Box | None:
+    """What of a box lies in the crop."""
+    left, top = max(box.x, 0.0), max(box.y, 0.0)
+    width, height = min(box.x + box.width, size_px) - left, min(box.y + box.height, size_px) - top
+    return Box(left, top, width, height) if width > 0 and height > 0 else None
 
 
 def whole_crop(photo: Photo, size_px: int, face: Face | None = None) -> FaceCrop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -16,12 +17,27 @@ class FaceFinder(Protocol):
 
     Attributes:
         is_drawn_world: Whether it knows the built-in model's drawn portraits rather than photographs.
+        same_person: Similarity of two embeddings from which they count as one person's.
     """
 
     is_drawn_world: bool
+    same_person: float
+
+    @property
+    def can_compare(self) -> bool:
+        """Whether `embed` works here."""
+        ...
 
     def find(self, image: Image.Image) -> list[Face]:
         """All faces of an RGB picture, from left to right, in its pixels."""
+        ...
+
+    def find_all(self, images: Sequence[Image.Image]) -> list[list[Face]]:
+        """The faces of several RGB pictures, as `find` finds them in each, but sooner."""
+        ...
+
+    def outline(self, image: Image.Image, face: Face) -> Image.Image | None:
+        """The visible face, 255 on a picture of mode "L" and of the same size; None where that cannot be told."""
         ...
 
     def embed(self, image: Image.Image, face: Face) -> NDArray[np.float32]:
@@ -29,8 +45,13 @@ class FaceFinder(Protocol):
         ...
 
 
-def finder_for(builtin: bool, device: str = "auto") -> FaceFinder:
+def finder_for(builtin: bool, device: str = "auto", detector: str = "mobilenet") -> FaceFinder:
     """The face finder that fits a base model: the judge for the built-in one, facexlib for every other.
+
+    Args:
+        builtin: Whether the base model is the built-in one.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        detector: For photographs, see `PhotographFaceFinder.load`.
 
     Raises:
         WeightsMissingError: The weights for photographs are not on this machine.
@@ -43,4 +64,4 @@ def finder_for(builtin: bool, device: str = "auto") -> FaceFinder:
         return DrawnFaceFinder.load()
     from faceid_cli.faces.photographs import PhotographFaceFinder
 
-    return PhotographFaceFinder.load(device)
+    return PhotographFaceFinder.load(device, detector)

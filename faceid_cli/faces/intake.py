@@ -1,18 +1,62 @@
-"""From photo files and folders to training crops: read, find, choose, cut. Needs no torch itself."""
+"""From photo files and folders to training crops: read, find, choose, judge, cut. Needs no torch itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from faceid_cli.errors import NoFaceError, UsageError, WrongWorldError
-from faceid_cli.faces.crop import checked_box, choose_face, crop_face, whole_crop
-from faceid_cli.faces.finder import FaceFinder
-from faceid_cli.faces.texture import looks_like_photograph
-from faceid_cli.photos import find_photos, read_photo
-from faceid_cli.types import Box, Face, FaceCrop, Photo
+import numpy as np
 
-_LEAST_FRAMED_SHARE = 0.25
+from faceid_cli.errors import PhotoError, SeveralFacesError, UsageError
+from faceid_cli.faces.crop import choose_face
+from faceid_cli.faces.cutting import AUTO, IntakeOptions, cut_crop, shaken
+from faceid_cli.faces.finder import FaceFinder
+from faceid_cli.faces.look import Look, look_at_photos
+from faceid_cli.faces.quality import Quality, measure_face
+from faceid_cli.faces.verdict import ENOUGH_PHOTOS, Grade, PhotoVerdict, flaws_of, near_copies, warnings_of
+from faceid_cli.faces.who import Choice, PhotoFaces, choose_person
+from faceid_cli.photos import find_photos, read_photo
+from faceid_cli.types import Box, FaceCrop, Photo
+
+OnUnclear = Callable[[Sequence[Look]], str]
+"""Takes what was seen where it is not clear which face is meant; returns a hint for the error."""
+
+_KEPT_THUMBNAILS = 100  # more than that no contact sheet shows
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of the photos.
+
+    Attributes:
+        crops: To learn from, in the order of the files.
+        verdicts: One for each file.
+        warnings: What to tell about the photos as a set.
+        looks: What each file showed, in the same order; without embeddings.
+    """
+
+    crops: tuple[FaceCrop, ...]
+    verdicts: tuple[PhotoVerdict, ...]
+    warnings: tuple[str, ...]
+    looks: tuple[Look, ...] = field(repr=False, default=())
+
+
+@dataclass
+class _Entry:
+    """One file on its way."""
+
+    look: Look
+    crop: FaceCrop | None = None  # of its only face, cut when it was looked at
+    face: int | None = None
+    quality: Quality | None = None
+    flaws: list[str] = field(default_factory=list)
+    poor: bool = False
+    left_out: str = ""
+    problem: PhotoError | None = None
+
+    def leave_out(self, reason: str, problem: PhotoError | None = None) -> None:
+        self.left_out, self.problem = reason, problem
 
 
 def crops_from_photos(
@@ -23,7 +67,7 @@ def crops_from_photos(
     detect: bool = True,
     box: Box | None = None,
 ) -> list[FaceCrop]:
-    """Read all photos and cut one crop from each; copies of one photo count once.
+    """Cut one crop from each photo, and stop at the first that cannot be used; copies of one photo count once.
 
     Args:
         paths: Files and folders.
@@ -37,46 +81,220 @@ def crops_from_photos(
         PhotoError: In its subclasses: missing, damaged or unsuitable photos. The message names the file.
         UsageError: A box for several photos.
     """
-    photos: dict[str, Photo] = {}
-    for path in find_photos(paths):
-        photo = read_photo(path)
-        photos.setdefault(photo.sha256, photo)
-    if box is not None and len(photos) > 1:
-        raise UsageError(f"one box cannot fit {len(photos)} photos", "give one photo with --box")
-    return [_crop(photo, finder, size_px, which, detect, box) for photo in photos.values()]
+    options = IntakeOptions(size_px, which, detect, box, strict=True, keep_poor=True)
+    return list(take_in(paths, finder, options).crops)
 
 
-def _crop(
-    photo: Photo, finder: FaceFinder | None, size_px: int, which: str | int, detect: bool, box: Box | None
-) -> FaceCrop:
-    if box is not None:
-        return crop_face(photo, checked_box(box, photo), size_px)
-    if not detect or finder is None:
-        return whole_crop(photo, size_px)
-    faces = finder.find(photo.image)
-    if finder.is_drawn_world:
-        _refuse_other_worlds(photo, faces)
-    face = choose_face(faces, which, str(photo.path))
-    if finder.is_drawn_world and len(faces) == 1 and _is_framed(photo, face):
-        return whole_crop(photo, size_px, face)
-    return crop_face(photo, face, size_px)
+def take_in(
+    paths: Sequence[Path],
+    finder: FaceFinder | None,
+    options: IntakeOptions,
+    on_unclear: OnUnclear | None = None,
+) -> Intake:
+    """Look at all photos, choose the person, leave out what is no good, and cut the crops.
+
+    Args:
+        paths: Files, folders and patterns.
+        finder: What finds the faces; may be None where nothing is to be found.
+        options: How.
+        on_unclear: See OnUnclear.
+
+    Raises:
+        PhotoError: In its subclasses: a path that does not exist; no photo that can be used; with `strict`, the first
+            that cannot. Where several cannot for different reasons, the message has the first one's.
+        UsageError: A box for several photos.
+    """
+    intake = judge_photos(paths, finder, options, on_unclear)
+    if not intake.crops:
+        raise _nothing_left(intake.verdicts)
+    return intake
 
 
-def _refuse_other_worlds(photo: Photo, faces: Sequence[Face]) -> None:
-    """Say what to do with a photograph, instead of letting the judge of drawings find no face or a wrong one."""
-    if looks_like_photograph(photo.image, has_drawn_face=bool(faces)):
-        raise WrongWorldError(
-            f"{photo.path} looks like a photograph, but the built-in model only knows drawn portraits",
-            "faceid config set model PATH chooses a checkpoint for photographs; --no-detect learns the picture anyway",
-        )
-    if not faces:
-        raise NoFaceError(
-            f"no drawn face in {photo.path}, and the built-in model only knows drawn portraits",
-            "mark the face with --box, use --no-detect, or choose another model: faceid config set model PATH",
-        )
+def judge_photos(
+    paths: Sequence[Path],
+    finder: FaceFinder | None,
+    options: IntakeOptions,
+    on_unclear: OnUnclear | None = None,
+) -> Intake:
+    """Like `take_in`, and content with no usable photo at all."""
+    finder = finder if options.detect and options.box is None else None
+    problems: list[PhotoError] = []
+    files = find_photos(paths, None if options.strict else problems.append)
+    entries = [
+        _entry(look if number < _KEPT_THUMBNAILS else replace(look, thumbnail=None), photo, finder, options)
+        for number, (look, photo) in enumerate(look_at_photos(files, finder))
+    ]
+    _leave_out_unusable(entries, options)
+    if options.box is not None and sum(not entry.left_out for entry in entries) > 1:
+        raise UsageError(f"one box cannot fit {len(entries)} photos", "give one photo with --box")
+    doubtful = _choose(entries, finder, options, on_unclear) if finder else False
+    crops = _cut_all(entries, finder, options)
+    if not options.keep_poor:
+        _leave_out_poor(entries)
+    _stop_if_strict(entries, options)
+    used = [entry for entry in entries if not entry.left_out]
+    verdicts = [*map(_verdict, entries), *(_problem_verdict(problem) for problem in problems)]
+    kept = {entry.look.path for entry in used}
+    return Intake(
+        crops=tuple(crop for crop in crops if crop.photo_path in kept),
+        verdicts=tuple(verdicts),
+        warnings=tuple(warnings_of(verdicts, [entry.look.fingerprint for entry in used], doubtful)),
+        looks=tuple(entry.look for entry in entries),
+    )
 
 
-def _is_framed(photo: Photo, face: Face) -> bool:
-    """Whether a drawing is a whole portrait already, as the built-in model was trained on: square, the face large."""
-    width, height = photo.image.size
-    return abs(width - height) <= 0.01 * width and face.box.height >= _LEAST_FRAMED_SHARE * height
+def _entry(look: Look, photo: Photo | None, finder: FaceFinder | None, options: IntakeOptions) -> _Entry:
+    """Photos that show one face are cut at once, so that they need not be decoded twice."""
+    entry = _Entry(look)
+    if photo is not None and look.problem is None and len(look.faces) <= 1:
+        try:
+            entry.crop = cut_crop(photo, look.faces, 0 if look.faces else None, finder, options)
+        except PhotoError as error:
+            entry.leave_out(_short(error, look.path), error)
+    return entry
+
+
+def _leave_out_unusable(entries: Sequence[_Entry], options: IntakeOptions) -> None:
+    first: dict[str, Path] = {}
+    for entry in entries:
+        look = entry.look
+        if look.problem is not None:
+            entry.leave_out(_short(look.problem, look.path), look.problem)
+        elif look.sha256 in first:
+            entry.leave_out(f"a copy of {first[look.sha256].name}")
+        elif not entry.left_out:
+            first[look.sha256] = look.path
+    _stop_if_strict(entries, options)
+
+
+def _stop_if_strict(entries: Sequence[_Entry], options: IntakeOptions) -> None:
+    if options.strict:
+        for entry in entries:
+            if entry.problem is not None:
+                raise entry.problem
+
+
+def _choose(
+    entries: Sequence[_Entry], finder: FaceFinder, options: IntakeOptions, on_unclear: OnUnclear | None
+) -> bool:
+    """Set each entry's face; returns whether it is in doubt that they show one person."""
+    open_ones = [entry for entry in entries if not entry.left_out]
+    if options.which != AUTO:
+        for entry in open_ones:
+            try:
+                face = choose_face(entry.look.faces, options.which, str(entry.look.path))
+                entry.face = entry.look.faces.index(face)
+            except PhotoError as error:
+                entry.leave_out(_short(error, entry.look.path), error)
+        doubtful = False
+    else:
+        chosen = choose_person([PhotoFaces(e.look.faces, e.look.embeddings) for e in open_ones], finder.same_person)
+        for entry, choice in zip(open_ones, chosen.choices, strict=True):
+            entry.face = choice.face
+            if choice.face is None:
+                error = _unchosen(entry.look, choice, finder)
+                entry.leave_out(_short(error, entry.look.path), error)
+        doubtful = chosen.doubtful
+    nobody = all(entry.face is None for entry in open_ones)
+    unclear = [entry for entry in open_ones if isinstance(entry.problem, SeveralFacesError)]
+    if on_unclear is not None and unclear and (nobody or options.strict):
+        hint = on_unclear([entry.look for entry in unclear])
+        for entry in unclear:
+            entry.problem.hint = f"{entry.problem.hint}; {hint}"  # type: ignore[union-attr]
+    return doubtful and not nobody
+
+
+def _unchosen(look: Look, choice: Choice, finder: FaceFinder) -> PhotoError:
+    if choice.reason == "other":
+        hint = "leave it out, or choose with --face"
+        return PhotoError(f"{look.path} shows somebody else than the other photos", hint)
+    count = len(look.faces)
+    why = "" if finder.can_compare else ", and the weights for comparing them are missing"
+    return SeveralFacesError(
+        f"{count} faces in {look.path}{why}",
+        f"choose one with --face largest, left, right or 1 to {count} (from the left)",
+    )
+
+
+def _cut_all(entries: Sequence[_Entry], finder: FaceFinder | None, options: IntakeOptions) -> list[FaceCrop]:
+    """Cut and measure what is still to be used; photos with several faces, or to be jittered, are read once more."""
+    crops: list[FaceCrop] = []
+    random = np.random.default_rng(options.seed)
+    for entry in entries:
+        if entry.left_out:
+            continue
+        try:
+            own = [entry.crop] if entry.crop is not None else []
+            if not own or options.jitter:
+                photo = read_photo(entry.look.path)
+                framings = [shaken(random) for _ in range(options.jitter)]
+                own = own or [cut_crop(photo, entry.look.faces, entry.face, finder, options)]
+                own += [cut_crop(photo, entry.look.faces, entry.face, finder, options, each) for each in framings]
+        except PhotoError as error:
+            entry.leave_out(_short(error, entry.look.path), error)
+            continue
+        _measure(entry, own[0], finder, options)
+        entry.crop = None
+        crops += own
+    return crops
+
+
+def _measure(entry: _Entry, crop: FaceCrop, finder: FaceFinder | None, options: IntakeOptions) -> None:
+    if crop.face is None or finder is None or entry.face is None:
+        return
+    photo_px = entry.look.faces[entry.face].box.height
+    outline = finder.outline(crop.image, crop.face)
+    entry.quality = measure_face(crop.image, crop.face, photo_px, outline)
+    entry.flaws, entry.poor = flaws_of(entry.quality, options.size_px)
+
+
+def _leave_out_poor(entries: Sequence[_Entry]) -> None:
+    used = [entry for entry in entries if not entry.left_out]
+    copies = near_copies([entry.look.fingerprint for entry in used], [entry.quality for entry in used])
+    for copy, kept in copies.items():
+        used[copy].leave_out(f"nearly the same as {used[kept].look.path.name}")
+    rest = [entry for entry in used if not entry.left_out]
+    if sum(not entry.poor for entry in rest) >= ENOUGH_PHOTOS:
+        for entry in rest:
+            if entry.poor:
+                entry.leave_out(", ".join(entry.flaws))
+
+
+def _verdict(entry: _Entry) -> PhotoVerdict:
+    if entry.left_out:
+        grade: Grade = "left out"
+    else:
+        grade = "fair" if entry.flaws else "good"
+    return PhotoVerdict(
+        path=entry.look.path,
+        grade=grade,
+        reasons=(entry.left_out,) if entry.left_out else tuple(entry.flaws),
+        faces=len(entry.look.faces),
+        face=None if entry.face is None else entry.face + 1,
+        quality=entry.quality,
+        problem=entry.problem,
+    )
+
+
+def _problem_verdict(problem: PhotoError) -> PhotoVerdict:
+    """Of a subfolder that may not be read."""
+    path = Path(problem.message.removeprefix("cannot read folder ").rpartition(":")[0])
+    return PhotoVerdict(path, "left out", ("cannot be read",), problem=problem)
+
+
+def _short(error: PhotoError, path: Path) -> str:
+    """An error as a reason beside the file's name."""
+    text = error.message.replace(f" in {path}", "").removeprefix(f"{path} ").removeprefix("is ")
+    return text.replace(f" {path}", "").replace(f"{path}", "it").rstrip(":")
+
+
+def _nothing_left(verdicts: Sequence[PhotoVerdict]) -> PhotoError:
+    problems = [verdict.problem for verdict in verdicts if verdict.problem is not None]
+    first = problems[0] if problems else PhotoError("there is no photo to learn from")
+    if len(verdicts) == 1:
+        return first
+    kind = type(first) if len({type(problem) for problem in problems}) == 1 else PhotoError
+    return kind(
+        f"none of {len(verdicts)} photos can be used: {first.message}",
+        first.hint if kind is not PhotoError else "`faceid photos check` shows what is wrong with each",
+    )

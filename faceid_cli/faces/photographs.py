@@ -1,4 +1,4 @@
-"""Faces in photographs: facexlib's RetinaFace (finding) and ArcFace (comparing), with weights from weights.py.
+"""Faces in photographs: facexlib's networks for finding, comparing and outlining, with weights from weights.py.
 
 The networks are built here rather than by facexlib's own functions, which download into its installation folder and
 expect a CUDA device. facexlib is imported only where it is used: it brings torchvision, whose build must match torch.
@@ -7,7 +7,8 @@ expect a CUDA device. facexlib is imported only where it is used: it brings torc
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceid_cli.errors import BrokenInstallError
+from faceid_cli.faces.parsing import NETWORKS as PARSERS
+from faceid_cli.faces.parsing import FaceParser, build_parser
+from faceid_cli.faces.retinaface import NETWORKS, RetinaFaceDetector, build_network
 from faceid_cli.types import Box, Face
-from faceid_cli.weights import local_weights
+from faceid_cli.weights import local_weights, weights_path
 
 _SIZES_PX = (640, 1600, 320)
 """Longest sides at which a picture is searched, one after the other until a face is found: the first is what the
@@ -31,41 +35,61 @@ _ARCFACE_LANDMARKS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92
 
 
 class PhotographFaceFinder:
-    """Finds faces in photographs, and compares them if the weights for that are there too."""
+    """Finds faces in photographs; compares and outlines them if the weights for that are there, too.
+
+    Args:
+        detector: RetinaFace.
+        device: Where the further networks go when they are needed.
+    """
 
     is_drawn_world = False
+    same_person = 0.3
+    """ArcFace's similarity from which two faces count as one person's: lenient, as photos differ in age and light."""
 
-    def __init__(self, detector: Any, device: torch.device) -> None:
+    def __init__(self, detector: RetinaFaceDetector, device: torch.device) -> None:
         self._detector = detector
         self._device = device
         self._recogniser: Any = None
+        self._parser: FaceParser | None = None
 
     @classmethod
-    def load(cls, device: str = "auto") -> PhotographFaceFinder:
+    def load(cls, device: str = "auto", detector: str = "mobilenet") -> PhotographFaceFinder:
         """Load the detector onto the device ("auto" takes a CUDA device where there is one).
+
+        Args:
+            device: "auto", "cpu", "cuda", "cuda:1".
+            detector: "mobilenet", which is small, or "resnet50", which finds more of the faces that are hard to find.
 
         Raises:
             WeightsMissingError: Its weights are not on this machine.
             BrokenInstallError: facexlib or torchvision cannot be imported.
         """
-        weights = local_weights("face-detection")
+        weights = local_weights(NETWORKS[detector][1])
         target = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-        build = _imported("facexlib.detection.retinaface", "RetinaFace")
-        detector = build(network_name="mobile0.25", device=target)
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-        detector.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
-        return cls(detector.eval(), target)
+        network = _filled(build_network(detector, _imported), weights, target)
+        return cls(RetinaFaceDetector(network, target, _imported("torchvision.ops", "nms")), target)
+
+    @property
+    def can_compare(self) -> bool:
+        """Whether the weights for comparing faces are there."""
+        return self._recogniser is not None or weights_path("face-recognition").is_file()
 
     def find(self, image: Image.Image) -> list[Face]:
         """All faces of an RGB picture, from left to right, in its pixels."""
-        image = image.convert("RGB")
+        return self.find_all([image])[0]
+
+    def find_all(self, images: Sequence[Image.Image]) -> list[list[Face]]:
+        """The faces of several RGB pictures, as `find` finds them in each; pictures of one size go together."""
+        found: list[list[Face]] = [[] for _ in images]
         for size_px in _SIZES_PX:
-            if size_px > _SIZES_PX[0] and max(image.size) <= _SIZES_PX[0]:
-                continue
-            faces = self._find_at(image, size_px)
-            if faces:
-                return sorted(faces, key=lambda face: face.box.center[0])
-        return []
+            wanted = [
+                index
+                for index, image in enumerate(images)
+                if not found[index] and (size_px <= _SIZES_PX[0] or max(image.size) > _SIZES_PX[0])
+            ]
+            for index, faces in self._find_at([images[index] for index in wanted], wanted, size_px):
+                found[index] = sorted(faces, key=lambda face: face.box.center[0])
+        return found
 
     def embed(self, image: Image.Image, face: Face) -> NDArray[np.float32]:
         """The identity of one face as a unit vector (512,).
@@ -74,26 +98,42 @@ class PhotographFaceFinder:
             WeightsMissingError: The weights for comparing faces are not on this machine.
         """
         if self._recogniser is None:
-            self._recogniser = self._load_recogniser()
+            self._recogniser = _filled(build_recogniser(), local_weights("face-recognition"), self._device)
         aligned = align_face(image.convert("RGB"), face.landmarks)
         pixels = torch.from_numpy(np.asarray(aligned, dtype=np.float32) / 127.5 - 1)
         with torch.inference_mode():
             vector = self._recogniser(pixels.permute(2, 0, 1)[None].to(self._device))[0].float().cpu().numpy()
         return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
-    def _find_at(self, image: Image.Image, size_px: int) -> list[Face]:
-        scaled = image.copy()
-        scaled.thumbnail((size_px, size_px), Image.Resampling.LANCZOS)
-        with torch.inference_mode():
-            rows = self._detector.detect_faces(scaled, conf_threshold=_LEAST_SCORE)
-        scale_x, scale_y = image.width / scaled.width, image.height / scaled.height
-        return [_face_of(row, scale_x, scale_y, image.size) for row in np.asarray(rows, dtype=np.float64)]
+    def outline(self, image: Image.Image, face: Face) -> Image.Image | None:
+        """The visible face as a picture of mode "L", or None where the weights for that are not on this machine."""
+        if self._parser is None:
+            name = next((name for name, weights in PARSERS.items() if weights_path(weights).is_file()), None)
+            if name is None:
+                return None
+            network = _filled(build_parser(name, _imported), local_weights(PARSERS[name]), self._device)
+            self._parser = FaceParser(network, name, self._device)
+        return self._parser.outline(image, face.box)
 
-    def _load_recogniser(self) -> Any:
-        weights = local_weights("face-recognition")
-        recogniser = build_recogniser()
-        recogniser.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        return recogniser.to(self._device).eval()
+    def _find_at(
+        self, images: Sequence[Image.Image], numbers: Sequence[int], size_px: int
+    ) -> Iterator[tuple[int, list[Face]]]:
+        by_size: dict[tuple[int, int], list[tuple[int, Image.Image, tuple[int, int]]]] = {}
+        for number, image in zip(numbers, images, strict=True):
+            scaled = image.convert("RGB")
+            scaled.thumbnail((size_px, size_px), Image.Resampling.LANCZOS, reducing_gap=3.0)
+            by_size.setdefault(scaled.size, []).append((number, scaled, image.size))
+        for (width, height), members in by_size.items():
+            found = self._detector.detect([scaled for _, scaled, _ in members], _LEAST_SCORE)
+            for (number, _, size), rows in zip(members, found, strict=True):
+                yield number, [_face_of(row, size[0] / width, size[1] / height, size) for row in rows]
+
+
+def _filled(network: Any, weights: Path, device: torch.device) -> Any:
+    """The network with its weights, ready to answer; names that a parallel training left a prefix on are mended."""
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    network.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
+    return network.to(device).eval().requires_grad_(False)
 
 
 def build_recogniser() -> Any:
