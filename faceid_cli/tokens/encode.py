@@ -184,11 +184,11 @@ def _stage_vectors(
 
 
 def _weighted(hidden: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """Scale each position (R, T, C) by its weight, and all of them so that the mean of the whole stays what it was."""
+    """Scale each position (R, T, C) by its weight, and then all alike, so that their mean square stays what it was."""
     if all(weight == 1.0 for weight in weights):
         return hidden
     scaled = hidden.float() * torch.tensor(weights, device=hidden.device).view(1, -1, 1)
-    before, after = (part.mean(dim=(1, 2), keepdim=True) for part in (hidden.float(), scaled))
+    before, after = (part.square().mean(dim=(1, 2), keepdim=True).sqrt() for part in (hidden.float(), scaled))
     return (scaled * (before / after)).to(hidden.dtype)
 
 
