@@ -13,6 +13,10 @@ from faceid_cli.errors import UsageError
 
 MAX_SEED = 2**32 - 1
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+LOSS_WEIGHTINGS = ("uniform", "min-snr")
+TIMESTEP_SAMPLINGS = ("uniform", "noisy", "middle")
+LEARNING_RATE_SCHEDULES = ("constant", "cosine")
+INITIAL_TOKENS = ("class", "search")
 SCHEDULERS = ("ddim", "euler", "euler-a", "dpm++", "unipc")
 
 
@@ -38,6 +42,15 @@ class TrainConfig:
         precision: Of the frozen model's arithmetic; "auto" picks by device.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         checkpoint_every: Steps between checkpoints; 0 writes one only when interrupted.
+        loss_weighting: Of timesteps: "uniform", or "min-snr" (arXiv 2303.09556), whose mean weight is 1.
+        timestep_sampling: How often each timestep is drawn: "uniform", "noisy" (the more noise the more often) or
+            "middle" (seldom at either end).
+        learning_rate_schedule: "constant", or "cosine" down to nearly 0.
+        warm_up: Steps over which the learning rate rises.
+        average_last: Over how many of the last steps the features are averaged; 0 takes those of the last step.
+        norm_limit: Longest a feature may be, in typical lengths of the text encoder's embeddings; 0 for no limit.
+        initial_token: What the features start from: "class", or "search" for the best of the words that the text
+            encoder knows.
     """
 
     method: str = "sefi"
@@ -56,6 +69,13 @@ class TrainConfig:
     precision: str = "auto"
     device: str = "auto"
     checkpoint_every: int = 50
+    loss_weighting: str = "uniform"
+    timestep_sampling: str = "uniform"
+    learning_rate_schedule: str = "constant"
+    warm_up: int = 0
+    average_last: int = 0
+    norm_limit: float = 0.0
+    initial_token: str = "class"
 
     def __post_init__(self) -> None:
         _at_least("steps", self.steps, 1)
@@ -75,6 +95,14 @@ class TrainConfig:
             raise UsageError("the class word is empty", "use a word such as person, woman or man")
         _check_seed(self.seed)
         _check_precision(self.precision)
+        _one_of("loss weighting", self.loss_weighting, LOSS_WEIGHTINGS)
+        _one_of("timestep sampling", self.timestep_sampling, TIMESTEP_SAMPLINGS)
+        _one_of("learning rate schedule", self.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
+        _one_of("initial token", self.initial_token, INITIAL_TOKENS)
+        _at_least("warm-up", self.warm_up, 0)
+        _at_least("number of averaged steps", self.average_last, 0)
+        if not 0 <= self.norm_limit < float("inf"):
+            raise UsageError(f"norm limit must be 0 or more, not {self.norm_limit}")
 
 
 @dataclass(frozen=True)
@@ -170,6 +198,11 @@ def _check_precision(precision: str) -> None:
         raise UsageError(f"unknown precision {precision!r}", f"choose one of: {', '.join(PRECISIONS)}")
 
 
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"unknown {name} {value!r}", f"choose one of: {', '.join(choices)}")
+
+
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise UsageError(f"{name} must be {least} or more, not {value}")
@@ -177,6 +210,7 @@ def _at_least(name: str, value: int, least: int) -> None:
 
 PRESETS: dict[str, TrainConfig] = {
     "sefi": TrainConfig(),
+    "sefi-paper": TrainConfig(method="sefi-paper"),
     "textual-inversion": TrainConfig(
         method="textual-inversion", stages=1, split_keys_values=False, self_attention=False, attention_weight=0.0
     ),

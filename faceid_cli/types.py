@@ -158,6 +158,7 @@ class Identity:
     created: str
     tags: tuple[str, ...] = ()
     note: str = ""
+    consent: str = ""
 
 
 @dataclass(frozen=True)

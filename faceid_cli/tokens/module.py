@@ -32,6 +32,8 @@ class TokenModule(nn.Module):
         split: Separate K and V features; otherwise both are one tensor.
         self_attention: As above.
         generator: Draws the initial projections.
+        norm_limit: Longest a feature may be, in lengths of a typical embedding; 0 for no limit. A feature far longer
+            than the vocabulary's draws attention from the other words of a prompt.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class TokenModule(nn.Module):
         split: bool,
         self_attention: bool,
         generator: torch.Generator,
+        norm_limit: float = 0.0,
     ) -> None:
         super().__init__()
         width = class_embedding.shape[-1]
         initial = class_embedding.detach().float().cpu()
         self.stages, self.vectors, self.features = stages, vectors, 2 if split else 1
         self.self_attention = self_attention
+        self.longest = norm_limit * embedding_scale * width**0.5
         slots = self.features * stages * vectors
         if not self_attention:
             self.embeddings = nn.Parameter(initial.repeat(slots, 1))
@@ -64,6 +68,8 @@ class TokenModule(nn.Module):
     def forward(self) -> tuple[Tensor, Tensor]:
         """Return (P^K, P^V), each float32 (S, N, D); the same tensor twice where K and V are not split."""
         flat = self._mixed() if self.self_attention else self.embeddings
+        if self.longest:
+            flat = flat * (self.longest / flat.norm(dim=-1, keepdim=True)).clamp(max=1.0)
         shaped = flat.view(self.features, self.stages, self.vectors, -1)
         keys = shaped[0]
         return keys, shaped[1] if self.features == 2 else keys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class RunState:
         losses: One (reconstruction, attention) pair per finished step.
         seconds: Time spent on those steps.
         saved_at: The last checkpoint of this run, or None.
+        sums: Of the features over the last steps, float64 by "<text encoder>.keys" and "<text encoder>.values"; empty
+            before the first of them, and where nothing is averaged.
     """
 
     module: TokenModule | TokenModules
@@ -48,6 +50,7 @@ class RunState:
     losses: list[tuple[float, float]]
     seconds: float = 0.0
     saved_at: Path | None = None
+    sums: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
@@ -79,6 +82,7 @@ def save_checkpoint(folder: Path, state: RunState, key: Mapping[str, Any]) -> Pa
     for index, slots in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{slot}": value for slot, value in slots.items()}
     tensors |= {f"draws.{purpose}": value for purpose, value in state.draws.state().items()}
+    tensors |= {f"sums.{name}": value for name, value in state.sums.items()}
     tensors["losses"] = torch.tensor(state.losses, dtype=torch.float64).reshape(-1, 2)
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     header = {"version": _VERSION, "step": state.step, "seconds": state.seconds, "run": dict(key)}
@@ -141,6 +145,7 @@ def _restore(state: RunState, header: Mapping[str, Any], tensors: Mapping[str, T
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": slots, "param_groups": groups})
     state.draws.restore(_under("draws", tensors))
+    state.sums = _under("sums", tensors)
     state.losses[:] = [(pair[0], pair[1]) for pair in tensors["losses"].tolist()]
     state.seconds = float(header["seconds"])
     if state.step != header["step"]:

@@ -6,6 +6,7 @@ Shapes: P pictures, C x h x w a latent picture, B batch, T text positions, M hea
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ class Draws:
     """Seeded draws of training batches, on the CPU and with one generator per purpose.
 
     Timesteps are stratified: the range is cut into B equal parts and each row of the batch gets one of them, so every
-    batch trains several stages; each timestep is still equally likely.
+    batch trains several stages; with uniform sampling each timestep is still equally likely.
 
     Args:
         seed: Equal seeds give equal draws.
@@ -88,13 +89,22 @@ class Draws:
         sentences: Number of sentences to choose from.
         timesteps: Number of training timesteps.
         latent_shape: (C, h, w).
+        sampling: How often each timestep is drawn: "uniform", "noisy" or "middle".
     """
 
     PURPOSES = ("pictures", "sentences", "timesteps", "noise")
 
     def __init__(
-        self, seed: int, *, pictures: int, sentences: int, timesteps: int, latent_shape: tuple[int, ...]
+        self,
+        seed: int,
+        *,
+        pictures: int,
+        sentences: int,
+        timesteps: int,
+        latent_shape: tuple[int, ...],
+        sampling: str = "uniform",
     ) -> None:
+        self._sampling = sampling
         self._pictures, self._sentences, self._timesteps = pictures, sentences, timesteps
         self._latent_shape = latent_shape
         self._generators = {purpose: seeded_generator(seed, purpose) for purpose in self.PURPOSES}
@@ -120,8 +130,18 @@ class Draws:
 
     def _stratified(self, size: int, generator: torch.Generator) -> Tensor:
         within = torch.rand(size, generator=generator, dtype=torch.float64)
-        drawn = ((torch.arange(size) + within) / size * self._timesteps).long()
+        share = (torch.arange(size) + within) / size
+        drawn = (_importance(share, self._sampling) * self._timesteps).long()
         return drawn.clamp(max=self._timesteps - 1)
+
+
+def _importance(share: Tensor, sampling: str) -> Tensor:
+    """From evenly spread numbers in 0..1 to places among the timesteps, 0 without noise and 1 with nothing else."""
+    if sampling == "noisy":
+        return 1 - (1 - share) ** 3
+    if sampling == "middle":
+        return torch.sigmoid(torch.special.ndtri(share))  # logit-normal, arXiv 2403.03206
+    return share
 
 
 def seeded_generator(seed: int, purpose: str) -> torch.Generator:
@@ -156,10 +176,42 @@ def encode_latents(base: BaseModel, crops: Sequence[FaceCrop], mirror: bool = Fa
         return torch.cat([_encode_image(base, image, dtype) for image in images])
 
 
+def loss_weights(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = False) -> Tensor | None:
+    """Return how much each place of the latent pictures counts: nothing where it shows another person's head.
+
+    Args:
+        crops: Training crops.
+        latents: What `encode_latents` made of them, (P, C, h, w).
+        mirror: As for `encode_latents`.
+
+    Returns:
+        (P, 1, h, w) float32 of 0 and 1 on the device of the latents, or None where no crop shows other people.
+    """
+    if not any(crop.others for crop in crops):
+        return None
+    height, width = latents.shape[-2:]
+    weights = torch.ones(len(crops), 1, height, width)
+    for index, crop in enumerate(crops):
+        across, down = width / crop.image.width, height / crop.image.height
+        for box in crop.others:
+            rows = slice(math.floor(box.y * down), math.ceil((box.y + box.height) * down))
+            columns = slice(math.floor(box.x * across), math.ceil((box.x + box.width) * across))
+            weights[index, :, rows, columns] = 0
+        if crop.face is not None:  # where heads overlap, the person's own face counts
+            own = crop.face.box
+            rows = slice(max(round(own.y * down), 0), round((own.y + own.height) * down))
+            columns = slice(max(round(own.x * across), 0), round((own.x + own.width) * across))
+            weights[index, :, rows, columns] = 1
+    if mirror:
+        weights = torch.cat([weights, weights.flip(-1)])
+    return weights.to(latents.device)
+
+
 def hash_of_crop(crop: FaceCrop) -> str:
-    """Return the SHA-256 of a crop's pixels."""
+    """Return the SHA-256 of a crop: of its pixels, and of where it shows other people."""
     image = crop.image.convert("RGB")
-    return hashlib.sha256(f"{image.width} {image.height} ".encode() + image.tobytes()).hexdigest()
+    others = "".join(f"{box} " for box in crop.others)
+    return hashlib.sha256(f"{image.width} {image.height} {others}".encode() + image.tobytes()).hexdigest()
 
 
 def sentences_for(

@@ -9,7 +9,7 @@ E width of the pooled text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -37,13 +37,16 @@ from faceid_cli.training.data import (
     Sentence,
     alignment_of,
     encode_latents,
+    loss_weights,
     seeded_generator,
     sentences_for,
 )
+from faceid_cli.training.initial import search_initial
 from faceid_cli.training.losses import (
     LayerAttention,
     add_noise,
     face_wise_attention_loss,
+    min_snr_weights,
     reconstruction_loss,
     training_target,
 )
@@ -64,6 +67,7 @@ class Engine:
     def __init__(self, base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> None:
         self.base, self.config = base, config
         self.latents = encode_latents(base, crops, config.mirror)  # (P, C, h, w)
+        self.weights = loss_weights(crops, self.latents, config.mirror)  # (P, 1, h, w) or None
         if base.low_vram:
             base.pipeline.vae.to("cpu")  # not needed any more
         self.uses_reference = config.attention_weight > 0
@@ -71,33 +75,54 @@ class Engine:
             base, config.templates, config.class_word, config.vectors, with_reference=self.uses_reference
         )
         self.alphas_cumprod = DDPMScheduler.from_config(base.pipeline.scheduler.config).alphas_cumprod.to(base.device)
+        self.timestep_weights: Tensor | None = None  # (timesteps,)
+        if config.loss_weighting == "min-snr":
+            self.timestep_weights = min_snr_weights(base.prediction_type, self.alphas_cumprod)
 
     def new_state(self) -> RunState:
         """Return the state before the first step."""
-        config, base = self.config, self.base
-        modules = {encoder.name: self._token_module(encoder).to(base.device) for encoder in base.encoders}
-        module = TokenModules(modules) if len(modules) > 1 else modules[ENCODER]
+        config = self.config
+        initial = search_initial(self) if config.initial_token == "search" else {}
+        module = self.token_modules(initial)
         optimizer = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
-        draws = Draws(
-            config.seed,
+        return RunState(module, optimizer, self.new_draws(), [])
+
+    def new_draws(self) -> Draws:
+        """Return the run's draws, from their start."""
+        return Draws(
+            self.config.seed,
             pictures=self.latents.shape[0],
             sentences=len(self.sentences),
-            timesteps=base.num_train_timesteps,
+            timesteps=self.base.num_train_timesteps,
             latent_shape=tuple(self.latents.shape[1:]),
+            sampling=self.config.timestep_sampling,
         )
-        return RunState(module, optimizer, draws, [])
 
-    def _token_module(self, encoder: TextEncoder) -> TokenModule:
+    def token_modules(self, initial: Mapping[str, Tensor], plain: bool = False) -> TokenModule | TokenModules:
+        """Return what is trained.
+
+        Args:
+            initial: Embedding to start from by text encoder, (D,); the class word's where it is left out.
+            plain: Without self-attention, whatever the settings say.
+        """
+        modules = {
+            encoder.name: self._token_module(encoder, initial.get(encoder.name), plain).to(self.base.device)
+            for encoder in self.base.encoders
+        }
+        return TokenModules(modules) if len(modules) > 1 else modules[ENCODER]
+
+    def _token_module(self, encoder: TextEncoder, initial: Tensor | None, plain: bool) -> TokenModule:
         config, base = self.config, self.base
         purpose = "token module" if encoder.name == ENCODER else f"token module of {encoder.name}"
         return TokenModule(
-            class_embedding(base, config.class_word, encoder),
+            class_embedding(base, config.class_word, encoder) if initial is None else initial,
             embedding_scale=embedding_scale(base, encoder),
             stages=config.stages,
             vectors=config.vectors,
             split=config.split_keys_values,
-            self_attention=config.self_attention,
+            self_attention=config.self_attention and not plain,
             generator=seeded_generator(config.seed, purpose),
+            norm_limit=config.norm_limit,
         )
 
     def losses(
@@ -113,10 +138,16 @@ class Engine:
         context, pooled = self._context(module, sentences, timesteps)
         added = self._added_conditions(pooled, len(sentences))
         prediction = base.unet(noisy.to(base.dtype), timesteps, encoder_hidden_states=context, **added).sample
-        reconstruction = reconstruction_loss(prediction, target)
+        weights = None if self.weights is None else self.weights[batch.pictures.to(base.device)]
+        row_weights = None if self.timestep_weights is None else self.timestep_weights[timesteps]
+        reconstruction = reconstruction_loss(prediction, target, weights, row_weights)
         if record is None:
             return reconstruction, torch.zeros((), device=base.device)
-        return reconstruction, face_wise_attention_loss(_layers(record, sentences), alignment_of(sentences))
+        return reconstruction, self.attention_loss(record, sentences, batch)
+
+    def attention_loss(self, record: AttentionRecord, sentences: Sequence[Sentence], batch: Batch) -> Tensor:
+        """Return the attention loss of the last forward pass, a number."""
+        return face_wise_attention_loss(_layers(record, sentences), alignment_of(sentences))
 
     def _added_conditions(self, pooled: Tensor | None, rows: int) -> dict[str, Any]:
         size = self.base.size_px

@@ -16,10 +16,11 @@ from faceid_cli.attention import AttentionRecord, record_attention, split_attent
 from faceid_cli.backbone import BaseModel, memory_errors
 from faceid_cli.config import TrainConfig
 from faceid_cli.errors import FaceIDError, InterruptedRunError
-from faceid_cli.tokens import ENCODER, TokenModule, TokenModules, features_of
+from faceid_cli.tokens import ENCODER, features_of
 from faceid_cli.training.checkpoint import RunState, load_checkpoint, run_key, save_checkpoint
 from faceid_cli.training.engine import Engine
 from faceid_cli.training.interrupt import deferred_interrupt
+from faceid_cli.training.schedule import learning_rate_at
 from faceid_cli.types import FaceCrop, IdentityTokens, StepReport, TrainReport
 
 _HALF_PRECISION_SCALE = 1024.0  # keeps float16 gradients from vanishing on their way through the UNet
@@ -65,7 +66,7 @@ def train_identity(
             _train(engine, state, checkpoint_dir, key, on_step)
         except KeyboardInterrupt:  # a second Ctrl-C, or one that could not be deferred
             raise _cut_short(state, config.steps) from None
-    return _finished_tokens(state.module), TrainReport(tuple(state.losses), state.seconds, resumed_from)
+    return _finished_tokens(state, config), TrainReport(tuple(state.losses), state.seconds, resumed_from)
 
 
 def _train(
@@ -112,10 +113,22 @@ def _step(engine: Engine, state: RunState, record: AttentionRecord | None) -> No
     for parameter in state.module.parameters():
         if scale != 1.0 and parameter.grad is not None:
             parameter.grad.div_(scale)
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate_at(state.step, config)
     state.optimizer.step()
     state.losses.append((float(reconstruction.detach()), float(attention.detach())))
     if record is not None:
         record.clear()
+    if state.step > config.steps - config.average_last:
+        _add_to_sums(state)
+
+
+def _add_to_sums(state: RunState) -> None:
+    with torch.no_grad():
+        for encoder, sides in features_of(state.module, ENCODER).items():
+            for side, features in zip(("keys", "values"), sides, strict=True):
+                name, current = f"{encoder}.{side}", features.detach().cpu().double()
+                state.sums[name] = state.sums[name] + current if name in state.sums else current
 
 
 def _is_due(step: int, config: TrainConfig) -> bool:
@@ -161,9 +174,13 @@ def _cut_short(state: RunState, steps: int) -> InterruptedRunError:
     )
 
 
-def _finished_tokens(module: TokenModule | TokenModules) -> IdentityTokens:
+def _finished_tokens(state: RunState, config: TrainConfig) -> IdentityTokens:
     keys, values = {}, {}
     with torch.no_grad():
-        for name, sides in features_of(module, ENCODER).items():
+        for name, sides in features_of(state.module, ENCODER).items():
             keys[name], values[name] = (side.detach().float().cpu().contiguous().clone() for side in sides)
+    if state.sums:
+        count = min(config.average_last, config.steps)
+        keys = {name: (state.sums[f"{name}.keys"] / count).float() for name in keys}
+        values = {name: (state.sums[f"{name}.values"] / count).float() for name in values}
     return IdentityTokens(keys, values)

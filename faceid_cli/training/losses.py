@@ -71,9 +71,39 @@ def training_target(
     raise ValueError(f"unknown prediction type {prediction_type!r}")
 
 
-def reconstruction_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return the mean square error per latent element, in float32."""
-    return (prediction.float() - target.float()).square().mean()
+def reconstruction_loss(
+    prediction: Tensor, target: Tensor, weights: Tensor | None = None, row_weights: Tensor | None = None
+) -> Tensor:
+    """Return the mean square error per latent element, in float32.
+
+    Args:
+        prediction: (B, C, h, w).
+        target: (B, C, h, w).
+        weights: (B, 1, h, w), how much each place counts; None where all count alike.
+        row_weights: (B,), factors of the rows' errors; None for 1.
+    """
+    squares = (prediction.float() - target.float()).square()
+    if row_weights is not None:
+        squares = squares * row_weights.view(-1, 1, 1, 1)
+    if weights is None:
+        return squares.mean()
+    return (squares * weights).sum() / (weights.sum() * squares.shape[1]).clamp(min=1)
+
+
+def min_snr_weights(prediction_type: str, alphas_cumprod: Tensor, most: float = 5.0) -> Tensor:
+    """Return the weight of each timestep's loss, (timesteps,), with a mean of 1 (min-SNR, arXiv 2303.09556).
+
+    The error in the latents counts as much as the signal-to-noise ratio says, but no more than `most`; what the
+    denoiser predicts turns that into a weight of its own error. The mean of 1 leaves lambda and learning rate alone.
+    """
+    ratio = alphas_cumprod.double() / (1 - alphas_cumprod.double()).clamp_min(1e-12)
+    limited = ratio.clamp(max=most)
+    weights = {
+        "epsilon": torch.where(ratio > most, most / ratio, torch.ones_like(ratio)),
+        "v_prediction": limited / (ratio + 1),
+        "sample": limited,
+    }[prediction_type]
+    return (weights / weights.mean()).float()
 
 
 def face_wise_attention_loss(layers: Sequence[LayerAttention], alignment: Alignment | None = None) -> Tensor:
