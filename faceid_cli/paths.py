@@ -29,6 +29,11 @@ def runs_dir() -> Path:
     return home() / "runs"
 
 
+def material_dir() -> Path:
+    """What an enrolment was made of (crops, masks, landmarks), and its report: a folder per identity id."""
+    return home() / "material"
+
+
 def weights_dir() -> Path:
     """Weights of helper networks for photographs (facexlib)."""
     return home() / "weights"

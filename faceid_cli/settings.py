@@ -47,6 +47,12 @@ def _precision(value: str) -> str:
     return value
 
 
+def _detector(value: str) -> str:
+    if value not in ("mobilenet", "resnet50"):
+        raise UsageError(f"unknown detector {value!r}", "use mobilenet or resnet50")
+    return value
+
+
 def _output(value: str) -> str:
     folder = Path(value).expanduser()
     if not folder.is_dir():
@@ -58,6 +64,7 @@ SETTINGS: dict[str, Setting] = {
     "model": Setting("base model: builtin, a diffusers folder or a hub id", BUILTIN, _model),
     "device": Setting("auto, cpu, cuda, cuda:1 or mps", "auto", _device),
     "precision": Setting(", ".join(PRECISIONS), "auto", _precision),
+    "detector": Setting("finds faces in photographs: mobilenet or resnet50", "mobilenet", _detector),
     "output": Setting('folder for pictures; "." is the current one', ".", _output),
 }
 

@@ -18,6 +18,7 @@ from faceid_cli.api.people import (
     rename,
     show,
 )
+from faceid_cli.api.photos import PhotoCheck, check_photos
 from faceid_cli.api.pictures import compose, generate
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "Details",
     "Evaluation",
     "Finding",
+    "PhotoCheck",
     "check_health",
+    "check_photos",
     "compose",
     "demo",
     "draw_samples",

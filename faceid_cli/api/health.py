@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from faceid_cli import __version__, paths
 from faceid_cli.api.checkpoints import checkpoint_dir
+from faceid_cli.api.material import registry_backups, stray_material
 from faceid_cli.errors import FaceIDError
 from faceid_cli.model_files import BUILTIN, check_model_folder, model_folder
 from faceid_cli.registry.store import Registry
@@ -133,7 +134,19 @@ def _registry() -> list[Finding]:
         stray = problem.startswith("a file that belongs to nobody")
         hint = "it can be deleted" if stray else "`faceid remove` and enroll again, or put a backup back"
         findings.append(Finding("registry", "warn" if stray else "fail", problem, hint))
-    return findings + _checkpoints({checkpoint_dir(person.name) for person in people})
+    known = {checkpoint_dir(person.name) for person in people}
+    return findings + _checkpoints(known) + _material({person.id for person in people})
+
+
+def _material(known: set[str]) -> list[Finding]:
+    """Crops, masks and reports of people who are gone, and copies of the registry that may still name them."""
+    findings = [
+        Finding("material", "warn", f"belongs to nobody: {path}", "it can be deleted") for path in stray_material(known)
+    ]
+    if backups := registry_backups():
+        detail = f"{len(backups)} from before an update: {', '.join(map(str, backups))}"
+        findings.append(Finding("backups", "ok", detail, "they may name people who were removed since"))
+    return findings
 
 
 def _checkpoints(known: set[Path]) -> list[Finding]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceid_cli.api.base_models import OnNote, chosen_source
 from faceid_cli.api.checkpoints import checkpoint_dir
+from faceid_cli.api.material import keep_material, remove_material
 from faceid_cli.api.people import metadata_of
+from faceid_cli.api.photos import faces_sheet, mask_of, save_sheet
 from faceid_cli.config import TrainConfig
-from faceid_cli.errors import InterruptedRunError
+from faceid_cli.errors import InterruptedRunError, WeightsMissingError
 from faceid_cli.identity_file import save_identity
 from faceid_cli.model_files import BUILTIN, check_model_folder, model_folder
 from faceid_cli.photos import find_photos
@@ -20,13 +22,21 @@ from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity, NewRun
 from faceid_cli.registry.rows import name_taken
 from faceid_cli.registry.store import Registry
+from faceid_cli.settings import read_setting
 from faceid_cli.types import Box, Identity, StepReport
 
 if TYPE_CHECKING:
     from faceid_cli.backbone import BaseModel
-    from faceid_cli.types import FaceCrop
+    from PIL.Image import Image
+
+    from faceid_cli.faces.cutting import IntakeOptions
+    from faceid_cli.faces.intake import Intake
+    from faceid_cli.faces.look import Look
+    from faceid_cli.faces.verdict import PhotoVerdict
 
 OnStep = Callable[[StepReport], None]
+
+_MOST_TOLD = 20
 
 FIRST_TIME_NOTE = (
     "base model: the built-in one, which draws illustrated portraits; for photographs choose a Stable Diffusion 1.x "
@@ -40,11 +50,17 @@ def enroll(
     *,
     config: TrainConfig | None = None,
     model: str | None = None,
-    face: str | int = "only",
+    face: str | int = "auto",
     replace: bool = False,
     resume: bool = False,
     detect: bool = True,
     box: Box | None = None,
+    strict: bool = False,
+    face_share: float | None = None,
+    jitter: int = 0,
+    keep_photos: bool = True,
+    consent: str = "",
+    sheet: Path | str | None = None,
     tags: Sequence[str] = (),
     note: str = "",
     on_step: OnStep | None = None,
@@ -57,11 +73,18 @@ def enroll(
         photos: Files and folders, one or several.
         config: How to learn; the `sefi` preset by default.
         model: Base model; the user's setting by default, which is the built-in model at first.
-        face: Which face where photos show several; see `faces.crop.choose_face`.
+        face: Which face where photos show several: "auto" for the person whom most photos show, or a word of
+            `faces.crop.choose_face`.
         replace: Whether a person of that name gives way, once the new one is complete.
         resume: Go on from the checkpoint that an interrupted enrolment of that name left.
         detect: Look for faces; without it the middle of each photo is taken whole.
         box: Where the face is, in pixels; for a single photo.
+        strict: Stop at the first photo that cannot be used, instead of leaving it out.
+        face_share: Height of the face as a share of the crop, 0.1 to 1; see `faces.crop.FACE_SHARE`.
+        jitter: Further crops of each photo, moved and resized a little at random.
+        keep_photos: Keep the crops and masks that training used, for the person's report.
+        consent: What the person said to being learned; kept with them.
+        sheet: Where to write the numbered faces if it is not clear which one is meant; None for nowhere.
         tags: Words to find the person by.
         note: Kept with the person.
         on_step: Called after every step.
@@ -74,20 +97,28 @@ def enroll(
     files = [Path(photo) for photo in ([photos] if isinstance(photos, str | Path) else photos)]
     # Everything that can be wrong and is quick to check comes first, and before anything is written.
     source = chosen_source(model)
-    draft = NewIdentity(check_name(name), config.class_word, source, "unknown", {}, tags=tuple(tags), note=note)
-    find_photos(files)
-    first = _check_free(name, replace)
+    draft = NewIdentity(
+        check_name(name), config.class_word, source, "unknown", {}, tags=tuple(tags), note=note, consent=consent
+    )
+    find_photos(files, None if strict else lambda problem: None)
+    first, old = _check_free(name, replace)
     check_model_folder(model_folder(source))
     if first and source == BUILTIN and on_note:
         on_note(FIRST_TIME_NOTE)
 
     # These bring in torch, which takes seconds.
     from faceid_cli.backbone import load_base_model
+    from faceid_cli.faces.cutting import IntakeOptions
     from faceid_cli.tokens import arrays_from_tokens
     from faceid_cli.training.loop import train_identity
 
     base = load_base_model(source, config.device, config.precision)
-    crops = _crops(base, files, config, face, detect, box)
+    wanted = IntakeOptions(base.size_px, face, detect, box, strict, False, face_share, jitter, config.seed)
+    intake, masks = _take_in(base, files, config, wanted, sheet)
+    crops = intake.crops
+    for line in _lines_on(intake):
+        if on_note:
+            on_note(line)
     Registry.open().close()  # a registry that cannot be written is better found now than after the training
     folder = checkpoint_dir(name)
     if not resume and folder.exists():
@@ -103,34 +134,79 @@ def enroll(
         base_fingerprint=base.fingerprint,
         method=dataclasses.asdict(config),
         photo_hashes=tuple(dict.fromkeys(crop.photo_sha256 for crop in crops)),
+        consent=consent or (old.consent if old else ""),
     )
     keys, values = arrays_from_tokens(tokens)
     # Where the photos are is kept on this machine only: `evaluate` compares pictures with them.
-    files_used = [str(crop.photo_path.absolute()) for crop in crops]
-    settings = {**new.method, "photo_files": files_used, "face": face}
+    files_used = list(dict.fromkeys(str(crop.photo_path.absolute()) for crop in crops))
+    chosen = {str(verdict.path.absolute()): verdict.face for verdict in intake.verdicts if verdict.face is not None}
+    settings = {**new.method, "photo_files": files_used, "face": face, "faces": chosen}
     run = NewRun(settings, report.losses, report.seconds, report.resumed_from)
-    with Registry.open() as registry:
-        keep = registry.replace_identity if replace else registry.add_identity
-        identity = keep(new, lambda kept: save_identity(kept.path, keys, values, metadata_of(new)), run)
+    written: list[str] = []
+
+    def write(kept: Identity) -> None:
+        written.append(kept.id)
+        if keep_photos:
+            keep_material(kept.id, crops, masks, [_verdict_data(verdict) for verdict in intake.verdicts])
+        save_identity(kept.path, keys, values, metadata_of(new))
+
+    try:
+        with Registry.open() as registry:
+            keep = registry.replace_identity if replace else registry.add_identity
+            identity = keep(new, write, run)
+    except BaseException:
+        for identity_id in written:
+            remove_material(identity_id)
+        raise
+    if old is not None:
+        remove_material(old.id)
     shutil.rmtree(folder, ignore_errors=True)
     return identity
 
 
-def _check_free(name: str, replace: bool) -> bool:
-    """Whether nobody at all is enrolled yet; raises NameTakenError where the name is taken and not to be replaced."""
+def _check_free(name: str, replace: bool) -> tuple[bool, Identity | None]:
+    """Whether nobody at all is enrolled yet, and who gives way; raises NameTakenError where nobody may."""
     with Registry.open(create=False) as registry:
         taken = registry.find(name)
         if taken and not replace:
             raise name_taken(taken.name)
-        return not registry.list()
+        return not registry.list(), taken
 
 
-def _crops(
-    base: BaseModel, files: Sequence[Path], config: TrainConfig, face: str | int, detect: bool, box: Box | None
-) -> list[FaceCrop]:
+def _take_in(
+    base: BaseModel, files: Sequence[Path], config: TrainConfig, options: IntakeOptions, sheet: Path | str | None
+) -> tuple[Intake, list[Image]]:
+    """The crops, and a mask of the face in each."""
     from faceid_cli.faces.finder import finder_for
-    from faceid_cli.faces.intake import crops_from_photos
+    from faceid_cli.faces.intake import take_in
 
+    def show_faces(looks: Sequence[Look]) -> str:
+        if sheet is None:
+            return "`faceid photos check` writes a sheet with numbered faces"
+        return f"{save_sheet(faces_sheet(looks), Path(sheet).expanduser())} shows the numbered faces"
+
+    finder = None
     # With the face given by hand, or no face wanted, a face finder that is not installed is no obstacle.
-    finder = finder_for(base.is_builtin, config.device) if detect and box is None else None
-    return crops_from_photos(files, finder, base.size_px, face, detect, box)
+    if options.detect and options.box is None:
+        try:
+            finder = finder_for(base.is_builtin, config.device, read_setting("detector"))
+        except WeightsMissingError as error:
+            error.hint = f"{error.hint}; --no-detect and --box work without"
+            raise
+    intake = take_in(files, finder, options, show_faces)
+    return intake, [mask_of(crop, finder) for crop in intake.crops]
+
+
+def _lines_on(intake: Intake) -> Iterator[str]:
+    """What is worth telling about the photos."""
+    told = [verdict for verdict in intake.verdicts if verdict.reasons]
+    for verdict in told[:_MOST_TOLD]:
+        prefix = "left out" if verdict.grade == "left out" else "used in spite of flaws:"
+        yield f"{prefix} {verdict.path.name}: {', '.join(verdict.reasons)}".replace("flaws: ", "flaws, ")
+    if len(told) > _MOST_TOLD:
+        yield f"... and {len(told) - _MOST_TOLD} more: `faceid photos check` shows all of them"
+    yield from (f"warning: {warning}" for warning in intake.warnings)
+
+
+def _verdict_data(verdict: PhotoVerdict) -> dict[str, object]:
+    return {"photo": verdict.path.name, "verdict": verdict.grade, "reasons": list(verdict.reasons)}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from faceid_cli.api.base_models import OnNote, source_of_fingerprint
 from faceid_cli.api.checkpoints import checkpoint_dir
+from faceid_cli.api.material import remove_material
 from faceid_cli.errors import IdentityFileError, OutputError, UsageError
 from faceid_cli.identity_file import IdentityMetadata, load_identity, save_identity
 from faceid_cli.registry.names import check_name
@@ -115,6 +116,7 @@ def import_identity(
             photo_hashes=found.photo_hashes,
             tags=tuple(dict.fromkeys([*(str(tag) for tag in more), *tags])),
             note=note or found.note,
+            consent=str(found.extra.get("consent", "")),
         )
     except UsageError as error:
         raise IdentityFileError(f"{path} cannot be imported: {error.message}", error.hint) from error
@@ -145,7 +147,9 @@ def rename(name: str, new_name: str) -> Identity:
 
 
 def remove(name: str) -> Removed:
-    """Forget a person: row, embedding, training runs, checkpoints and records of pictures. Pictures stay.
+    """Forget a person: row, embedding, training runs, checkpoints, crops, reports and records of pictures.
+
+    Pictures stay, and so do backups of the registry from before an update, which `check_health` points out.
 
     Raises:
         UnknownNameError: Nobody of that name.
@@ -153,7 +157,13 @@ def remove(name: str) -> Removed:
     with Registry.open(create=False) as registry:
         removed = registry.remove(name)
     shutil.rmtree(checkpoint_dir(name), ignore_errors=True)
+    remove_material(removed.identity.id)
     return removed
+
+
+def _extra(new: NewIdentity) -> dict[str, object]:
+    found: dict[str, object] = {"tags": list(new.tags)} if new.tags else {}
+    return found | {"consent": new.consent} if new.consent else found
 
 
 def metadata_of(new: NewIdentity) -> IdentityMetadata:
@@ -166,5 +176,5 @@ def metadata_of(new: NewIdentity) -> IdentityMetadata:
         method=new.method,
         photo_hashes=new.photo_hashes,
         note=new.note,
-        extra={"tags": list(new.tags)} if new.tags else {},
+        extra=_extra(new),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceid_cli.api.base_models import OnNote
-from faceid_cli.errors import NoFaceError, PhotoError
+from faceid_cli.errors import NoFaceError, PhotoError, UsageError
 from faceid_cli.photos import find_photos, read_photo
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Face, Identity, Photo
@@ -47,7 +47,8 @@ def find_references(
                 f"the photos of {person.name} are not where they were, so likeness is not scored: give them by --photos"
             )
         return []
-    found = [_embedding(photo, judge, which) for photo in photos]
+    chosen = settings.get("faces", {})
+    found = [_embedding(photo, judge, chosen.get(str(photo.path.absolute()), which)) for photo in photos]
     faces = [face for face in found if face is not None]
     if not faces and given:
         raise NoFaceError(f"no face in the photos of {person.name}", "give photos that show the face with --photos")
@@ -84,6 +85,6 @@ def _embedding(photo: Photo, judge: PictureJudge, which: str | int) -> Embedding
         return None
     try:
         face: Face | None = choose_face(faces, which, str(photo.path))
-    except PhotoError:  # "only", where the judge sees more faces than the enrolment did
+    except (PhotoError, UsageError):  # "only" or "auto", where the judge sees more faces than the enrolment did
         face = largest_face(faces)
     return None if face is None else judge.embed(photo.image, face)

@@ -21,6 +21,7 @@ from faceid_cli.cli import (
     export,
     generate,
     import_,
+    photos,
     remove,
     rename,
     samples,
@@ -114,6 +115,7 @@ for module in (enroll, list_, show, generate, compose, export, import_, rename, 
 config.register(app)
 evaluate.register(app)
 attention.register(app)
+photos.register(app)
 weights.register(app)
 
 

@@ -89,13 +89,31 @@ def enroll(
         typer.Option(
             "--face",
             metavar="WHICH",
-            help="Where photos show several faces: only, largest, left, right, or a number from the left.",
+            help="Where photos show several faces: auto (whom most photos show), only, largest, left, right, or a "
+            "number from the left.",
             autocompletion=one_of(FACES),
         ),
-    ] = "only",
+    ] = "auto",
     no_detect: Annotated[bool, typer.Option("--no-detect", help="Take the photos whole; look for no face.")] = False,
     box: Annotated[
         str | None, typer.Option("--box", metavar="X,Y,W,H", help="Where the face is, in pixels of the photo.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first photo that cannot be used, instead of leaving it out.")
+    ] = False,
+    face_share: Annotated[
+        float | None,
+        typer.Option("--face-share", metavar="X", help="Height of the face as a share of the crop, such as 0.45."),
+    ] = None,
+    jitter: Annotated[
+        int, typer.Option("--jitter", metavar="N", help="Further crops of each photo, moved and resized a little.")
+    ] = 0,
+    no_keep_photos: Annotated[
+        bool, typer.Option("--no-keep-photos", help="Keep no crops and masks for the report.")
+    ] = False,
+    consent: Annotated[
+        str | None,
+        typer.Option("--consent", metavar="TEXT", help="What the person said to it; kept with them. Asked for once."),
     ] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="May be repeated.")] = None,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Kept with the person.")] = "",
@@ -123,6 +141,8 @@ def enroll(
     }
     config = preset_config(preset, **settings, **views.machine(device, precision))
     rectangle = parse_box(box)
+    if consent is None:
+        consent = out.ask(f"What did {name} say to being learned? (Enter for nothing)")
 
     from faceid_cli import api
 
@@ -137,6 +157,12 @@ def enroll(
             resume=resume,
             detect=not no_detect,
             box=rectangle,
+            strict=strict,
+            face_share=face_share,
+            jitter=jitter,
+            keep_photos=not no_keep_photos,
+            consent=consent,
+            sheet=f"{name}-faces.png",
             tags=tuple(tag or ()),
             note=note,
             on_step=on_step,

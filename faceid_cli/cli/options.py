@@ -69,7 +69,7 @@ def parse_box(text: str | None) -> Box | None:
     return Box(x, y, width, height)
 
 
-FACES = ("only", "largest", "left", "right")
+FACES = ("auto", "only", "largest", "left", "right")
 
 
 def _json_mode(value: bool) -> bool:

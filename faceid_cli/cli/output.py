@@ -76,6 +76,13 @@ class Output:
             raise UsageError(f"cannot ask here: {question}", "give -y to say yes")
         return typer.confirm(question, err=True)
 
+    def ask(self, question: str) -> str:
+        """Ask for a line of text; "" where nobody sits, or where the answer would mix with other output."""
+        if self.mode != "human" or not sys.stdin.isatty() or not sys.stderr.isatty():
+            return ""
+        answer: str = typer.prompt(question, default="", show_default=False, err=True)
+        return answer.strip()
+
     @property
     def live(self) -> bool:
         """Whether a moving display can be shown on stderr."""

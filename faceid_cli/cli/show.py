@@ -45,6 +45,7 @@ def _lines(details: Details) -> list[str]:
             "created": person.created,
             "tags": ", ".join(person.tags),
             "note": person.note,
+            "consent": person.consent,
             "file": str(person.path),
         }
     )

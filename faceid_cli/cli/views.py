@@ -22,6 +22,7 @@ def identity_data(identity: Identity) -> dict[str, Any]:
         "created": identity.created,
         "tags": list(identity.tags),
         "note": identity.note,
+        "consent": identity.consent,
         "file": str(identity.path),
     }
 

@@ -40,6 +40,7 @@ def make_engine(file: Path | None) -> Engine:
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # who is removed is overwritten, not only forgotten
         if file is not None:
             _write_ahead(connection)
 

@@ -63,7 +63,34 @@ def m001_initial(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_initial,)
+def m002_consent(connection: Connection) -> None:
+    """What the person said to being learned."""
+    connection.exec_driver_sql("ALTER TABLE identities ADD COLUMN consent TEXT NOT NULL DEFAULT ''")
+
+
+def m003_base_models(connection: Connection) -> None:
+    """Names for base models, and how people come out on them."""
+    for statement in (
+        """CREATE TABLE base_models (
+            name TEXT NOT NULL COLLATE NOCASE PRIMARY KEY,
+            source TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            created TEXT NOT NULL
+        )""",
+        """CREATE TABLE base_model_scores (
+            id INTEGER NOT NULL PRIMARY KEY,
+            identity_id TEXT NOT NULL REFERENCES identities (id) ON DELETE CASCADE,
+            fingerprint TEXT NOT NULL,
+            source TEXT NOT NULL,
+            created TEXT NOT NULL,
+            scores JSON NOT NULL
+        )""",
+        "CREATE INDEX ix_base_model_scores_identity_id ON base_model_scores (identity_id)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_initial, m002_consent, m003_base_models)
 
 
 def migrate(engine: Engine, file: Path | None, migrations: Sequence[Migration] = MIGRATIONS) -> Path | None:

@@ -33,6 +33,7 @@ class NewIdentity:
     photo_hashes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     note: str = ""
+    consent: str = ""
 
     def __post_init__(self) -> None:
         check_name(self.name)

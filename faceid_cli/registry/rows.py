@@ -48,6 +48,7 @@ def identity_row(new: NewIdentity) -> IdentityRow:
         created=now(),
         tags=list(new.tags),
         note=new.note,
+        consent=new.consent,
     )
 
 

@@ -294,4 +294,5 @@ class Registry:
             created=row.created,
             tags=tuple(row.tags),
             note=row.note,
+            consent=row.consent,
         )

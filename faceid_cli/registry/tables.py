@@ -23,6 +23,7 @@ class IdentityRow(SQLModel, table=True):
     created: str
     tags: list[str] = Field(sa_column=Column(JSON, nullable=False))
     note: str
+    consent: str = ""
 
 
 class RunRow(SQLModel, table=True):
@@ -66,3 +67,29 @@ class RenderPersonRow(SQLModel, table=True):
     identity_id: str = Field(
         sa_column=Column(String, ForeignKey("identities.id", ondelete="CASCADE"), nullable=False, index=True)
     )
+
+
+class BaseModelRow(SQLModel, table=True):
+    """A name for a base model."""
+
+    __tablename__ = "base_models"
+
+    name: str = Field(sa_column=Column(String(collation="NOCASE"), primary_key=True))
+    source: str
+    fingerprint: str
+    created: str
+
+
+class BaseModelScoreRow(SQLModel, table=True):
+    """How a person came out on a base model."""
+
+    __tablename__ = "base_model_scores"
+
+    id: int | None = Field(default=None, primary_key=True)
+    identity_id: str = Field(
+        sa_column=Column(String, ForeignKey("identities.id", ondelete="CASCADE"), nullable=False, index=True)
+    )
+    fingerprint: str
+    source: str
+    created: str
+    scores: dict[str, float | None] = Field(sa_column=Column(JSON, nullable=False))

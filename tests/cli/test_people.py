@@ -42,6 +42,7 @@ def test_list_as_json_has_stable_keys(faceid, add_person) -> None:
         "created",
         "tags",
         "note",
+        "consent",
         "file",
     }
 

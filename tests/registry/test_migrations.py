@@ -58,7 +58,9 @@ def test_a_new_registry_has_the_schema_of_the_tables(tmp_path: Path) -> None:
             keys = {(row[3], row[2], row[6]) for row in connection.execute(f"PRAGMA foreign_key_list({table.name})")}
             assert keys == {(key.parent.name, key.column.table.name, key.ondelete) for key in table.foreign_keys}
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("SELECT name FROM migrations").fetchall() == [("m001_initial",)]
+        assert connection.execute("SELECT name FROM migrations").fetchall() == [
+            (migration.__name__,) for migration in MIGRATIONS
+        ]
 
 
 def test_an_older_registry_is_backed_up_and_then_changed(old_file: Path) -> None:
@@ -75,6 +77,7 @@ def test_an_older_registry_is_backed_up_and_then_changed(old_file: Path) -> None
 
 
 def test_a_failing_migration_changes_nothing(old_file: Path) -> None:
+    migrate(make_engine(old_file), old_file)
     before = dump(old_file)
     with pytest.raises(RuntimeError, match="failed halfway"):
         migrate(make_engine(old_file), old_file, [*MIGRATIONS, m900_fails_halfway])
@@ -89,7 +92,7 @@ def test_a_migration_that_fails_later_keeps_the_ones_before_it(old_file: Path) -
         migrate(make_engine(old_file), old_file, [*MIGRATIONS, m900_add_birthday, m901_fails])
     with closing(sqlite3.connect(old_file)) as connection:
         assert connection.execute("SELECT name FROM migrations").fetchall() == [
-            ("m001_initial",),
+            *((migration.__name__,) for migration in MIGRATIONS),
             ("m900_add_birthday",),
         ]
         assert connection.execute("SELECT count(*) FROM identities").fetchone() == (1,)
@@ -156,3 +159,8 @@ def test_many_at_once_may_create_the_registry(tmp_path: Path) -> None:
     assert errors == []
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT count(*) FROM migrations").fetchone() == (len(MIGRATIONS),)
+
+
+def test_people_of_an_older_registry_have_said_nothing_yet(old_file: Path) -> None:
+    with Registry.open(old_file) as registry:
+        assert registry.get("Ada").consent == ""

@@ -227,7 +227,7 @@ def test_two_processes_that_want_one_name(tmp_path: Path) -> None:
         for name in ("alice", "ALICE", "bob")
     ]
     got = [worker.communicate(timeout=60)[0].strip() for worker in workers]
-    assert sorted(got)[0] == "NameTakenError"
+    assert got.count("NameTakenError") == 1  # either spelling can come first
     assert "bob" in got
     with Registry.open(tmp_path / "registry.db", tmp_path / "identities") as registry:
         assert len(registry.list()) == 2

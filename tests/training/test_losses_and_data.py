@@ -10,7 +10,16 @@ import torch
 from diffusers import DDIMScheduler
 from PIL import Image
 
-from faceid_cli.training.data import TEMPLATES, Draws, align, encode_latents, seeded_generator, sentences_for
+from faceid_cli.training.data import (
+    TEMPLATES,
+    Draws,
+    align,
+    encode_latents,
+    hash_of_crop,
+    loss_weights,
+    seeded_generator,
+    sentences_for,
+)
 from faceid_cli.training.losses import (
     Alignment,
     LayerAttention,
@@ -19,7 +28,7 @@ from faceid_cli.training.losses import (
     reconstruction_loss,
     training_target,
 )
-from faceid_cli.types import FaceCrop
+from faceid_cli.types import Box, Face, FaceCrop
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -183,3 +192,24 @@ def test_reference_is_only_made_when_needed(tiny_base):
 def test_every_template_has_exactly_one_place_for_the_person():
     for name, templates in TEMPLATES.items():
         assert all(template.count("{}") == 1 for template in templates), name
+
+
+def test_other_people_count_nothing_in_the_loss():
+    image = Image.new("RGB", (64, 64))
+    own = Face(Box(8, 8, 24, 24), (), 1.0)
+    crop = FaceCrop(image, own, "hash", Path("p.png"), others=(Box(24, 0, 40, 64),))
+    latents = torch.zeros(2, 4, 8, 8)
+    assert loss_weights([crop_of(image)] * 2, latents) is None
+    weights = loss_weights([crop, crop_of(image)], latents)
+    assert weights.shape == (2, 1, 8, 8)
+    assert weights[1].min() == 1
+    assert (weights[0, 0, :, :3] == 1).all()
+    assert (weights[0, 0, :, 4:] == 0).all()
+    assert weights[0, 0, 1:4, 3].tolist() == [1, 1, 1]  # where heads overlap, the person's own face counts
+    assert weights[0, 0, 4:, 3].max() == 0
+    prediction, target = torch.zeros(2, 4, 8, 8), torch.ones(2, 4, 8, 8)
+    target[0, :, :, 4:] = 100
+    assert reconstruction_loss(prediction, target, weights) == 1
+    mirrored = loss_weights([crop], latents[:1], mirror=True)
+    assert torch.equal(mirrored[1], mirrored[0].flip(-1))
+    assert hash_of_crop(crop) != hash_of_crop(FaceCrop(image, own, "hash", Path("p.png")))
