@@ -1,0 +1,243 @@
+"""Take the method apart: what lambda, stages, K and V, self-attention, vectors, layers, words and photos each do.
+
+    python -m benchmarks.ablations run --people 10            # everything; may be stopped and started again
+    python -m benchmarks.ablations run --only stages photos   # in pieces
+    python -m benchmarks.ablations report
+
+People are those kept for choosing (from number 1000 on). The centre of all variants is the `sefi` preset; only one
+thing is changed at a time. One JSON line for each finished person and variant.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.baselines import Learned
+from benchmarks.baselines.interface import Settings
+from benchmarks.baselines.loop import fit, tokens_of
+from benchmarks.baselines.tokens import train_config
+from benchmarks.ledger import Ledger
+from benchmarks.measure import FIRST_FOR_CHOOSING, add_bench_options, bench_of
+from benchmarks.tables import interval_of, table
+from faceid_cli.attention import AttentionRecord
+from faceid_cli.backbone import BaseModel
+from faceid_cli.tokens import ENCODER, class_embedding
+from faceid_cli.training.data import Batch, Sentence, alignment_of
+from faceid_cli.training.engine import Engine
+from faceid_cli.training.losses import Alignment, LayerAttention, face_wise_attention_loss
+from faceid_cli.types import FaceCrop
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One change of the method.
+
+    Attributes:
+        group: What is taken apart.
+        label: This variant of it.
+        changes: Of `TrainConfig`.
+        side: "both", or which of "keys" and "values" is learned; the other stays the class word's.
+        layers: Which cross-attention layers carry the attention loss: "all", "down", "mid", "up", or "1", "2", "3" for
+            the largest, the next and the smallest resolution.
+        words: "all", or "identity": which words the attention loss asks to stay in place.
+        photos: How many.
+    """
+
+    group: str
+    label: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    side: str = "both"
+    layers: str = "all"
+    words: str = "all"
+    photos: int = 4
+
+    @property
+    def name(self) -> str:
+        """In results."""
+        return f"{self.group}: {self.label}"
+
+
+def variants() -> list[Variant]:
+    """All of them."""
+    weights = (0.0, 0.0003, 0.003, 0.03, 0.3, 3.0)
+    found = [Variant("lambda", f"{weight:g}", {"attention_weight": weight}) for weight in weights]
+    found += [Variant("stages", str(count), {"stages": count}) for count in (1, 3, 5, 7, 9, 10)]
+    found += [Variant("side", side, side=side) for side in ("keys", "values", "both")]
+    found.append(Variant("side", "not split", {"split_keys_values": False}))
+    found += [Variant("self-attention", word, {"self_attention": word == "with"}) for word in ("with", "without")]
+    found += [Variant("vectors", str(count), {"vectors": count}) for count in (1, 2, 3, 4)]
+    found += [Variant("layers", word, layers=word) for word in ("all", "down", "mid", "up", "1", "2", "3")]
+    found += [Variant("words", word, words=word) for word in ("all", "identity")]
+    found += [Variant("photos", str(count), photos=count) for count in range(1, 9)]
+    return found
+
+
+class SelectiveEngine(Engine):
+    """An engine whose attention loss is carried by some layers and words only.
+
+    Args:
+        base: As for `Engine`.
+        crops: As for `Engine`.
+        variant: Says which.
+        settings: Of the run.
+    """
+
+    def __init__(self, base: BaseModel, crops: Sequence[FaceCrop], variant: Variant, settings: Settings) -> None:
+        super().__init__(base, crops, train_config(settings, "sefi"))
+        self._variant = variant
+
+    def attention_loss(self, record: AttentionRecord, sentences: Sequence[Sentence], batch: Batch) -> Tensor:
+        """See `Engine.attention_loss`."""
+        chosen = chosen_layers(record.shapes, self._variant.layers)
+        layers = [
+            LayerAttention(
+                record.queries[name],
+                record.keys[name],
+                torch.stack([sentence.reference_keys[name] for sentence in sentences]),
+                record.scales[name],
+            )
+            for name in chosen
+        ]
+        alignment = alignment_of(sentences)
+        if self._variant.words == "identity":
+            alignment = identity_alone(sentences, alignment)
+        return face_wise_attention_loss(layers, alignment)
+
+
+def chosen_layers(shapes: dict[str, tuple[int, int]], which: str) -> list[str]:
+    """Names of layers by part of the UNet, or by place among the resolutions, from the largest.
+
+    Raises:
+        ValueError: No layer is so.
+    """
+    if which == "all":
+        return list(shapes)
+    if which.isdecimal():
+        sizes = sorted({height * width for height, width in shapes.values()}, reverse=True)
+        size = sizes[int(which) - 1] if int(which) <= len(sizes) else -1
+        found = [name for name, (height, width) in shapes.items() if height * width == size]
+    else:
+        found = [name for name in shapes if name.startswith(f"{which}_")]
+    if not found:
+        raise ValueError(f"no layer is {which!r}")
+    return found
+
+
+def identity_alone(sentences: Sequence[Sentence], alignment: Alignment | None) -> Alignment:
+    """An alignment that compares the person's word with the class word, and no other words."""
+    length = sentences[0].mask.shape[0]
+    target = torch.zeros(len(sentences), length, length)
+    reference = torch.zeros(len(sentences), length, length)
+    for row, sentence in enumerate(sentences):
+        first = int(sentence.positions[0])
+        target[row, sentence.positions, first] = 1
+        if alignment is None:
+            reference[row, first, first] = 1
+        else:
+            reference[row, :, first] = alignment.reference[row, :, first]
+    return Alignment(target, reference)
+
+
+class OneSide(nn.Module):
+    """A token module of which only the keys, or only the values, are learned; the other side stays what it was."""
+
+    def __init__(self, module: nn.Module, side: str, initial: Tensor) -> None:
+        super().__init__()
+        self.module, self._side = module, side
+        self.register_buffer("initial", initial.detach().clone())
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Return (P^K, P^V), each (S, N, D)."""
+        keys, values = self.module()
+        still = self.initial.expand_as(keys)
+        return {"keys": (keys, still), "values": (still, values)}[self._side]
+
+
+def learn(base: BaseModel, crops: Sequence[FaceCrop], variant: Variant, settings: Settings) -> Learned:
+    """Learn a person by one variant."""
+    engine = SelectiveEngine(base, crops, variant, settings)
+    module = engine.new_state().module
+    if variant.side != "both":
+        module = OneSide(module, variant.side, class_embedding(base, settings.class_word))
+    losses, seconds = fit(engine, module, module.parameters(), with_attention=engine.uses_reference)
+    tokens = tokens_of(module)
+    sides = 2 if engine.config.split_keys_values and variant.side == "both" else 1
+    return Learned(tokens, losses, seconds, sides * tokens.keys[ENCODER].numel())
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure the variants."""
+    bench, ledger = bench_of(arguments), Ledger(arguments.output / "ablations.jsonl")
+    wanted = [variant for variant in variants() if not arguments.only or variant.group in arguments.only]
+    if arguments.limit:
+        wanted = wanted[: arguments.limit]
+    for person in range(FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people):
+        for variant in wanted:
+            settings = Settings(options=variant.changes)
+            settings = replace(settings, steps=arguments.steps or settings.steps)
+            key = {**bench.key(), "variant": variant.name, "person": person, "steps": settings.steps}
+            if ledger.has(key):
+                continue
+            work = partial(learn, variant=variant, settings=settings)
+            ledger.add(key, bench.measure(person, variant.photos, work))
+            scores = ledger.get(key)["scores"]
+            print(f"{variant.name}, person {person}: ID(P) {scores['identity_of_prompt']:.3f}", flush=True)
+    report(arguments)
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """One table a group, and which variant has the highest ID(P), and whether its interval is clear of the others."""
+    records = list(Ledger(arguments.output / "ablations.jsonl"))
+    text = []
+    for group in dict.fromkeys(variant.group for variant in variants()):
+        rows = {
+            variant.label: [record for record in records if record["key"]["variant"] == variant.name]
+            for variant in variants()
+            if variant.group == group
+        }
+        rows = {label: found for label, found in rows.items() if found}
+        if rows:
+            text.append(f"## {group}\n\n{table(rows)}\n\n{verdict(rows)}\n")
+    print("\n".join(text))
+    (arguments.output / "ablations.md").write_text("# Ablations\n\n" + "\n".join(text))
+
+
+def verdict(rows: dict[str, list[dict[str, Any]]]) -> str:
+    """Which variant is best by ID(P), in a sentence."""
+    found = {label: interval_of(records, "identity_of_prompt") for label, records in rows.items()}
+    known = {label: each for label, each in found.items() if each is not None}
+    if not known:
+        return "No ID(P) was measured."
+    best = max(known, key=lambda label: known[label].mean)
+    rivals = [each.high for label, each in known.items() if label != best]
+    clear = "clear of all others" if all(known[best].low > high for high in rivals) else "not clear of all others"
+    return f"Highest ID(P): {best} ({known[best].mean:.3f}), {clear} by 95 % intervals over people."
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse, and do what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "report"))
+    parser.add_argument("--people", type=int, default=10)
+    parser.add_argument("--only", nargs="+", choices=sorted({variant.group for variant in variants()}))
+    parser.add_argument("--limit", type=int, help="only that many variants, for a quick try")
+    parser.add_argument("--steps", type=int, help="training steps, for a quick try")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    add_bench_options(parser)
+    arguments = parser.parse_args(argv)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    {"run": run, "report": report}[arguments.what](arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""All methods by name, and one that learns nothing, as a level to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.baselines.interface import Learned, Method, Settings
+from benchmarks.baselines.loop import FixedTokens, tokens_of
+from benchmarks.baselines.tokens import MaskedAttention, MaskedReconstruction, PerLayerTokens, Preset
+from benchmarks.baselines.weights import CustomDiffusion, DreamBoothLora, class_words
+from faceid_cli.backbone import BaseModel
+from faceid_cli.types import FaceCrop
+
+_PACES: tuple[Mapping[str, Any], ...] = (
+    {"steps": 75},
+    {"steps": 150},
+    {"steps": 600},
+    {"learning_rate": 2e-3},
+    {"learning_rate": 1e-2},
+)
+
+
+class BaseAlone:
+    """The base model with the class word: its own prompt score, and the likeness of anybody."""
+
+    name = "base model"
+    defaults = Settings(steps=1)
+    grid: tuple[Mapping[str, Any], ...] = ()
+
+    def learn(self, base: BaseModel, crops: Sequence[FaceCrop], settings: Settings) -> Learned:
+        """See `Method`; nothing is learned."""
+        return Learned(tokens_of(FixedTokens(class_words(base, settings.class_word))), (), 0.0, 0)
+
+
+METHODS: dict[str, Method] = {
+    "base": BaseAlone(),
+    "textual-inversion": Preset("Textual Inversion", "textual-inversion", Settings(), _PACES),
+    "prospect": Preset("ProSpect", "prospect", Settings(), _PACES),
+    "per-layer": PerLayerTokens(),
+    "masked-loss": MaskedReconstruction(),
+    "masked-attention": MaskedAttention(),
+    "dreambooth-lora": DreamBoothLora(),
+    "custom-diffusion": CustomDiffusion(),
+    "sefi": Preset(
+        "faceid (sefi)", "sefi", Settings(), (*_PACES, {"attention_weight": 0.03}, {"attention_weight": 0.3})
+    ),
+}

@@ -1,0 +1,56 @@
+"""Results that survive a stop: one JSON line for each finished piece of work, and nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Ledger:
+    """A file of JSON lines, each with a key that says which piece of work it is.
+
+    Args:
+        path: Made when the first line is written. A last line that a crash has cut off is left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._records: dict[str, dict[str, Any]] = {}
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for line in text.splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            self._records[key_of(record["key"])] = record
+        self._newline = bool(text) and not text.endswith("\n")
+
+    def has(self, key: Mapping[str, Any]) -> bool:
+        """Whether that piece of work is finished."""
+        return key_of(key) in self._records
+
+    def get(self, key: Mapping[str, Any]) -> dict[str, Any]:
+        """The finished record of a key."""
+        return self._records[key_of(key)]
+
+    def add(self, key: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Append a finished piece of work, safe on disk when this returns."""
+        record = json.loads(json.dumps({"key": dict(key), **result}))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(("\n" if self._newline else "") + json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._newline = False
+        self._records[key_of(key)] = record
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(list(self._records.values()))
+
+
+def key_of(key: Mapping[str, Any]) -> str:
+    """A key as text: the same for equal keys, whatever their order."""
+    return json.dumps(key, sort_keys=True)

@@ -1,0 +1,99 @@
+"""What the benchmarks have in common: learn one person by one method, render the prompts, and score them."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.baselines import Learned
+from faceid_cli.backbone import BaseModel, load_base_model
+from faceid_cli.builtin.judge import Judge
+from faceid_cli.config import RenderConfig
+from faceid_cli.evaluation.judges import DrawnJudge
+from faceid_cli.evaluation.likeness import likeness_to
+from faceid_cli.evaluation.prompts import PROMPT_SET
+from faceid_cli.evaluation.report import by_group, picture_grid, summarise
+from faceid_cli.evaluation.run import evaluate_tokens
+from faceid_cli.evaluation.trial import person_crops, reference_embeddings
+from faceid_cli.types import FaceCrop
+
+FIRST_FOR_CHOOSING = 1000
+"""People from this number on are for choosing settings; results are about people below it."""
+
+
+class Bench:
+    """A base model, a judge and the sampler's settings, shared by all runs.
+
+    Args:
+        model: Base model: the built-in one, or a training state of it in a folder.
+        prompts: How many prompts of the fixed set; spread over its groups.
+        render_steps: Sampler steps.
+        guidance_scale: Of the sampler.
+    """
+
+    def __init__(self, model: str, prompts: int, render_steps: int, guidance_scale: float) -> None:
+        self.base: BaseModel = load_base_model(model, "cpu" if not torch.cuda.is_available() else "cuda", "float32")
+        self.networks = Judge.load()
+        self.judge = DrawnJudge(self.networks)
+        self.rendering = RenderConfig(steps=render_steps, guidance_scale=guidance_scale)
+        every = len(PROMPT_SET) / min(prompts, len(PROMPT_SET))
+        self.prompts = [PROMPT_SET[int(place * every)] for place in range(min(prompts, len(PROMPT_SET)))]
+
+    def key(self) -> dict[str, Any]:
+        """What results depend on beside method, person and settings."""
+        return {
+            "base": self.base.fingerprint,
+            "prompts": len(self.prompts),
+            "sampler": [self.rendering.steps, self.rendering.guidance_scale],
+        }
+
+    def measure(
+        self,
+        person: int,
+        photos: int,
+        learn: Callable[[BaseModel, Sequence[FaceCrop]], Learned],
+        grid: Path | None = None,
+    ) -> dict[str, Any]:
+        """Learn an unseen person from some photos, and score a picture a prompt against other drawings of them."""
+        crops = person_crops(self.networks, person, photos, self.base.size_px)
+        learned = learn(self.base, crops)
+        likeness = likeness_to(self.judge, reference_embeddings(self.networks, person))
+        scored = evaluate_tokens(
+            self.base, self.judge, learned.tokens, likeness, self.prompts, self.rendering, around=learned.around
+        )
+        if grid is not None:
+            grid.parent.mkdir(parents=True, exist_ok=True)
+            picture_grid(scored, self.base.size_px).save(grid)
+        summary = asdict(summarise(scored, True))
+        tenth = max(len(learned.losses) // 10, 1)
+        return {
+            "scores": summary,
+            "groups": {group: asdict(each)["identity_of_prompt"] for group, each in by_group(scored, True).items()},
+            "seconds": learned.seconds,
+            "parameters": learned.parameters,
+            "losses": [_mean(learned.losses[:tenth]), _mean(learned.losses[-tenth:])],
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def add_bench_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `Bench`."""
+    parser.add_argument("--model", default="builtin", help="base model")
+    parser.add_argument("--prompts", type=int, default=len(PROMPT_SET), help="how many prompts of the fixed set")
+    parser.add_argument("--render-steps", type=int, default=RenderConfig().steps, help="sampler steps")
+    parser.add_argument("--guidance-scale", type=float, default=RenderConfig().guidance_scale)
+
+
+def bench_of(arguments: argparse.Namespace) -> Bench:
+    """A `Bench` from parsed options."""
+    return Bench(arguments.model, arguments.prompts, arguments.render_steps, arguments.guidance_scale)

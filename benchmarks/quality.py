@@ -1,0 +1,140 @@
+"""Compare all methods on one base model, in one run: likeness, obedience, attention, time.
+
+    python -m benchmarks.quality tune --people 4      # find each method's best settings, on people kept for it
+    python -m benchmarks.quality run --people 30      # measure all methods with them, on one and on four photos
+    python -m benchmarks.quality report               # print the tables, draw the figure, check the goals
+
+`tune` and `run` may be stopped and started again: what is finished is kept, one JSON line each. Settings are changed
+one after the other, and a change stays if it raises the mean ID(P) of the people from number 1000 on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.baselines import METHODS, Method, Settings
+from benchmarks.ledger import Ledger
+from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
+from benchmarks.tables import SCORES, draw_figure, goals, table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Settings with some of them changed, those of a method's own among the options."""
+    known = {field.name for field in fields(Settings)}
+    own = {name: value for name, value in changes.items() if name not in known}
+    shared = {name: value for name, value in changes.items() if name in known}
+    return replace(settings, **shared, options={**settings.options, **own})
+
+
+def measure(
+    bench: Bench, ledger: Ledger, method_name: str, settings: Settings, person: int, photos: int, grids: Path | None
+) -> dict[str, Any]:
+    """One person by one method: from the ledger where it is finished, else now."""
+    key = {**bench.key(), "method": method_name, "person": person, "photos": photos, "settings": asdict(settings)}
+    if not ledger.has(key):
+        method: Method = METHODS[method_name]
+        grid = None if grids is None else grids / f"{method_name}-{person}-{photos}.png"
+        ledger.add(key, bench.measure(person, photos, partial(method.learn, settings=settings), grid))
+        scores = ledger.get(key)["scores"]
+        shown = "  ".join(f"{label} {scores[name]:.3f}" for name, label in SCORES if scores[name] is not None)
+        print(f"{method_name}, person {person}, {photos} photos: {shown}", flush=True)
+    return ledger.get(key)
+
+
+def tune(arguments: argparse.Namespace) -> None:
+    """Find each method's settings on people kept for it, and write them."""
+    bench, ledger = bench_of(arguments), Ledger(arguments.output / "quality_tuning.jsonl")
+    people = range(FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people)
+    file = arguments.output / "quality_settings.json"
+    best = json.loads(file.read_text()) if file.exists() else {}
+    for name in arguments.methods:
+        method = METHODS[name]
+
+        def score(settings: Settings, name: str = name) -> float:
+            records = [measure(bench, ledger, name, settings, each, arguments.photos[0], None) for each in people]
+            return float(np.mean([record["scores"]["identity_of_prompt"] or 0.0 for record in records]))
+
+        chosen = start(method, arguments)
+        highest = score(chosen)
+        for changes in method.grid[: arguments.tries]:
+            tried = start(method, arguments, changed(chosen, changes))
+            found = score(tried)
+            if found > highest:
+                chosen, highest = tried, found
+        best[name] = {**asdict(chosen), "identity_of_prompt": highest, "people": [people[0], people[-1]]}
+        file.write_text(json.dumps(best, indent=2) + "\n")
+        print(f"{name}: {asdict(chosen)} with ID(P) {highest:.3f}", flush=True)
+
+
+def start(method: Method, arguments: argparse.Namespace, settings: Settings | None = None) -> Settings:
+    """A method's settings, or those of the command line where it forces some."""
+    settings = settings or method.defaults
+    return replace(settings, steps=arguments.steps) if arguments.steps and settings.steps > 1 else settings
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure all methods on unseen people, with the settings that were found."""
+    bench, ledger = bench_of(arguments), Ledger(arguments.output / "quality.jsonl")
+    file = arguments.output / "quality_settings.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    grids = arguments.output / "quality_pictures" if arguments.pictures else None
+    known = {field.name for field in fields(Settings)}
+    for person in range(arguments.people):
+        for photos in arguments.photos:
+            for name in arguments.methods:
+                tuned = {key: value for key, value in found.get(name, {}).items() if key in known}
+                settings = start(METHODS[name], arguments, Settings(**tuned) if tuned else None)
+                measure(bench, ledger, name, settings, person, photos, grids if person == 0 else None)
+    report(arguments)
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Tables with intervals over people, the figure, and whether the goals are met."""
+    records = list(Ledger(arguments.output / "quality.jsonl"))
+    for photos in sorted({record["key"]["photos"] for record in records}):
+        chosen = [record for record in records if record["key"]["photos"] == photos]
+        by_method: dict[str, list[dict[str, Any]]] = {}
+        for name in METHODS:
+            of_method = [record for record in chosen if record["key"]["method"] == name]
+            if of_method:
+                by_method[name] = of_method
+        text = table({METHODS[name].name: found for name, found in by_method.items()})
+        text += "\n" + "\n".join(goals(by_method))
+        print(f"\n{photos} photos each\n{text}")
+        (arguments.output / f"quality_{photos}_photos.md").write_text(text + "\n")
+        draw_figure(
+            {METHODS[name].name: found for name, found in by_method.items()},
+            arguments.output / f"quality_{photos}_photos.png",
+            f"{photos} photos each, {max(len(found) for found in by_method.values())} people",
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse, and do what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("tune", "run", "report"))
+    parser.add_argument("--people", type=int, default=30)
+    parser.add_argument("--photos", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=list(METHODS))
+    parser.add_argument("--tries", type=int, default=100, help="how many of a method's changes to try")
+    parser.add_argument("--steps", type=int, help="training steps of all methods, for a quick try")
+    parser.add_argument("--pictures", action="store_true", help="keep a sheet of the first person's pictures")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    add_bench_options(parser)
+    arguments = parser.parse_args(argv)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    {"tune": tune, "run": run, "report": report}[arguments.what](arguments)
+
+
+if __name__ == "__main__":
+    main()

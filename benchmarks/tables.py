@@ -1,0 +1,119 @@
+"""Tables with confidence intervals, the figure of likeness against obedience, and the goals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from faceid_cli.evaluation.scores import Interval, bootstrap_interval
+
+SCORES = (
+    ("identity", "ID"),
+    ("prompt", "Prompt"),
+    ("identity_of_prompt", "ID(P)"),
+    ("likeness_percent", "likeness, %"),
+    ("one_face", "one face"),
+    ("face_place_spread", "face moves"),
+    ("background_spread", "background"),
+    ("attention_inside", "in face"),
+)
+TOKEN_ONLY = ("textual-inversion", "prospect", "per-layer", "masked-loss", "masked-attention")
+Records = Sequence[Mapping[str, Any]]
+
+
+def interval_of(records: Records, score: str) -> Interval | None:
+    """Mean over people with its 95 % bootstrap interval; None where nobody has that score."""
+    values = [record["scores"][score] for record in records]
+    found = [[value] for value in values if value is not None]
+    return bootstrap_interval(found) if found else None
+
+
+def table(rows: Mapping[str, Records]) -> str:
+    """A Markdown table: a line a method, 95 % intervals over people, seconds of learning and numbers kept."""
+    head = ["method", "people", *(label for _, label in SCORES), "seconds", "numbers kept"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for name, records in rows.items():
+        cells = [name, str(len(records))]
+        for score, _ in SCORES:
+            found = interval_of(records, score)
+            digits = 0 if score == "likeness_percent" else 3
+            cells.append(
+                "-" if found is None else f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+            )
+        cells.append(f"{mean(record['seconds'] for record in records):.0f}")
+        cells.append(f"{mean(record['parameters'] for record in records):,.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def mean(values: Any) -> float:
+    """Of at least one number."""
+    found = list(values)
+    return sum(found) / len(found)
+
+
+def goals(by_method: Mapping[str, Records]) -> list[str]:
+    """Whether the project's goals are met, a line each, for those whose methods were all measured."""
+    lines: list[str] = []
+    if "sefi" not in by_method:
+        return lines
+    ours = by_method["sefi"]
+    own = interval_of(ours, "identity_of_prompt")
+    tokens = {name: interval_of(by_method[name], "identity_of_prompt") for name in TOKEN_ONLY if name in by_method}
+    found = {name: each for name, each in tokens.items() if each is not None}
+    if own and found:
+        name, best = max(found.items(), key=lambda entry: entry[1].mean)
+        lines.append(_line(own.low > best.high, f"ID(P) {own.low:.3f} and up, {name} up to {best.high:.3f}"))
+    if "dreambooth-lora" in by_method:
+        own_id, other = _means(by_method, "identity", "sefi", "dreambooth-lora")
+        lines.append(_line(own_id >= other, f"ID {own_id:.3f}, DreamBooth LoRA {other:.3f}"))
+    if "base" in by_method:
+        own_prompt, base = _means(by_method, "prompt", "sefi", "base")
+        lines.append(_line(own_prompt >= 0.95 * base, f"Prompt {own_prompt:.3f}, base model {base:.3f}"))
+    if "textual-inversion" in by_method:
+        inversion = by_method["textual-inversion"]
+        seconds, others = (mean(record["seconds"] for record in records) for records in (ours, inversion))
+        lines.append(_line(seconds <= others / 5, f"{seconds:.0f} s, Textual Inversion {others:.0f} s: up to a fifth"))
+        inside, other = _means(by_method, "attention_inside", "sefi", "textual-inversion")
+        lines.append(_line(inside >= 2 * other, f"in face {inside:.3f}, Textual Inversion {other:.3f}: at least twice"))
+    return lines
+
+
+def _means(by_method: Mapping[str, Records], score: str, *names: str) -> list[float]:
+    found = (interval_of(by_method[name], score) for name in names)
+    return [float("nan") if each is None else each.mean for each in found]
+
+
+def _line(met: bool, text: str) -> str:
+    return f"- {'met' if met else 'not met'}: {text}"
+
+
+def draw_figure(rows: Mapping[str, Records], path: Path, title: str) -> None:
+    """Likeness against obedience, a point a method, with the intervals as crosses."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 5))
+    for name, records in rows.items():
+        identity, prompt = interval_of(records, "identity"), interval_of(records, "prompt")
+        if identity is None or prompt is None:
+            continue
+        axes.errorbar(
+            prompt.mean,
+            identity.mean,
+            xerr=[[prompt.mean - prompt.low], [prompt.high - prompt.mean]],
+            yerr=[[identity.mean - identity.low], [identity.high - identity.mean]],
+            fmt="o",
+            capsize=2,
+        )
+        axes.annotate(name, (prompt.mean, identity.mean), textcoords="offset points", xytext=(6, 5), fontsize=8)
+    axes.set_xlabel("Prompt: share of what is asked for that is there")
+    axes.set_ylabel("ID: cosine similarity to the person")
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.25)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
