@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         show,
         show_attention,
     )
-    from faceid_cli.config import RenderConfig, TrainConfig, preset
+    from faceid_cli.config import ModelOptions, RenderConfig, TrainConfig, preset
     from faceid_cli.errors import FaceIDError
     from faceid_cli.types import Box, Identity, Render, StepReport
 
@@ -50,6 +50,7 @@ _HOME = {
     "rename": "api",
     "show": "api",
     "show_attention": "api",
+    "ModelOptions": "config",
     "RenderConfig": "config",
     "TrainConfig": "config",
     "preset": "config",
@@ -64,6 +65,7 @@ __all__ = [
     "Box",
     "FaceIDError",
     "Identity",
+    "ModelOptions",
     "Render",
     "RenderConfig",
     "StepReport",

@@ -17,7 +17,17 @@ LOSS_WEIGHTINGS = ("uniform", "min-snr")
 TIMESTEP_SAMPLINGS = ("uniform", "noisy", "middle")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 INITIAL_TOKENS = ("class", "search")
-SCHEDULERS = ("ddim", "euler", "euler-a", "dpm++", "unipc")
+SCHEDULERS = (
+    "ddim",
+    "euler",
+    "euler-a",
+    "dpm++",
+    "dpm++-karras",
+    "dpm++-sde",
+    "dpm++-sde-karras",
+    "unipc",
+    "lcm",
+)
 
 
 @dataclass(frozen=True)
@@ -148,7 +158,10 @@ class RenderConfig:
         width: Pixels, or None for the base model's own size.
         height: Pixels, or None for the base model's own size.
         negative_prompt: What the picture should not show.
+        clip_skip: How many of the text encoders' last layers to leave out (other programs count one more).
+        strength: With a picture to start from: how much of it may change, above 0 up to 1.
         batch_size: Pictures rendered at once. Changes speed and memory, not the pictures (up to rounding).
+        fit_batch: Halve `batch_size` until the pictures fit into memory.
         precision: Of the model's arithmetic; "auto" picks by device.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
     """
@@ -159,7 +172,10 @@ class RenderConfig:
     width: int | None = None
     height: int | None = None
     negative_prompt: str = ""
+    clip_skip: int = 0
+    strength: float = 0.6
     batch_size: int = 4
+    fit_batch: bool = False
     precision: str = "auto"
     device: str = "auto"
 
@@ -168,6 +184,9 @@ class RenderConfig:
         _at_least("batch size", self.batch_size, 1)
         if self.steps > 1000:
             raise UsageError(f"steps is {self.steps}, but there are only 1000 timesteps", "20 to 50 is usual")
+        _at_least("clip skip", self.clip_skip, 0)
+        if not 0 < self.strength <= 1:
+            raise UsageError(f"strength is {self.strength}", "use a number above 0, up to 1; 0.6 is usual")
         if not self.guidance_scale >= 0:
             raise UsageError(f"guidance scale must be 0 or more, not {self.guidance_scale}")
         if self.scheduler not in SCHEDULERS:

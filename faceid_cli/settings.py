@@ -12,9 +12,9 @@ from pathlib import Path
 from faceid_cli import paths
 from faceid_cli.config import PRECISIONS
 from faceid_cli.errors import FaceIDError, OutputError, UsageError
-from faceid_cli.model_files import BUILTIN, check_model_folder, model_folder
+from faceid_cli.model_files import BUILTIN, check_model
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Setting:
 
 
 def _model(value: str) -> str:
-    folder = Path(value).expanduser()
-    if value == BUILTIN or (not folder.exists() and _HUB_ID.fullmatch(value)):
+    path = Path(value).expanduser()
+    if value == BUILTIN or (not path.exists() and _HUB_ID.fullmatch(value)):
         return value
-    check_model_folder(model_folder(value))
-    return str(folder.resolve())
+    check_model(value)
+    return str(path.resolve())
 
 
 def _device(value: str) -> str:
@@ -61,7 +61,7 @@ def _output(value: str) -> str:
 
 
 SETTINGS: dict[str, Setting] = {
-    "model": Setting("base model: builtin, a diffusers folder or a hub id", BUILTIN, _model),
+    "model": Setting("base model: builtin, a diffusers folder, a file or a hub id", BUILTIN, _model),
     "device": Setting("auto, cpu, cuda, cuda:1 or mps", "auto", _device),
     "precision": Setting(", ".join(PRECISIONS), "auto", _precision),
     "detector": Setting("finds faces in photographs: mobilenet or resnet50", "mobilenet", _detector),

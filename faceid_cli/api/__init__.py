@@ -9,6 +9,15 @@ from faceid_cli.api.first_steps import DemoResult, demo, draw_samples
 from faceid_cli.api.health import Finding, check_health
 from faceid_cli.api.learning import enroll
 from faceid_cli.api.measuring import Evaluation, evaluate
+from faceid_cli.api.models import (
+    BaseModelInfo,
+    add_model,
+    check_models,
+    list_models,
+    model_info,
+    remove_model,
+    set_default_model,
+)
 from faceid_cli.api.people import (
     Details,
     export_identity,
@@ -23,12 +32,15 @@ from faceid_cli.api.pictures import compose, generate
 
 __all__ = [
     "AttentionFigure",
+    "BaseModelInfo",
     "DemoResult",
     "Details",
     "Evaluation",
     "Finding",
     "PhotoCheck",
+    "add_model",
     "check_health",
+    "check_models",
     "check_photos",
     "compose",
     "demo",
@@ -39,8 +51,12 @@ __all__ = [
     "generate",
     "import_identity",
     "list_identities",
+    "list_models",
+    "model_info",
     "remove",
+    "remove_model",
     "rename",
+    "set_default_model",
     "show",
     "show_attention",
 ]

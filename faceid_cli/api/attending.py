@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceid_cli.api.base_models import OnNote, source_for
+from faceid_cli.api.base_models import OnNote, options_for, source_for
 from faceid_cli.api.pictures import OnProgress
 from faceid_cli.config import RenderConfig, check_seed
 from faceid_cli.errors import ModelError
@@ -88,7 +88,7 @@ def show_attention(
     from faceid_cli.rendering.attend import render_with_attention
     from faceid_cli.tokens import tokens_from_arrays
 
-    base = load_base_model(source, config.device, config.precision)
+    base = load_base_model(source, config.device, config.precision, options_for([person]))
     plan = None if output is None else plan_output(Path(output), f"{person.name}-attention", 1)
     people = {person.name: tokens_from_arrays(stored.keys, stored.values)}
     found = render_with_attention(base, placed, people, seed, config, words, stages, on_progress)

@@ -1,12 +1,19 @@
-"""Which base model is meant, and whether it is still the one that people were learned on."""
+"""Which base model is meant, how it is loaded, and whether it is still the one that people were learned on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from faceid_cli.config import ModelOptions
 from faceid_cli.errors import ModelError, ModelMismatchError, ModelNotFoundError
-from faceid_cli.model_files import BUILTIN, fingerprint_of
+from faceid_cli.model_files import BUILTIN, FAMILY_NAMES, family_of_fingerprint, fingerprint_of
+from faceid_cli.model_files.lora import check_lora, parse_lora
+from faceid_cli.registry.base_models import find_model, scores_of
+from faceid_cli.registry.names import is_name
+from faceid_cli.registry.store import Registry
 from faceid_cli.settings import read_setting
 from faceid_cli.types import Identity
 
@@ -14,24 +21,36 @@ OnNote = Callable[[str], None]
 
 
 def chosen_source(model: str | None) -> str:
-    """The base model to learn on: as given, else the user's setting; folders become absolute."""
+    """The base model to learn on: as given or set. Names become what they stand for, paths absolute."""
     source = model or read_setting("model")
-    folder = Path(source).expanduser()
-    return str(folder.resolve()) if source != BUILTIN and folder.is_dir() else source
+    if source == BUILTIN:
+        return source
+    path = Path(source).expanduser()
+    if path.exists():
+        return str(path.resolve())
+    return _named_source(source) or source
 
 
-def source_for(people: Sequence[Identity], model: str | None, on_note: OnNote | None) -> str:
+def source_for(
+    people: Sequence[Identity], model: str | None, on_note: OnNote | None, options: ModelOptions | None = None
+) -> str:
     """The base model to render people with: their own, or the one that is given.
+
+    A sister checkpoint, of the same family, is allowed with a note.
 
     Raises:
         ModelNotFoundError: Their own is gone.
-        ModelMismatchError: It has changed, or several people have different ones.
+        ModelMismatchError: It has changed, several people have different ones, or the given one is of another family.
     """
     if model is not None:
         source = chosen_source(model)
-        strangers = [person.name for person in people if person.base_fingerprint != fingerprint_of(source)]
+        fingerprint = fingerprint_of(source, options.variant if options else None)
+        _check_family(people, source, fingerprint)
+        strangers = [person for person in people if person.base_fingerprint != fingerprint]
         if strangers and on_note:
-            on_note(f"learned on another base model, so expect less likeness: {', '.join(strangers)}")
+            names = ", ".join(person.name for person in strangers)
+            on_note(f"learned on another base model, so expect less likeness: {names}")
+            _note_untested(strangers, fingerprint, model, on_note)
         return source
     own = people[0]
     for person in people[1:]:
@@ -44,11 +63,51 @@ def source_for(people: Sequence[Identity], model: str | None, on_note: OnNote | 
     return own.base_model
 
 
+def options_for(people: Sequence[Identity], given: ModelOptions | None = None) -> ModelOptions:
+    """How to load the base model for these people: as given, and where nothing is, as they were learned."""
+    learned = _learned_options(people[0].method) if people else ModelOptions()
+    if given is None:
+        return learned
+    return replace(
+        given,
+        variant=given.variant or learned.variant,
+        vae=given.vae or learned.vae,
+        loras=learned.loras if given.loras is None else given.loras,
+    )
+
+
+def kept_options(options: ModelOptions) -> dict[str, Any]:
+    """What belongs to a person's method of it; empty if nothing was put into the base model."""
+    kept = {"variant": options.variant, "vae": options.vae, "loras": list(options.loras or ())}
+    return {"model_options": kept} if any(kept.values()) else {}
+
+
+def checked_options(options: ModelOptions | None) -> ModelOptions:
+    """The options with absolute paths.
+
+    Raises:
+        ModelError: A LoRA or VAE that is not there, or is none.
+        UsageError: A scale that is no number.
+    """
+    if options is None:
+        return ModelOptions()
+    loras = options.loras
+    if loras is not None:
+        parsed = [parse_lora(text) for text in loras]
+        for path, _ in parsed:
+            check_lora(path)
+        loras = tuple(f"{path.resolve()}:{scale:g}" for path, scale in parsed)
+    vae = None if options.vae is None else Path(options.vae).expanduser()
+    if vae is not None and not vae.exists():
+        raise ModelNotFoundError(f"no VAE at {options.vae}", "give a .safetensors file, or a folder with a config.json")
+    return replace(options, loras=loras, vae=None if vae is None else str(vae.resolve()))
+
+
 def source_of_fingerprint(source: str, fingerprint: str) -> str | None:
     """A base model on this machine with this fingerprint: the named one, the user's own or the built-in; or None."""
     for candidate in dict.fromkeys((source, chosen_source(None), BUILTIN)):
         # A hub id is not looked up here: that could start a download.
-        if candidate != BUILTIN and not Path(candidate).is_dir():
+        if candidate != BUILTIN and not Path(candidate).exists():
             continue
         try:
             if fingerprint_of(candidate) == fingerprint:
@@ -58,9 +117,49 @@ def source_of_fingerprint(source: str, fingerprint: str) -> str | None:
     return None
 
 
+def _named_source(name: str) -> str | None:
+    if not is_name(name):
+        return None
+    with Registry.open(create=False) as registry:
+        found = find_model(registry, name)
+    return found.source if found else None
+
+
+def _check_family(people: Sequence[Identity], source: str, fingerprint: str) -> None:
+    family = family_of_fingerprint(fingerprint)
+    for person in people:
+        own = family_of_fingerprint(person.base_fingerprint)
+        if own and family and own != family:
+            raise ModelMismatchError(
+                f"{person.name} was learned on {FAMILY_NAMES[own]}, and {source} is {FAMILY_NAMES[family]}: "
+                "its text encoders read other tokens",
+                f"choose a model of {FAMILY_NAMES[own]}, or enroll {person.name} on this one under another name",
+            )
+
+
+def _note_untested(people: Sequence[Identity], fingerprint: str, model: str, on_note: OnNote) -> None:
+    with Registry.open(create=False) as registry:
+        for person in people:
+            if not any(score.fingerprint == fingerprint for score in scores_of(registry, person.id)):
+                on_note(f"{person.name} is untested on it; `faceid models test {person.name} --base {model}` scores it")
+
+
+def _learned_options(method: Mapping[str, Any]) -> ModelOptions:
+    """Read what `kept_options` wrote; the method may come from anyone's file."""
+    kept = method.get("model_options")
+    if not isinstance(kept, dict):
+        return ModelOptions()
+    variant, vae, loras = kept.get("variant"), kept.get("vae"), kept.get("loras")
+    return ModelOptions(
+        variant=variant if isinstance(variant, str) else None,
+        vae=vae if isinstance(vae, str) else None,
+        loras=tuple(each for each in loras if isinstance(each, str)) if isinstance(loras, list) and loras else None,
+    )
+
+
 def _check_unchanged(person: Identity) -> None:
     try:
-        found = fingerprint_of(person.base_model)
+        found = fingerprint_of(person.base_model, _learned_options(person.method).variant)
     except ModelNotFoundError as error:
         raise ModelNotFoundError(
             f"the base model of {person.name} is missing: {error.message}", "put it back, or choose one with --model"

@@ -14,7 +14,7 @@ from faceid_cli import __version__, paths
 from faceid_cli.api.checkpoints import checkpoint_dir
 from faceid_cli.api.material import registry_backups, stray_material
 from faceid_cli.errors import FaceIDError
-from faceid_cli.model_files import BUILTIN, check_model_folder, model_folder
+from faceid_cli.model_files import BUILTIN, check_model
 from faceid_cli.registry.store import Registry
 from faceid_cli.settings import read_setting
 from faceid_cli.weights import KNOWN_WEIGHTS, local_weights, weights_path
@@ -164,9 +164,9 @@ def _base_model() -> list[Finding]:
     except FaceIDError as error:
         return [Finding("settings", "fail", error.message, error.hint or "")]
     if source != BUILTIN and not Path(source).exists():
-        return [Finding("base model", "warn", f"{source}: not a folder here; looked up when it is used")]
+        return [Finding("base model", "warn", f"{source}: not a folder or file here; looked up when it is used")]
     try:
-        check_model_folder(model_folder(source))
+        check_model(source)
     except FaceIDError as error:
         return [Finding("base model", "fail", error.message, error.hint or "")]
     return [Finding("base model", "ok", source)]

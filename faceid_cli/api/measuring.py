@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceid_cli.api.base_models import OnNote, source_for
+from faceid_cli.api.base_models import OnNote, options_for, source_for
 from faceid_cli.api.references import find_references
-from faceid_cli.config import RenderConfig
+from faceid_cli.config import ModelOptions, RenderConfig
 from faceid_cli.errors import OutputError, UsageError
 from faceid_cli.identity_file import load_identity
 from faceid_cli.model_files import BUILTIN
@@ -149,16 +149,18 @@ class _Bases:
     ) -> None:
         self._model, self._config, self._judge, self._on_note = model, config, judge, on_note
         self._clip = None if clip is None else Path(clip).expanduser()
-        self._loaded: dict[str, tuple[BaseModel, PictureJudge]] = {}
+        self._loaded: dict[tuple[str, ModelOptions], tuple[BaseModel, PictureJudge]] = {}
 
     def of(self, person: Identity) -> tuple[BaseModel, PictureJudge]:
         source = source_for([person], self._model, self._on_note)
-        if source not in self._loaded:
+        options = options_for([person])
+        if (source, options) not in self._loaded:
             from faceid_cli.backbone import load_base_model
 
             judge = self._scorer(source == BUILTIN)  # first: it may be missing, and the base model takes long
-            self._loaded = {source: (load_base_model(source, self._config.device, self._config.precision), judge)}
-        return self._loaded[source]
+            base = load_base_model(source, self._config.device, self._config.precision, options)
+            self._loaded = {(source, options): (base, judge)}
+        return self._loaded[source, options]
 
     def _scorer(self, builtin: bool) -> PictureJudge:
         from faceid_cli.evaluation.judges import DrawnJudge, check_fit

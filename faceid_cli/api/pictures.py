@@ -6,10 +6,11 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from faceid_cli.api.base_models import OnNote, source_for
-from faceid_cli.config import MAX_SEED, RenderConfig, check_seed
+from faceid_cli.api.base_models import OnNote, checked_options, options_for, source_for
+from faceid_cli.config import MAX_SEED, ModelOptions, RenderConfig, check_seed
 from faceid_cli.errors import UsageError
 from faceid_cli.identity_file import load_identity
+from faceid_cli.photos import read_photo
 from faceid_cli.registry.records import NewRender
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.prompts import place_people
@@ -27,6 +28,8 @@ def generate(
     count: int = 1,
     config: RenderConfig | None = None,
     model: str | None = None,
+    options: ModelOptions | None = None,
+    init: Path | str | None = None,
     output: Path | str | None = None,
     on_progress: OnProgress | None = None,
     on_note: OnNote | None = None,
@@ -40,7 +43,9 @@ def generate(
         seed: Of the first picture; the next ones count up. Random if None.
         count: Number of pictures.
         config: How to render.
-        model: Another base model than the person's own.
+        model: Another base model than the person's own, of the same family.
+        init: A picture to start from; `config.strength` says how much of it may change.
+        options: How to load the base model; by default as it was when the person was learned.
         output: A .png file or a folder; the pictures are not written if None.
         on_progress: Called with (sampler steps done, steps in all).
         on_note: Called with a line worth telling the user.
@@ -58,6 +63,8 @@ def generate(
         count=count,
         config=config,
         model=model,
+        options=options,
+        init=init,
         output=output,
         on_progress=on_progress,
         on_note=on_note,
@@ -72,6 +79,8 @@ def compose(
     count: int = 1,
     config: RenderConfig | None = None,
     model: str | None = None,
+    options: ModelOptions | None = None,
+    init: Path | str | None = None,
     output: Path | str | None = None,
     on_progress: OnProgress | None = None,
     on_note: OnNote | None = None,
@@ -83,16 +92,18 @@ def compose(
         people = [registry.get(name) for name in names]
     place_people(prompt, [person.name for person in people])
     stored = {person.name: load_identity(person.path) for person in people}
-    source = source_for(people, model, on_note)
+    picture = None if init is None else read_photo(Path(init)).image
+    loading = options_for(people, None if options is None else checked_options(options))
+    source = source_for(people, model, on_note, loading)
 
     # These bring in torch, which takes seconds.
     from faceid_cli.backbone import load_base_model
     from faceid_cli.rendering.generate import render_batches
     from faceid_cli.tokens import tokens_from_arrays
 
-    base = load_base_model(source, config.device, config.precision)
+    base = load_base_model(source, config.device, config.precision, loading)
     tokens = {name: tokens_from_arrays(file.keys, file.values) for name, file in stored.items()}
-    batches = render_batches(base, prompt, tokens, seeds, config, on_progress)
+    batches = render_batches(base, prompt, tokens, seeds, config, on_progress, picture)
     if output is None:
         return [picture for batch in batches for picture in batch]
     # Only now, when nothing is left that could be wrong with the request, is anything written.

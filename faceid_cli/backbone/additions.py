@@ -12,11 +12,10 @@ import torch
 from diffusers import AutoencoderKL
 
 from faceid_cli.backbone.single_file import vae_from_file
-from faceid_cli.errors import BrokenInstallError, ModelError, ModelNotFoundError, UnsupportedModelError, UsageError
-from faceid_cli.model_files.weight_file import open_weight_file
+from faceid_cli.errors import BrokenInstallError, ModelError, ModelNotFoundError, UnsupportedModelError
+from faceid_cli.model_files.lora import check_lora, parse_lora
 
 _CHUNK_BYTES = 1 << 22
-_DOWN = ("lora_down.weight", "lora_A.weight", "lora_A.default.weight", "lora.down.weight")
 
 
 def load_vae(source: str, dtype: torch.dtype, family: str) -> Any:
@@ -38,23 +37,6 @@ def load_vae(source: str, dtype: torch.dtype, family: str) -> Any:
         raise ModelError(
             f"the VAE in {folder} cannot be loaded: {_reason(error)}", "copy or download it again"
         ) from error
-
-
-def parse_lora(text: str) -> tuple[Path, float]:
-    """Read "FILE" or "FILE:SCALE".
-
-    Raises:
-        UsageError: A scale that is no number.
-    """
-    path, colon, scale = text.rpartition(":")
-    if not colon or Path(text).expanduser().is_file():
-        return Path(text).expanduser(), 1.0
-    try:
-        return Path(path).expanduser(), float(scale)
-    except ValueError:
-        if path and not scale.replace(".", "").isalpha() and "/" not in scale and "\\" not in scale:
-            raise UsageError(f"the scale of {text!r} is no number", "write it as FILE:0.8") from None
-        return Path(text).expanduser(), 1.0
 
 
 def add_loras(pipeline: Any, loras: Sequence[str]) -> tuple[str, ...]:
@@ -81,33 +63,6 @@ def add_loras(pipeline: Any, loras: Sequence[str]) -> tuple[str, ...]:
     pipeline.fuse_lora(adapter_names=names)
     pipeline.unload_lora_weights()
     return tuple(f"lora {path.name} {hash_of_file(path)} {scale:g}" for path, scale in parsed)
-
-
-def check_lora(path: Path, text_width: int) -> None:
-    """Check that a file is a LoRA and made for a UNet that listens to text of this width.
-
-    Raises:
-        ModelNotFoundError, UnsupportedModelError, ModelError: It is not.
-    """
-    if not path.is_file():
-        raise ModelNotFoundError(f"no LoRA at {path}", "check the spelling; FILE or FILE:SCALE")
-    if path.suffix.lower() != ".safetensors":
-        raise UnsupportedModelError(
-            f"{path} is not a .safetensors file; pickles can run code and are never loaded",
-            "use the .safetensors file of this LoRA",
-        )
-    tensors = open_weight_file(path).tensors
-    down = {name: entry.shape for name, entry in tensors.items() if name.endswith(_DOWN)}
-    if not down:
-        raise UnsupportedModelError(
-            f"{path} is not a LoRA that can be read", "give a LoRA in kohya's or diffusers' layout"
-        )
-    crossed = {shape[1] for name, shape in down.items() if "attn2" in name and ("to_k" in name or "to_v" in name)}
-    if crossed - {text_width}:
-        raise UnsupportedModelError(
-            f"{path} was made for another family: for text of width {crossed.pop()}, the base model's is {text_width}",
-            "use a LoRA of the base model's family",
-        )
 
 
 def hash_of_file(path: Path) -> str:

@@ -21,6 +21,7 @@ from faceid_cli.cli import (
     export,
     generate,
     import_,
+    models,
     photos,
     remove,
     rename,
@@ -113,6 +114,7 @@ def root(
 for module in (enroll, list_, show, generate, compose, export, import_, rename, remove, samples, demo, doctor):
     module.register(app)
 config.register(app)
+models.register(app)
 evaluate.register(app)
 attention.register(app)
 photos.register(app)

@@ -37,8 +37,15 @@ def compose(
     negative: options.Negative = "",
     size: options.Size = None,
     output: options.OutputPath = None,
-    batch: options.RenderBatch = _DEFAULTS.batch_size,
+    batch: options.RenderBatch = options.RENDER_BATCH,
+    clip_skip: options.ClipSkip = 0,
+    init: options.Init = None,
+    strength: options.Strength = _DEFAULTS.strength,
     model: options.Model = None,
+    variant: options.Variant = None,
+    vae: options.Vae = None,
+    lora: options.Lora = None,
+    low_vram: options.LowVram = False,
     device: options.Device = None,
     precision: options.Precision = None,
     json: options.Json = False,
@@ -51,7 +58,9 @@ def compose(
         raise UsageError(
             "compose needs two or more names and a prompt", 'such as: faceid compose alice bob "playing chess"'
         )
-    config = render_config(steps, guidance_scale, scheduler, negative, size, batch, device, precision)
+    config = render_config(
+        steps, guidance_scale, scheduler, negative, size, batch, device, precision, clip_skip, strength
+    )
     where = output_folder(output)
 
     from faceid_cli import api
@@ -64,6 +73,8 @@ def compose(
             count=count,
             config=config,
             model=model,
+            init=init,
+            options=options.model_options(variant, vae, lora, low_vram),
             output=where,
             on_progress=on_progress,
             on_note=out.note,

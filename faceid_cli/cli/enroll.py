@@ -12,17 +12,23 @@ from faceid_cli.cli.options import (
     FACES,
     Device,
     Json,
+    Lora,
+    LowVram,
     Model,
     Precision,
     Preset,
     Quiet,
+    Vae,
+    Variant,
     Verbose,
     examples,
+    model_options,
     one_of,
     parse_box,
 )
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import training_progress
+from faceid_cli.cli.rendering import parse_batch
 from faceid_cli.config import TrainConfig
 from faceid_cli.config import preset as preset_config
 
@@ -44,7 +50,12 @@ def enroll(
         float | None, typer.Option("--learning-rate", metavar="X", help=f"Of AdamW; {_SEFI.learning_rate:g} for sefi.")
     ] = None,
     batch: Annotated[
-        int | None, typer.Option("--batch", metavar="N", help=f"Crops per step; {_SEFI.batch_size} for sefi.")
+        str | None,
+        typer.Option(
+            "--batch",
+            metavar="N",
+            help=f"Crops per step; {_SEFI.batch_size} for sefi. auto halves that until it fits into memory.",
+        ),
     ] = None,
     stages: Annotated[
         int | None, typer.Option("--stages", metavar="N", help=f"Timestep stages; {_SEFI.stages} for sefi.")
@@ -118,6 +129,10 @@ def enroll(
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="May be repeated.")] = None,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Kept with the person.")] = "",
     model: Model = None,
+    variant: Variant = None,
+    vae: Vae = None,
+    lora: Lora = None,
+    low_vram: LowVram = False,
     device: Device = None,
     precision: Precision = None,
     json: Json = False,
@@ -128,7 +143,7 @@ def enroll(
     settings: dict[str, Any] = {
         "steps": steps,
         "learning_rate": learning_rate,
-        "batch_size": batch,
+        "batch_size": None if batch in (None, "auto") else parse_batch(batch),
         "stages": stages,
         "split_keys_values": kv_split,
         "vectors": vectors,
@@ -152,6 +167,8 @@ def enroll(
             photos,
             config=config,
             model=model,
+            fit_batch=batch == "auto",
+            options=model_options(variant, vae, lora, low_vram),
             face=face,
             replace=replace_old,
             resume=resume,

@@ -60,7 +60,7 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder for each person goes there.")
     ] = None,
-    batch: options.RenderBatch = _DEFAULTS.batch_size,
+    batch: options.RenderBatch = options.RENDER_BATCH,
     model: options.Model = None,
     device: options.Device = None,
     precision: options.Precision = None,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from faceid_cli.cli.output import out
-from faceid_cli.config import PRECISIONS, PRESETS, SCHEDULERS, RenderConfig
+from faceid_cli.config import PRECISIONS, PRESETS, SCHEDULERS, ModelOptions, RenderConfig
 from faceid_cli.errors import UsageError
 from faceid_cli.registry.names import known_names
 from faceid_cli.types import Box
@@ -69,6 +69,12 @@ def parse_box(text: str | None) -> Box | None:
     return Box(x, y, width, height)
 
 
+def model_options(variant: str | None, vae: str | None, lora: list[str] | None, low_vram: bool) -> ModelOptions | None:
+    """How to load the base model; None where nothing is said."""
+    given = ModelOptions(variant, vae, tuple(lora) if lora else None, low_vram)
+    return None if given == ModelOptions() else given
+
+
 FACES = ("auto", "only", "largest", "left", "right")
 
 
@@ -96,8 +102,20 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An enrolled person.", autocompletion=complete_names)]
 Model = Annotated[
-    str | None, typer.Option("--model", metavar="MODEL", help="Base model: builtin, a diffusers folder or a hub id.")
+    str | None,
+    typer.Option(
+        "--model", metavar="MODEL", help="Base model: builtin, a name, a diffusers folder, a file or a hub id."
+    ),
 ]
+Variant = Annotated[
+    str | None, typer.Option("--variant", metavar="NAME", help="Which of the base model's files, such as fp16.")
+]
+Vae = Annotated[str | None, typer.Option("--vae", metavar="PATH", help="Another autoencoder: a file or a folder.")]
+Lora = Annotated[
+    list[str] | None,
+    typer.Option("--lora", metavar="FILE[:SCALE]", help="Put a LoRA into the base model; may be repeated."),
+]
+LowVram = Annotated[bool, typer.Option("--low-vram", help="Use less memory and more time.")]
 Device = Annotated[
     str | None,
     typer.Option(
@@ -138,4 +156,16 @@ OutputPath = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="PATH", help="A .png file or a folder; nothing is overwritten."),
 ]
-RenderBatch = Annotated[int, typer.Option("--batch", metavar="N", help="Pictures rendered at once.")]
+RENDER_BATCH = str(RENDER_DEFAULTS.batch_size)
+RenderBatch = Annotated[
+    str, typer.Option("--batch", metavar="N", help="Pictures rendered at once; auto for as many as fit into memory.")
+]
+ClipSkip = Annotated[
+    int, typer.Option("--clip-skip", metavar="N", help="Layers of the text encoder to leave out at its end.")
+]
+Init = Annotated[
+    Path | None, typer.Option("--init", metavar="FILE", help="A picture to start from, instead of noise alone.")
+]
+Strength = Annotated[
+    float, typer.Option("--strength", metavar="X", help="How much of --init may change, above 0 up to 1.")
+]

@@ -7,7 +7,10 @@ from pathlib import Path
 from faceid_cli.cli.options import parse_size
 from faceid_cli.cli.views import machine
 from faceid_cli.config import RenderConfig
+from faceid_cli.errors import UsageError
 from faceid_cli.settings import read_setting
+
+LARGEST_BATCH = 8  # what --batch auto begins with
 
 
 def render_config(
@@ -16,12 +19,15 @@ def render_config(
     scheduler: str,
     negative: str,
     size: str | None,
-    batch: int,
+    batch: int | str,
     device: str | None,
     precision: str | None,
+    clip_skip: int = 0,
+    strength: float = RenderConfig.strength,
 ) -> RenderConfig:
     """Build the settings of a rendering, checked."""
     width, height = parse_size(size)
+    fit_batch = batch == "auto"
     return RenderConfig(
         steps=steps,
         guidance_scale=guidance_scale,
@@ -29,9 +35,23 @@ def render_config(
         width=width,
         height=height,
         negative_prompt=negative,
-        batch_size=batch,
+        batch_size=LARGEST_BATCH if fit_batch else parse_batch(batch),
+        fit_batch=fit_batch,
+        clip_skip=clip_skip,
+        strength=strength,
         **machine(device, precision),
     )
+
+
+def parse_batch(text: int | str) -> int:
+    """Read a number of pictures or crops.
+
+    Raises:
+        UsageError: Anything else.
+    """
+    if isinstance(text, str) and not text.isdecimal():
+        raise UsageError(f"{text!r} is not a batch size", "use a number, or auto")
+    return int(text)
 
 
 def output_folder(output: Path | None) -> Path:

@@ -35,6 +35,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def is_name(name: str) -> bool:
+    """Whether an identity, or a base model, may have the name."""
+    return len(name) <= MAX_LENGTH and _ALLOWED.fullmatch(name) is not None
+
+
 def known_names(path: Path | None = None) -> list[str]:
     """Names in the registry, sorted, for shell completion: quick, read-only, and empty when anything is wrong."""
     file = paths.registry_file() if path is None else path

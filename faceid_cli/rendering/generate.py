@@ -9,6 +9,7 @@ Shapes: B pictures, S stages, T text positions, C width of the encoded text.
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,12 +18,15 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionXLImg2ImgPipeline
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from faceid_cli import __version__
 from faceid_cli.attention import split_attention
 from faceid_cli.backbone import BaseModel, memory_errors
 from faceid_cli.config import RenderConfig, check_seed
+from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.rendering.metadata import RenderMetadata
 from faceid_cli.rendering.prompts import people_in, place_people
 from faceid_cli.rendering.schedulers import scheduler_for
@@ -35,8 +39,6 @@ Progress = Callable[[int, int], None]
 Contexts = dict[str, Tensor]
 """Text as arguments of the stock pipeline, one row each: (1, 2 * S * T, C), pooled (1, S * E)."""
 
-_MEMORY_HINT = "render fewer pictures at once (--batch 1) or smaller ones (--size)"
-
 
 def render(
     base: BaseModel,
@@ -45,6 +47,7 @@ def render(
     seeds: Sequence[int],
     config: RenderConfig,
     on_progress: Progress | None = None,
+    init: Image.Image | None = None,
 ) -> list[Render]:
     """Render one picture for each seed, in order.
 
@@ -55,13 +58,14 @@ def render(
         seeds: One for each picture; any number, also repeated.
         config: Sampler settings. `batch_size` changes speed and memory, not the pictures.
         on_progress: Called after every sampler step.
+        init: A picture to start from, of any size; `config.strength` says how much of it may change.
 
     Raises:
         UsageError: In its subclasses: seeds out of range, marks that mean nobody, a prompt that is too long.
         ModelMismatchError: Tokens that do not fit the base model.
         OutOfMemoryError: Says to render fewer at once.
     """
-    batches = render_batches(base, prompt, people, seeds, config, on_progress)
+    batches = render_batches(base, prompt, people, seeds, config, on_progress, init)
     return [picture for batch in batches for picture in batch]
 
 
@@ -72,6 +76,7 @@ def render_batches(
     seeds: Sequence[int],
     config: RenderConfig,
     on_progress: Progress | None = None,
+    init: Image.Image | None = None,
 ) -> Iterator[list[Render]]:
     """As `render`, batch by batch, so that finished pictures can be saved while others are still to come.
 
@@ -80,20 +85,27 @@ def render_batches(
     for seed in seeds:
         check_seed(seed)
     placed = place_people(prompt, list(people)) if people else " ".join(prompt.split())
-    with torch.no_grad(), memory_errors(_MEMORY_HINT):
-        encoded = encode_prompt(base, placed, people)
-        negative = encode_prompt(base, config.negative_prompt, {}).with_stages(encoded.stages)
+    with torch.no_grad(), memory_errors(_memory_hint(base, 1)):
+        encoded = encode_prompt(base, placed, people, config.clip_skip)
+        negative = encode_prompt(base, config.negative_prompt, {}, config.clip_skip).with_stages(encoded.stages)
         contexts = _contexts(base, encoded, negative, blank=not config.negative_prompt.strip())
-    settings = _settings(base, placed, config)
+    settings = _settings(base, placed, config, init)
+    steps = sampler_steps(config, init)
     names = people_in(placed) if people else ()
 
     def batches() -> Iterator[list[Render]]:
-        done, total = 0, config.steps * -(-len(seeds) // config.batch_size)
-        for start in range(0, len(seeds), config.batch_size):
-            batch = seeds[start : start + config.batch_size]
-            report = _step_report(on_progress, done, total)
-            images = _render_batch(base, contexts, encoded.stages, batch, settings, report)
-            done += config.steps
+        done, start, size = 0, 0, config.batch_size
+        while start < len(seeds):
+            batch = seeds[start : start + size]
+            report = _step_report(on_progress, done, done + steps * -(-(len(seeds) - start) // size))
+            try:
+                images = _render_batch(base, contexts, encoded.stages, batch, settings, report, init)
+            except OutOfMemoryError:
+                if not config.fit_batch or len(batch) == 1:
+                    raise
+                size = len(batch) // 2
+                continue
+            done, start = done + steps, start + len(batch)
             yield [
                 Render(image, RenderRequest(prompt, names, seed), {**settings, "seed": seed})
                 for image, seed in zip(images, batch, strict=True)
@@ -105,6 +117,11 @@ def render_batches(
 def metadata_of(picture: Render, identity_ids: Sequence[str] = ()) -> RenderMetadata:
     """What to write into the picture's file, see rendering/metadata.py."""
     return RenderMetadata(names=picture.request.names, identity_ids=tuple(identity_ids), **picture.settings)
+
+
+def sampler_steps(config: RenderConfig, init: Image.Image | None) -> int:
+    """How many steps are really taken: of a picture to start from, only the last ones."""
+    return config.steps if init is None else max(int(config.steps * config.strength), 1)
 
 
 def initial_noise(base: BaseModel, seed: int, width: int, height: int) -> tuple[Tensor, torch.Generator]:
@@ -119,7 +136,7 @@ def initial_noise(base: BaseModel, seed: int, width: int, height: int) -> tuple[
     return torch.randn((1, base.latent_channels, height // factor, width // factor), generator=generator), generator
 
 
-def _settings(base: BaseModel, placed: str, config: RenderConfig) -> dict[str, Any]:
+def _settings(base: BaseModel, placed: str, config: RenderConfig, init: Image.Image | None) -> dict[str, Any]:
     """All that `RenderMetadata` holds beside people and seed."""
     return {
         "prompt": placed,
@@ -132,6 +149,10 @@ def _settings(base: BaseModel, placed: str, config: RenderConfig) -> dict[str, A
         "base_model": base.source,
         "base_fingerprint": base.fingerprint,
         "precision": str(base.dtype).removeprefix("torch."),
+        "additions": base.additions,
+        "clip_skip": config.clip_skip,
+        "init": "" if init is None else hashlib.sha256(init.convert("RGB").tobytes()).hexdigest(),
+        "strength": 1.0 if init is None else float(config.strength),
         "versions": _versions(),
     }
 
@@ -153,10 +174,10 @@ def _render_batch(
     seeds: Sequence[int],
     settings: Mapping[str, Any],
     report: Callable[..., dict[str, Any]] | None,
+    init: Image.Image | None,
 ) -> list[Any]:
     """One call of the stock pipeline; contexts as `_contexts` returns them."""
-    with memory_errors(_MEMORY_HINT), torch.no_grad():
-        drawn = [initial_noise(base, seed, settings["width"], settings["height"]) for seed in seeds]
+    with memory_errors(_memory_hint(base, len(seeds))), torch.no_grad():
         rows = {
             name: part.expand(len(seeds), *part.shape[1:]).to(base.device, base.dtype)
             for name, part in contexts.items()
@@ -164,20 +185,72 @@ def _render_batch(
         text_length = rows["prompt_embeds"].shape[1] // (2 * stages)
         with (
             _scheduler(base, str(settings["scheduler"])),
+            _text_encoders_away(base),
             split_attention(base.unet, stages, text_length, base.num_train_timesteps),
         ):
-            output = base.pipeline(
+            pipeline, start = _start(base, seeds, settings, init)
+            output = pipeline(
                 **rows,
-                latents=torch.cat([noise for noise, _ in drawn]).to(base.device, base.dtype),
-                generator=[generator for _, generator in drawn],
+                **start,
                 num_inference_steps=settings["steps"],
                 guidance_scale=settings["guidance_scale"],
-                width=settings["width"],
-                height=settings["height"],
                 output_type="pil",
                 callback_on_step_end=report,
             )
     return list(output.images)
+
+
+def _start(
+    base: BaseModel, seeds: Sequence[int], settings: Mapping[str, Any], init: Image.Image | None
+) -> tuple[Any, dict[str, Any]]:
+    """The pipeline, and what it starts from: noise of each seed, or a picture and each seed's generator."""
+    width, height = settings["width"], settings["height"]
+    if init is None:
+        drawn = [initial_noise(base, seed, width, height) for seed in seeds]
+        noise = torch.cat([each for each, _ in drawn]).to(base.device, base.dtype)
+        generators = [generator for _, generator in drawn]
+        return base.pipeline, {"latents": noise, "generator": generators, "width": width, "height": height}
+    fitted = ImageOps.fit(init.convert("RGB"), (width, height), Image.Resampling.LANCZOS)
+    return _image_pipeline(base), {
+        "image": [fitted] * len(seeds),
+        "strength": settings["strength"],
+        "generator": [torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+    }
+
+
+def _image_pipeline(base: BaseModel) -> Any:
+    """The stock pipeline that starts from a picture, of the same parts."""
+    parts = dict(base.pipeline.components)
+    if base.family == "sdxl":
+        pipeline = StableDiffusionXLImg2ImgPipeline(**parts, add_watermarker=False)
+    else:
+        pipeline = StableDiffusionImg2ImgPipeline(**parts, requires_safety_checker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@contextmanager
+def _text_encoders_away(base: BaseModel) -> Iterator[None]:
+    """The prompt is encoded by now; with little memory, its encoders wait on the CPU meanwhile."""
+    if not base.low_vram or base.device.type == "cpu":
+        yield
+        return
+    for encoder in base.encoders:
+        encoder.module.to("cpu")
+    try:
+        yield
+    finally:
+        for encoder in base.encoders:
+            encoder.module.to(base.device)
+
+
+def _memory_hint(base: BaseModel, batch: int) -> str:
+    """The next smaller setting."""
+    if batch > 1:
+        return f"render fewer pictures at once: --batch {max(batch // 2, 1)}, or --batch auto"
+    return (
+        "render smaller pictures (--size)" if base.low_vram else "give --low-vram, or render smaller pictures (--size)"
+    )
 
 
 def _contexts(base: BaseModel, encoded: EncodedPrompt, negative: EncodedPrompt, blank: bool) -> Contexts:

@@ -23,7 +23,17 @@ FORMAT_VERSION = 1
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 _XMP_CHUNK = "XML:com.adobe.xmp"
-_SAMPLER_NAMES = {"ddim": "DDIM", "euler": "Euler", "euler-a": "Euler a", "dpm++": "DPM++ 2M", "unipc": "UniPC"}
+_SAMPLER_NAMES = {
+    "ddim": "DDIM",
+    "euler": "Euler",
+    "euler-a": "Euler a",
+    "dpm++": "DPM++ 2M",
+    "unipc": "UniPC",
+    "dpm++-karras": "DPM++ 2M Karras",
+    "dpm++-sde": "DPM++ 2M SDE",
+    "dpm++-sde-karras": "DPM++ 2M SDE Karras",
+    "lcm": "LCM",
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,10 @@ class RenderMetadata:
         base_model: The base model's source, as load_base_model takes it.
         base_fingerprint: Of its weights.
         precision: Of the arithmetic.
+        additions: What was put into the base model: LoRA adapters, another VAE.
+        clip_skip: How many of the text encoders' last layers were left out.
+        init: SHA-256 of the picture it started from; "" for noise alone.
+        strength: How much of that picture could change.
         versions: Package name -> version, of what changes pixels.
     """
 
@@ -60,6 +74,10 @@ class RenderMetadata:
     base_model: str = ""
     base_fingerprint: str = ""
     precision: str = ""
+    additions: tuple[str, ...] = ()
+    clip_skip: int = 0
+    init: str = ""
+    strength: float = 1.0
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -115,7 +133,7 @@ def parameters_text(metadata: RenderMetadata) -> str:
     lines = [_one_line(metadata.prompt)]
     if metadata.negative_prompt.strip():
         lines.append(f"Negative prompt: {_one_line(metadata.negative_prompt)}")
-    pairs = {
+    pairs: dict[str, object] = {
         "Steps": metadata.steps,
         "Sampler": _SAMPLER_NAMES.get(metadata.scheduler, metadata.scheduler),
         "CFG scale": f"{metadata.guidance_scale:g}",
@@ -123,6 +141,8 @@ def parameters_text(metadata: RenderMetadata) -> str:
         "Size": f"{metadata.width}x{metadata.height}",
         "Model hash": metadata.base_fingerprint.rpartition(":")[2],
         "Model": PurePath(metadata.base_model).name,
+        "Clip skip": metadata.clip_skip + 1 if metadata.clip_skip else "",
+        "Denoising strength": f"{metadata.strength:g}" if metadata.init else "",
         "FaceID": " ".join(metadata.names),
         "Version": f"faceid {metadata.versions['faceid']}" if "faceid" in metadata.versions else "faceid",
     }
@@ -145,17 +165,19 @@ def xmp_packet(metadata: RenderMetadata) -> str:
 
 def _checked(values: dict[str, Any]) -> RenderMetadata:
     """Build the metadata from parsed JSON, type by type: the file may come from anyone."""
-    for name in ("names", "identity_ids"):
-        items = values[name]
+    for name in ("names", "identity_ids", "additions"):
+        items = values.get(name, []) if name == "additions" else values[name]
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
             raise TypeError(name)
         values[name] = tuple(items)
     for name in ("seed", "steps", "width", "height"):
         if type(values[name]) is not int or values[name] < 0:
             raise TypeError(name)
-    for name in ("prompt", "scheduler", "negative_prompt", "base_model", "base_fingerprint", "precision"):
+    for name in ("prompt", "scheduler", "negative_prompt", "base_model", "base_fingerprint", "precision", "init"):
         if not isinstance(values.get(name, ""), str):
             raise TypeError(name)
+    if type(values.get("clip_skip", 0)) is not int or type(values.get("strength", 1.0)) not in (int, float):
+        raise TypeError("clip_skip or strength")
     guidance_scale = values["guidance_scale"]
     if type(guidance_scale) not in (int, float) or not 0 <= guidance_scale < float("inf"):
         raise TypeError("guidance_scale")

@@ -9,18 +9,25 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    LCMScheduler,
     UniPCMultistepScheduler,
 )
 
 from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import UsageError
 
-_CLASSES: dict[str, Any] = {
-    "ddim": DDIMScheduler,
-    "euler": EulerDiscreteScheduler,
-    "euler-a": EulerAncestralDiscreteScheduler,
-    "dpm++": DPMSolverMultistepScheduler,
-    "unipc": UniPCMultistepScheduler,
+_SDE: dict[str, Any] = {"algorithm_type": "sde-dpmsolver++"}
+_KARRAS: dict[str, Any] = {"use_karras_sigmas": True}
+_CLASSES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "ddim": (DDIMScheduler, {}),
+    "euler": (EulerDiscreteScheduler, {}),
+    "euler-a": (EulerAncestralDiscreteScheduler, {}),
+    "dpm++": (DPMSolverMultistepScheduler, {}),
+    "dpm++-karras": (DPMSolverMultistepScheduler, _KARRAS),
+    "dpm++-sde": (DPMSolverMultistepScheduler, _SDE),
+    "dpm++-sde-karras": (DPMSolverMultistepScheduler, {**_SDE, **_KARRAS}),
+    "unipc": (UniPCMultistepScheduler, {}),
+    "lcm": (LCMScheduler, {}),
 }
 
 
@@ -36,6 +43,7 @@ def scheduler_for(base: BaseModel, name: str) -> Any:
     if name not in _CLASSES:
         raise UsageError(f"unknown scheduler {name!r}", f"choose one of: {', '.join(_CLASSES)}")
     config = dict(base.pipeline.scheduler.config)
-    if name == "ddim" and "clip_sample" not in config:
+    if name in ("ddim", "lcm") and "clip_sample" not in config:
         config["clip_sample"] = False
-    return _CLASSES[name].from_config(config)
+    kind, changes = _CLASSES[name]
+    return kind.from_config({**config, **changes})

@@ -25,7 +25,6 @@ from faceid_cli.types import FaceCrop, IdentityTokens, StepReport, TrainReport
 
 _HALF_PRECISION_SCALE = 1024.0  # keeps float16 gradients from vanishing on their way through the UNet
 _RECENT_STEPS = 20
-_MEMORY_HINT = "try --batch 1, or --precision bfloat16"
 
 
 def train_identity(
@@ -55,7 +54,7 @@ def train_identity(
         OutOfMemoryError: The batch does not fit.
         FaceIDError: The loss is no longer a number.
     """
-    with memory_errors(_MEMORY_HINT):
+    with memory_errors(_memory_hint(base, config)):
         engine = Engine(base, crops, config)
         state = engine.new_state()
         key = run_key(base, crops, config)
@@ -129,6 +128,13 @@ def _add_to_sums(state: RunState) -> None:
             for side, features in zip(("keys", "values"), sides, strict=True):
                 name, current = f"{encoder}.{side}", features.detach().cpu().double()
                 state.sums[name] = state.sums[name] + current if name in state.sums else current
+
+
+def _memory_hint(base: BaseModel, config: TrainConfig) -> str:
+    """The next smaller setting."""
+    if config.batch_size > 1:
+        return f"try --batch {max(config.batch_size // 2, 1)}, or --batch auto"
+    return "give --low-vram" if not base.low_vram else "try --precision bfloat16"
 
 
 def _is_due(step: int, config: TrainConfig) -> bool:

@@ -1,0 +1,131 @@
+"""`faceid models`, and options that say how a base model is loaded."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from faceid_cli.model_files import fingerprint_of
+from faceid_cli.registry.base_models import add_score, scores_of
+from faceid_cli.registry.store import Registry
+
+
+@pytest.fixture
+def sister(tiny_model_dir: Path, tmp_path: Path) -> Path:
+    """Another checkpoint of the family: the tiny model, trained on."""
+    folder = Path(shutil.copytree(tiny_model_dir, tmp_path / "sister"))
+    weights = folder / "unet/diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    save_file({name: value + np.float32(1e-3) for name, value in tensors.items()}, weights, {"format": "pt"})
+    return folder
+
+
+def test_names_for_base_models(faceid, alice, tiny_model_dir, sister):
+    assert faceid("models", "add", "tiny", tiny_model_dir).out == f"tiny is {tiny_model_dir}, Stable Diffusion 1.x\n"
+    faceid("models", "add", "sister", sister)
+    listed = {entry["name"]: entry for entry in faceid("models", "list", "--json").data["models"]}
+    assert set(listed) == {"builtin", "tiny", "sister"}
+    assert listed["tiny"]["people"] == ["alice"]
+    assert listed["sister"]["people"] == []
+    assert listed["builtin"]["is_default"]
+
+    taken = faceid("models", "add", "TINY", sister)
+    assert taken.code == 7
+    assert "tiny is a base model already" in taken.err
+    assert faceid("models", "add", "builtin", sister).code == 2
+    assert faceid("models", "add", "tiny", sister, "--replace").code == 0
+    assert faceid("models", "remove", "tiny").code == 0
+    gone = faceid("models", "remove", "sistr")
+    assert gone.code == 3
+    assert "did you mean sister?" in gone.err
+
+
+def test_info_tells_a_base_model_without_loading_it(faceid, alice, tiny_model_dir):
+    details = faceid("models", "info", tiny_model_dir, "--json").data["model"]["details"]
+    assert details["size_px"] == 64
+    assert details["predicts"] == "v_prediction"
+    assert details["text_width"] == 32
+    answer = faceid("models", "info", tiny_model_dir)
+    assert "Stable Diffusion 1.x" in answer.out
+    assert "alice" in answer.out
+    missing = faceid("models", "info", "nothing")
+    assert missing.code == 5
+    assert "no base model at nothing" in missing.err
+
+
+def test_a_name_is_as_good_as_a_path(faceid, alice, sister):
+    faceid("models", "add", "sister", sister)
+    assert faceid("models", "set-default", "sister").out == f"model is now {sister}\n"
+    assert faceid("config", "get", "model").out == f"{sister}\n"
+    answer = faceid("generate", "alice", "a cup", "--model", "sister", "--seed", "1", "--steps", "1")
+    assert answer.code == 0
+    assert "learned on another base model, so expect less likeness: alice" in answer.err
+    assert "alice is untested on it; `faceid models test alice --base sister` scores it" in answer.err
+
+
+def test_a_tested_base_model_is_not_warned_of(faceid, alice, sister):
+    with Registry.open() as registry:
+        person = registry.get("alice")
+        add_score(registry, person.id, fingerprint_of(str(sister)), str(sister), {"identity": 0.5, "prompt": None})
+        assert [score.scores for score in scores_of(registry, person.id)] == [{"identity": 0.5, "prompt": None}]
+    answer = faceid("generate", "alice", "a cup", "--model", sister, "--seed", "1", "--steps", "1")
+    assert "untested" not in answer.err
+    assert "expect less likeness" in answer.err
+    faceid("remove", "alice", "--yes")
+    with Registry.open() as registry:
+        assert scores_of(registry, person.id) == []
+
+
+def test_another_family_is_refused_with_the_reason(faceid, add_person, tiny_model_dir):
+    add_person("xena", base_model="/gone", base_fingerprint="sdxl:0123456789abcdef")
+    answer = faceid("generate", "xena", "a cup", "--model", tiny_model_dir)
+    assert answer.code == 5
+    assert "xena was learned on Stable Diffusion XL" in answer.err
+    assert "is Stable Diffusion 1.x: its text encoders read other tokens" in answer.err
+    assert faceid("models", "test", "xena", "--base", tiny_model_dir).code == 5
+
+
+def test_a_changed_base_model_is_noticed(faceid, sister):
+    faceid("models", "add", "sister", sister)
+    weights = sister / "vae/diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    save_file({name: value * 2 for name, value in tensors.items()}, weights, {"format": "pt"})
+    assert "changed since it was added" in faceid("models", "list").out
+
+
+def test_options_of_the_enrolment_are_kept_and_used(faceid, photos, quick, tiny_model_dir, sister):
+    answer = faceid("enroll", "zoe", photos, "--model", tiny_model_dir, "--vae", sister, "--low-vram", *quick)
+    assert answer.code == 0, answer.err
+    shown = faceid("show", "zoe", "--json").data["identity"]["method"]["model_options"]
+    assert shown == {"variant": None, "vae": str(sister), "loras": []}
+    assert faceid("generate", "zoe", "a cup", "--steps", "1").code == 0
+    shutil.rmtree(sister)
+    gone = faceid("generate", "zoe", "a cup", "--steps", "1")
+    assert gone.code == 5
+    assert f"no VAE at {sister}" in gone.err
+
+
+def test_loras_and_vaes_that_are_not_there(faceid, alice):
+    answer = faceid("generate", "alice", "a cup", "--lora", "nothing.safetensors:0.5")
+    assert answer.code == 5
+    assert "no LoRA at nothing.safetensors" in answer.err
+    assert faceid("generate", "alice", "a cup", "--vae", "nothing").code == 5
+    assert faceid("generate", "alice", "a cup", "--lora", "nothing.safetensors:big").code == 2
+
+
+def test_a_picture_to_start_from(faceid, alice, photos):
+    start = ("--init", photos / "0.png", "--strength", "0.5", "--clip-skip", "1")
+    how = ("--steps", "2", "--scheduler", "dpm++-karras", "--batch", "auto", "--seed", "3", "--json")
+    answer = faceid("generate", "alice", "(a cup:1.2)", *start, *how)
+    assert answer.code == 0, answer.err
+    settings = answer.data["renders"][0]["settings"]
+    assert settings["strength"] == 0.5
+    assert len(settings["init"]) == 64
+    assert settings["clip_skip"] == 1
+    assert faceid("generate", "alice", "a cup", "--strength", "2").code == 2
+    assert faceid("generate", "alice", "a cup", "--batch", "many").code == 2
+    assert faceid("generate", "alice", "a cup", "--init", "nothing.png").code == 4
