@@ -2,7 +2,8 @@
 
     python -m faceid_cli.builtin.pretrain.diffusion WORKDIR --minutes 60
 
-Resumes from its checkpoint; the learning rate falls over the last minutes of a run given with --decay.
+Resumes from its checkpoint; the learning rate falls over a run given with --decay. On a CPU one process a core is
+fastest: `OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m faceid_cli.builtin.pretrain.diffusion ...`.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ from faceid_cli.builtin.pretrain.networks import (
     encode_text,
 )
 from faceid_cli.builtin.pretrain.tokenizer import build_tokenizer
+from faceid_cli.builtin.pretrain.workers import Workers, learned_tensors
 
 LEARNING_RATE, FINAL_LEARNING_RATE = 8e-4, 4e-5
 TEXT_SHARE = 0.3  # of the learning rate, for the text encoder and the people encoder
 WARM_UP_STEPS = 200
 EMA_DECAY = 0.999
 PEOPLE_FILE = "people_encoder.safetensors"  # in a packaged model, for further training only
+SAVE_SECONDS = 240
 SNR_LIMIT = 5.0  # min-SNR weighting, arXiv 2303.09556
 
 
@@ -79,9 +82,11 @@ def train(
     work: Path, minutes: float, batch_size: int, decay: bool, device: str, shards: int, start: Path | None = None
 ) -> None:
     """Train for some minutes more; a fresh run may start from a packaged model instead of random weights."""
-    autoencoder = AutoencoderKL.from_pretrained(start / "vae" if start else work / "vae")
-    autoencoder = autoencoder.to(device, memory_format=torch.channels_last)
-    model = Model(work).to(device)
+    workers = Workers(device)
+    with workers.first_goes_first():
+        autoencoder = AutoencoderKL.from_pretrained(start / "vae" if start else work / "vae")
+        data = LatentDataset(work, autoencoder.to(device, memory_format=torch.channels_last), device, shards)
+        model = Model(work).to(device)
     average = copy.deepcopy(model).requires_grad_(False)
     # What was learned before, in text.py or an earlier run, changes more slowly than the denoiser.
     read = [*model.text_encoder.parameters(), *model.people.parameters()]
@@ -95,18 +100,18 @@ def train(
         else:
             load_text(model, work)
         average.load_state_dict(model.state_dict())
-    torch.manual_seed(step)
-    rng = np.random.default_rng([23, step])
-    captioner = Captioner(model.tokenizer, np.random.default_rng([29, step]))
+    torch.manual_seed(64 * step + workers.rank)
+    rng = np.random.default_rng([23, step, workers.rank])
+    captioner = Captioner(model.tokenizer, np.random.default_rng([29, step, workers.rank]))
     alphas_cumprod = build_scheduler().alphas_cumprod.to(device)
-    data = LatentDataset(work, autoencoder, device, shards)
-    started = time.time()
-    end, saved, running = started + 60 * minutes, started, 0.0
-    while time.time() < end:
+    log = Log(work / "diffusion.jsonl", first, batch_size)
+    started = saved = time.time()
+    alone = 0  # steps since the last exchange
+    while True:
         share = (time.time() - started) / (60 * minutes)
-        rate = min(1.0, (step + 1) / WARM_UP_STEPS) * LEARNING_RATE
+        rate = min(1.0, (step + alone + 1) / WARM_UP_STEPS) * LEARNING_RATE
         if decay:
-            rate = FINAL_LEARNING_RATE + (rate - FINAL_LEARNING_RATE) * 0.5 * (1 + np.cos(np.pi * share))
+            rate = FINAL_LEARNING_RATE + (rate - FINAL_LEARNING_RATE) * 0.5 * (1 + np.cos(np.pi * min(share, 1)))
         for group in optimizer.param_groups:
             group["lr"] = float(rate) * group["share"]
         batch = data.batch(batch_size, captioner, rng)
@@ -116,23 +121,41 @@ def train(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        step += 1
-        update_average(average, model, min(EMA_DECAY, step / (step + 20)))
-        running = loss.item() if step == first + 1 else 0.99 * running + 0.01 * loss.item()
-        if step % 50 == 0:
-            line = {
-                "step": step,
-                "batch": batch_size,
-                "loss": round(running, 5),
-                "seconds": round(time.time() - started),
-            }
-            with (work / "diffusion.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            print(line, f"{(step - first) * batch_size / (time.time() - started):.1f} samples/s", flush=True)
-        if time.time() - saved > 240:
-            checkpoint.save(step)
-            saved = time.time()
-    checkpoint.save(step)
+        alone += 1
+        update_average(average, model, min(EMA_DECAY, (step + alone) / (step + alone + 20)))
+        log.add(loss.item())
+        if not workers.due():
+            continue
+        step += workers.exchange(learned_tensors((model, average), optimizer), alone)
+        alone = 0
+        finished = workers.agree(time.time() > started + 60 * minutes)
+        if workers.rank == 0:
+            log.write(step)
+            if finished or time.time() - saved > SAVE_SECONDS:
+                checkpoint.save(step)
+                saved = time.time()
+        if finished:
+            return
+
+
+class Log:
+    """The loss, smoothed, as printed lines and as one JSON object a line; steps are counted over all workers."""
+
+    def __init__(self, file: Path, first_step: int, batch_size: int) -> None:
+        self.file, self.first_step, self.batch_size = file, first_step, batch_size
+        self.started, self.loss = time.time(), 0.0
+
+    def add(self, loss: float) -> None:
+        """Take in one step's loss."""
+        self.loss = 0.99 * self.loss + 0.01 * loss if self.loss else loss
+
+    def write(self, step: int) -> None:
+        """Write a line."""
+        seconds = time.time() - self.started
+        line = {"step": step, "batch": self.batch_size, "loss": round(self.loss, 5), "seconds": round(seconds)}
+        with self.file.open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        print(line, f"{(step - self.first_step) * self.batch_size / seconds:.1f} samples/s", flush=True)
 
 
 def load_text(model: Model, work: Path) -> None:
