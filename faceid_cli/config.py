@@ -164,6 +164,7 @@ class RenderConfig:
         fit_batch: Halve `batch_size` until the pictures fit into memory.
         precision: Of the model's arithmetic; "auto" picks by device.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        likeness: How much of the person is in the tokens: 0 the class word, 1 what was learned, up to 2.
     """
 
     steps: int = 20
@@ -178,6 +179,7 @@ class RenderConfig:
     fit_batch: bool = False
     precision: str = "auto"
     device: str = "auto"
+    likeness: float = 1.0
 
     def __post_init__(self) -> None:
         _at_least("steps", self.steps, 1)
@@ -189,6 +191,8 @@ class RenderConfig:
             raise UsageError(f"strength is {self.strength}", "use a number above 0, up to 1; 0.6 is usual")
         if not self.guidance_scale >= 0:
             raise UsageError(f"guidance scale must be 0 or more, not {self.guidance_scale}")
+        if not 0 <= self.likeness <= 2:
+            raise UsageError(f"likeness is {self.likeness:g}", "0 is anybody of the class, 1 the person, 2 the most")
         if self.scheduler not in SCHEDULERS:
             raise UsageError(f"unknown scheduler {self.scheduler!r}", f"choose one of: {', '.join(SCHEDULERS)}")
         for name, size in (("width", self.width), ("height", self.height)):

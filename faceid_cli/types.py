@@ -91,10 +91,12 @@ class IdentityTokens:
     Attributes:
         keys: P^K per text encoder name ("text_encoder", for SDXL also "text_encoder_2"), each float32 (S, N, D).
         values: P^V, same layout. Equal to `keys` where K and V are not split.
+        class_word: What the person was to the text encoder before training.
     """
 
     keys: dict[str, Tensor]
     values: dict[str, Tensor]
+    class_word: str = "person"
 
     @property
     def stages(self) -> int:

@@ -90,7 +90,7 @@ def show_attention(
 
     base = load_base_model(source, config.device, config.precision, options_for([person]))
     plan = None if output is None else plan_output(Path(output), f"{person.name}-attention", 1)
-    people = {person.name: tokens_from_arrays(stored.keys, stored.values)}
+    people = {person.name: tokens_from_arrays(stored.keys, stored.values, stored.metadata.class_word)}
     found = render_with_attention(base, placed, people, seed, config, words, stages, on_progress)
     inside = _inside(found, _face(base, found.render.image, config.device))
     figure = _figure(found, inside)

@@ -114,7 +114,7 @@ def evaluate(
         scored = evaluate_tokens(
             base,
             scorer,
-            tokens_from_arrays(file.keys, file.values),
+            tokens_from_arrays(file.keys, file.values, file.metadata.class_word),
             likeness,
             wanted,
             config,

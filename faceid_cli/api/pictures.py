@@ -13,7 +13,7 @@ from faceid_cli.identity_file import load_identity
 from faceid_cli.photos import read_photo
 from faceid_cli.registry.records import NewRender
 from faceid_cli.registry.store import Registry
-from faceid_cli.rendering.prompts import place_people
+from faceid_cli.rendering.prompts import parse_embedding, place_people
 from faceid_cli.rendering.save import OutputPlan, plan_output, save_render
 from faceid_cli.types import Render
 
@@ -30,6 +30,7 @@ def generate(
     model: str | None = None,
     options: ModelOptions | None = None,
     init: Path | str | None = None,
+    embeddings: Sequence[str] = (),
     output: Path | str | None = None,
     on_progress: OnProgress | None = None,
     on_note: OnNote | None = None,
@@ -45,6 +46,7 @@ def generate(
         config: How to render.
         model: Another base model than the person's own, of the same family.
         init: A picture to start from; `config.strength` says how much of it may change.
+        embeddings: Textual-inversion files of others, "FILE" or "FILE:WORD"; the prompt marks them as `<WORD>`.
         options: How to load the base model; by default as it was when the person was learned.
         output: A .png file or a folder; the pictures are not written if None.
         on_progress: Called with (sampler steps done, steps in all).
@@ -65,6 +67,7 @@ def generate(
         model=model,
         options=options,
         init=init,
+        embeddings=embeddings,
         output=output,
         on_progress=on_progress,
         on_note=on_note,
@@ -81,6 +84,7 @@ def compose(
     model: str | None = None,
     options: ModelOptions | None = None,
     init: Path | str | None = None,
+    embeddings: Sequence[str] = (),
     output: Path | str | None = None,
     on_progress: OnProgress | None = None,
     on_note: OnNote | None = None,
@@ -90,7 +94,8 @@ def compose(
     seeds = _seeds(seed, count)
     with Registry.open(create=False) as registry:
         people = [registry.get(name) for name in names]
-    place_people(prompt, [person.name for person in people])
+    files = {word: file for file, word in (parse_embedding(text) for text in embeddings)}
+    place_people(prompt, [person.name for person in people], list(files))
     stored = {person.name: load_identity(person.path) for person in people}
     picture = None if init is None else read_photo(Path(init)).image
     loading = options_for(people, None if options is None else checked_options(options))
@@ -99,11 +104,14 @@ def compose(
     # These bring in torch, which takes seconds.
     from faceid_cli.backbone import load_base_model
     from faceid_cli.rendering.generate import render_batches
-    from faceid_cli.tokens import tokens_from_arrays
+    from faceid_cli.tokens import read_embedding, tokens_from_arrays
 
     base = load_base_model(source, config.device, config.precision, loading)
-    tokens = {name: tokens_from_arrays(file.keys, file.values) for name, file in stored.items()}
-    batches = render_batches(base, prompt, tokens, seeds, config, on_progress, picture)
+    tokens = {
+        name: tokens_from_arrays(file.keys, file.values, file.metadata.class_word) for name, file in stored.items()
+    }
+    words = {word: read_embedding(file, base) for word, file in files.items()}
+    batches = render_batches(base, prompt, tokens, seeds, config, on_progress, picture, words)
     if output is None:
         return [picture for batch in batches for picture in batch]
     # Only now, when nothing is left that could be wrong with the request, is anything written.

@@ -32,6 +32,7 @@ def attention(
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the picture.")] = 0,
     steps: options.RenderSteps = _DEFAULTS.steps,
     guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
+    likeness: options.Likeness = _DEFAULTS.likeness,
     scheduler: options.Scheduler = _DEFAULTS.scheduler,
     negative: options.Negative = "",
     size: options.Size = None,
@@ -44,7 +45,7 @@ def attention(
     verbose: options.Verbose = False,
 ) -> None:
     """Show where the words of a prompt look, as heat maps over the picture."""
-    config = render_config(steps, guidance_scale, scheduler, negative, size, 1, device, precision)
+    config = render_config(steps, guidance_scale, scheduler, negative, size, 1, device, precision, likeness=likeness)
     where = output_folder(output)
 
     from faceid_cli.api import attending

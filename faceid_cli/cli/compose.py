@@ -33,6 +33,7 @@ def compose(
     count: options.Count = 1,
     steps: options.RenderSteps = _DEFAULTS.steps,
     guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
+    likeness: options.Likeness = _DEFAULTS.likeness,
     scheduler: options.Scheduler = _DEFAULTS.scheduler,
     negative: options.Negative = "",
     size: options.Size = None,
@@ -40,6 +41,7 @@ def compose(
     batch: options.RenderBatch = options.RENDER_BATCH,
     clip_skip: options.ClipSkip = 0,
     init: options.Init = None,
+    embedding: options.Embedding = None,
     strength: options.Strength = _DEFAULTS.strength,
     model: options.Model = None,
     variant: options.Variant = None,
@@ -59,7 +61,7 @@ def compose(
             "compose needs two or more names and a prompt", 'such as: faceid compose alice bob "playing chess"'
         )
     config = render_config(
-        steps, guidance_scale, scheduler, negative, size, batch, device, precision, clip_skip, strength
+        steps, guidance_scale, scheduler, negative, size, batch, device, precision, clip_skip, strength, likeness
     )
     where = output_folder(output)
 
@@ -74,6 +76,7 @@ def compose(
             config=config,
             model=model,
             init=init,
+            embeddings=embedding or (),
             options=options.model_options(variant, vae, lora, low_vram),
             output=where,
             on_progress=on_progress,

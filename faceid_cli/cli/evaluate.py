@@ -54,6 +54,7 @@ def evaluate(
     ] = None,
     steps: options.RenderSteps = _DEFAULTS.steps,
     guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
+    likeness: options.Likeness = _DEFAULTS.likeness,
     scheduler: options.Scheduler = _DEFAULTS.scheduler,
     negative: options.Negative = "",
     size: options.Size = None,
@@ -71,7 +72,9 @@ def evaluate(
     """Score a person's pictures: likeness, obedience to the prompt, variety, attention."""
     if (name is None) != everybody:
         raise UsageError("give either a name or --all", "`faceid list` shows who is enrolled")
-    config = render_config(steps, guidance_scale, scheduler, negative, size, batch, device, precision)
+    config = render_config(
+        steps, guidance_scale, scheduler, negative, size, batch, device, precision, likeness=likeness
+    )
     where = output_folder(output)
 
     from faceid_cli.api import measuring

@@ -32,6 +32,7 @@ def generate(
     count: options.Count = 1,
     steps: options.RenderSteps = _DEFAULTS.steps,
     guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
+    likeness: options.Likeness = _DEFAULTS.likeness,
     scheduler: options.Scheduler = _DEFAULTS.scheduler,
     negative: options.Negative = "",
     size: options.Size = None,
@@ -39,6 +40,7 @@ def generate(
     batch: options.RenderBatch = options.RENDER_BATCH,
     clip_skip: options.ClipSkip = 0,
     init: options.Init = None,
+    embedding: options.Embedding = None,
     strength: options.Strength = _DEFAULTS.strength,
     model: options.Model = None,
     variant: options.Variant = None,
@@ -53,7 +55,7 @@ def generate(
 ) -> None:
     """Render an enrolled person into a scene."""
     config = render_config(
-        steps, guidance_scale, scheduler, negative, size, batch, device, precision, clip_skip, strength
+        steps, guidance_scale, scheduler, negative, size, batch, device, precision, clip_skip, strength, likeness
     )
     where = output_folder(output)
 
@@ -68,6 +70,7 @@ def generate(
             config=config,
             model=model,
             init=init,
+            embeddings=embedding or (),
             options=options.model_options(variant, vae, lora, low_vram),
             output=where,
             on_progress=on_progress,

@@ -144,6 +144,10 @@ RenderSteps = Annotated[int, typer.Option("--steps", metavar="N", help="Sampler 
 GuidanceScale = Annotated[
     float, typer.Option("--guidance-scale", metavar="X", help="How closely to follow the prompt; 1 switches it off.")
 ]
+Likeness = Annotated[
+    float,
+    typer.Option("--likeness", metavar="X", help="How much of the person: 0 anybody of the class, 1 all, up to 2."),
+]
 Scheduler = Annotated[
     str,
     typer.Option("--scheduler", metavar="NAME", help=", ".join(SCHEDULERS) + ".", autocompletion=one_of(SCHEDULERS)),
@@ -165,6 +169,10 @@ ClipSkip = Annotated[
 ]
 Init = Annotated[
     Path | None, typer.Option("--init", metavar="FILE", help="A picture to start from, instead of noise alone.")
+]
+Embedding = Annotated[
+    list[str] | None,
+    typer.Option("--embedding", metavar="FILE[:WORD]", help="A textual-inversion file; the prompt marks it as <WORD>."),
 ]
 Strength = Annotated[
     float, typer.Option("--strength", metavar="X", help="How much of --init may change, above 0 up to 1.")

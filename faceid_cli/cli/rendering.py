@@ -24,6 +24,7 @@ def render_config(
     precision: str | None,
     clip_skip: int = 0,
     strength: float = RenderConfig.strength,
+    likeness: float = RenderConfig.likeness,
 ) -> RenderConfig:
     """Build the settings of a rendering, checked."""
     width, height = parse_size(size)
@@ -39,6 +40,7 @@ def render_config(
         fit_batch=fit_batch,
         clip_skip=clip_skip,
         strength=strength,
+        likeness=likeness,
         **machine(device, precision),
     )
 

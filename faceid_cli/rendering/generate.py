@@ -30,7 +30,7 @@ from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.rendering.metadata import RenderMetadata
 from faceid_cli.rendering.prompts import people_in, place_people
 from faceid_cli.rendering.schedulers import scheduler_for
-from faceid_cli.tokens import EncodedPrompt, encode_prompt
+from faceid_cli.tokens import EncodedPrompt, dialled, encode_prompt
 from faceid_cli.types import IdentityTokens, Render, RenderRequest
 
 Progress = Callable[[int, int], None]
@@ -48,6 +48,7 @@ def render(
     config: RenderConfig,
     on_progress: Progress | None = None,
     init: Image.Image | None = None,
+    words: Mapping[str, IdentityTokens] | None = None,
 ) -> list[Render]:
     """Render one picture for each seed, in order.
 
@@ -59,13 +60,14 @@ def render(
         config: Sampler settings. `batch_size` changes speed and memory, not the pictures.
         on_progress: Called after every sampler step.
         init: A picture to start from, of any size; `config.strength` says how much of it may change.
+        words: Tokens of other words that the prompt marks as `<word>`, such as textual-inversion files of others.
 
     Raises:
         UsageError: In its subclasses: seeds out of range, marks that mean nobody, a prompt that is too long.
         ModelMismatchError: Tokens that do not fit the base model.
         OutOfMemoryError: Says to render fewer at once.
     """
-    batches = render_batches(base, prompt, people, seeds, config, on_progress, init)
+    batches = render_batches(base, prompt, people, seeds, config, on_progress, init, words)
     return [picture for batch in batches for picture in batch]
 
 
@@ -77,6 +79,7 @@ def render_batches(
     config: RenderConfig,
     on_progress: Progress | None = None,
     init: Image.Image | None = None,
+    words: Mapping[str, IdentityTokens] | None = None,
 ) -> Iterator[list[Render]]:
     """As `render`, batch by batch, so that finished pictures can be saved while others are still to come.
 
@@ -84,14 +87,16 @@ def render_batches(
     """
     for seed in seeds:
         check_seed(seed)
-    placed = place_people(prompt, list(people)) if people else " ".join(prompt.split())
+    words = words or {}
+    placed = place_people(prompt, list(people), list(words)) if people else " ".join(prompt.split())
     with torch.no_grad(), memory_errors(_memory_hint(base, 1)):
-        encoded = encode_prompt(base, placed, people, config.clip_skip)
-        negative = encode_prompt(base, config.negative_prompt, {}, config.clip_skip).with_stages(encoded.stages)
+        tokens = {name: dialled(base, person, config.likeness) for name, person in people.items()}
+        encoded = encode_prompt(base, placed, tokens, config.clip_skip)
+        negative = encode_prompt(base, config.negative_prompt, words, config.clip_skip).with_stages(encoded.stages)
         contexts = _contexts(base, encoded, negative, blank=not config.negative_prompt.strip())
     settings = _settings(base, placed, config, init)
     steps = sampler_steps(config, init)
-    names = people_in(placed) if people else ()
+    names = tuple(name for name in people_in(placed) if name in people)
 
     def batches() -> Iterator[list[Render]]:
         done, start, size = 0, 0, config.batch_size
@@ -153,6 +158,7 @@ def _settings(base: BaseModel, placed: str, config: RenderConfig, init: Image.Im
         "clip_skip": config.clip_skip,
         "init": "" if init is None else hashlib.sha256(init.convert("RGB").tobytes()).hexdigest(),
         "strength": 1.0 if init is None else float(config.strength),
+        "likeness": float(config.likeness),
         "versions": _versions(),
     }
 

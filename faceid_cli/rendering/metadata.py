@@ -58,6 +58,7 @@ class RenderMetadata:
         clip_skip: How many of the text encoders' last layers were left out.
         init: SHA-256 of the picture it started from; "" for noise alone.
         strength: How much of that picture could change.
+        likeness: How much of the people was in their tokens: 0 the class word, 1 all that was learned.
         versions: Package name -> version, of what changes pixels.
     """
 
@@ -78,6 +79,7 @@ class RenderMetadata:
     clip_skip: int = 0
     init: str = ""
     strength: float = 1.0
+    likeness: float = 1.0
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -144,6 +146,7 @@ def parameters_text(metadata: RenderMetadata) -> str:
         "Clip skip": metadata.clip_skip + 1 if metadata.clip_skip else "",
         "Denoising strength": f"{metadata.strength:g}" if metadata.init else "",
         "FaceID": " ".join(metadata.names),
+        "FaceID likeness": f"{metadata.likeness:g}" if metadata.likeness != 1 else "",
         "Version": f"faceid {metadata.versions['faceid']}" if "faceid" in metadata.versions else "faceid",
     }
     lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in pairs.items() if str(value)))
@@ -178,6 +181,8 @@ def _checked(values: dict[str, Any]) -> RenderMetadata:
             raise TypeError(name)
     if type(values.get("clip_skip", 0)) is not int or type(values.get("strength", 1.0)) not in (int, float):
         raise TypeError("clip_skip or strength")
+    if type(values.get("likeness", 1.0)) not in (int, float):
+        raise TypeError("likeness")
     guidance_scale = values["guidance_scale"]
     if type(guidance_scale) not in (int, float) or not 0 <= guidance_scale < float("inf"):
         raise TypeError("guidance_scale")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from faceid_cli.errors import UsageError
 
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MARK = re.compile(r"<([^<>{}]*)>|\{([^<>{}]*)\}")
 
 # Words with which a prompt goes on as one sentence after "a photo of <alice>", beside those that end in "-ing".
@@ -29,7 +31,7 @@ _NOUNS_IN_ING = (
 )
 
 
-def place_people(prompt: str, names: Sequence[str]) -> str:
+def place_people(prompt: str, names: Sequence[str], others: Sequence[str] = ()) -> str:
     """Return the prompt with every person as `<name>`.
 
     A prompt without marks becomes a sentence about all of them: "a photo of <alice> and <bob> playing chess". A comma
@@ -39,19 +41,35 @@ def place_people(prompt: str, names: Sequence[str]) -> str:
     Args:
         prompt: As the user wrote it.
         names: The people of the picture, in order; valid, existing names.
+        others: What else may be marked, as `<word>` only, without being a person.
 
     Raises:
         UsageError: No or repeated names, marks that mean nobody, or people that the marks leave out.
     """
     _check_names(names)
     prompt = " ".join(prompt.split())
-    if not _MARK.search(prompt):
+    marks = [mark.group(0) for mark in _MARK.finditer(prompt)]
+    if all(mark in [f"<{word}>" for word in others] for mark in marks):
         return _default_sentence(prompt, names)
-    placed = _replace_marks(prompt, names)
+    placed = _replace_marks(prompt, names, others)
     missing = [f"<{name}>" for name in names if f"<{name}>" not in placed]
     if missing:
         raise UsageError(f"the prompt leaves out {_join(missing)}", "mark every person in the prompt, or none of them")
     return placed
+
+
+def parse_embedding(text: str) -> tuple[Path, str]:
+    """Read "FILE" or "FILE:WORD" as (file, the word that stands for it); the word is the file's name by default.
+
+    Raises:
+        UsageError: A word that no prompt can mark.
+    """
+    path, colon, word = text.rpartition(":")
+    if not colon or Path(text).expanduser().is_file() or "/" in word or "\\" in word:
+        path, word = text, Path(text).stem
+    if not _WORD.fullmatch(word):
+        raise UsageError(f"{word!r} cannot stand in a prompt", "give FILE:WORD, of letters, digits, - and _")
+    return Path(path).expanduser(), word
 
 
 def people_in(prompt: str) -> tuple[str, ...]:
@@ -67,13 +85,13 @@ def _check_names(names: Sequence[str]) -> None:
         raise UsageError(f"{_join(repeated)} is given more than once", "give each person once")
 
 
-def _replace_marks(prompt: str, names: Sequence[str]) -> str:
+def _replace_marks(prompt: str, names: Sequence[str], others: Sequence[str]) -> str:
     """Replace all marks in one pass, so that a name never becomes part of another mark."""
     unknown: list[str] = []
 
     def placeholder(mark: re.Match[str]) -> str:
         word = (mark.group(1) if mark.group(1) is not None else mark.group(2)).strip()
-        if word in names:
+        if word in names or word in others:
             return f"<{word}>"
         if word == "name" and len(names) == 1:
             return f"<{names[0]}>"

@@ -4,6 +4,8 @@ A placeholder `<name>` in a prompt stands for a person. It takes N text position
 while the frozen text transformer runs, by the person's features of the current stage (paper section 3.2).
 """
 
+from faceid_cli.tokens.dial import dialled
+from faceid_cli.tokens.embedding_file import read_embedding
 from faceid_cli.tokens.encode import (
     ENCODER,
     EncodedPrompt,
@@ -26,10 +28,12 @@ __all__ = [
     "arrays_from_tokens",
     "class_embedding",
     "class_word_ids",
+    "dialled",
     "embedding_scale",
     "encode_prompt",
     "encode_rows",
     "features_of",
+    "read_embedding",
     "tokenize_prompt",
     "tokens_from_arrays",
 ]

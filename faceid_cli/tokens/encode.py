@@ -106,11 +106,14 @@ def encode_prompt(
     return EncodedPrompt(keys.hidden, values.hidden, first.pieces, first.positions, values.pooled)
 
 
-def tokens_from_arrays(keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]) -> IdentityTokens:
+def tokens_from_arrays(
+    keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], class_word: str = "person"
+) -> IdentityTokens:
     """Return tokens made of numpy arrays, one (S, N, D) array per text encoder name."""
     return IdentityTokens(
         {name: torch.from_numpy(array.astype("float32", copy=True)) for name, array in keys.items()},
         {name: torch.from_numpy(array.astype("float32", copy=True)) for name, array in values.items()},
+        class_word,
     )
 
 

@@ -78,6 +78,9 @@ def _train(
     config, base = engine.config, engine.base
     recent: deque[float] = deque(maxlen=_RECENT_STEPS)
     with ExitStack() as stack:
+        if base.low_vram:  # the pictures are encoded by now
+            base.pipeline.vae.to("cpu")
+            stack.callback(base.pipeline.vae.to, base.device)
         stack.enter_context(split_attention(base.unet, config.stages, base.text_window, base.num_train_timesteps))
         record = stack.enter_context(record_attention(base.unet)) if engine.uses_reference else None
         interrupt = stack.enter_context(deferred_interrupt())
@@ -189,4 +192,4 @@ def _finished_tokens(state: RunState, config: TrainConfig) -> IdentityTokens:
         count = min(config.average_last, config.steps)
         keys = {name: (state.sums[f"{name}.keys"] / count).float() for name in keys}
         values = {name: (state.sums[f"{name}.values"] / count).float() for name in values}
-    return IdentityTokens(keys, values)
+    return IdentityTokens(keys, values, config.class_word)
