@@ -70,8 +70,9 @@ def check_photos(
         ModelError: The weights for finding faces are missing.
         OutputError: The sheet cannot be written.
     """
+    from faceid_cli.faces.cutting import IntakeOptions
     from faceid_cli.faces.finder import finder_for
-    from faceid_cli.faces.intake import IntakeOptions, judge_photos
+    from faceid_cli.faces.intake import judge_photos
     from faceid_cli.photos import find_photos
 
     files = [Path(photo) for photo in ([photos] if isinstance(photos, str | Path) else photos)]

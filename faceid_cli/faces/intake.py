@@ -14,7 +14,16 @@ from faceid_cli.faces.cutting import AUTO, IntakeOptions, cut_crop, shaken
 from faceid_cli.faces.finder import FaceFinder
 from faceid_cli.faces.look import Look, look_at_photos
 from faceid_cli.faces.quality import Quality, measure_face
-from faceid_cli.faces.verdict import ENOUGH_PHOTOS, Grade, PhotoVerdict, flaws_of, near_copies, warnings_of
+from faceid_cli.faces.verdict import (
+    ENOUGH_PHOTOS,
+    Grade,
+    PhotoVerdict,
+    flaws_of,
+    near_copies,
+    nothing_left,
+    short_reason,
+    warnings_of,
+)
 from faceid_cli.faces.who import Choice, PhotoFaces, choose_person
 from faceid_cli.photos import find_photos, read_photo
 from faceid_cli.types import Box, FaceCrop, Photo
@@ -106,7 +115,7 @@ def take_in(
     """
     intake = judge_photos(paths, finder, options, on_unclear)
     if not intake.crops:
-        raise _nothing_left(intake.verdicts)
+        raise nothing_left(intake.verdicts)
     return intake
 
 
@@ -150,7 +159,7 @@ def _entry(look: Look, photo: Photo | None, finder: FaceFinder | None, options: 
         try:
             entry.crop = cut_crop(photo, look.faces, 0 if look.faces else None, finder, options)
         except PhotoError as error:
-            entry.leave_out(_short(error, look.path), error)
+            entry.leave_out(short_reason(error, look.path), error)
     return entry
 
 
@@ -159,7 +168,7 @@ def _leave_out_unusable(entries: Sequence[_Entry], options: IntakeOptions) -> No
     for entry in entries:
         look = entry.look
         if look.problem is not None:
-            entry.leave_out(_short(look.problem, look.path), look.problem)
+            entry.leave_out(short_reason(look.problem, look.path), look.problem)
         elif look.sha256 in first:
             entry.leave_out(f"a copy of {first[look.sha256].name}")
         elif not entry.left_out:
@@ -185,15 +194,16 @@ def _choose(
                 face = choose_face(entry.look.faces, options.which, str(entry.look.path))
                 entry.face = entry.look.faces.index(face)
             except PhotoError as error:
-                entry.leave_out(_short(error, entry.look.path), error)
+                entry.leave_out(short_reason(error, entry.look.path), error)
         doubtful = False
     else:
         chosen = choose_person([PhotoFaces(e.look.faces, e.look.embeddings) for e in open_ones], finder.same_person)
         for entry, choice in zip(open_ones, chosen.choices, strict=True):
             entry.face = choice.face
             if choice.face is None:
-                error = _unchosen(entry.look, choice, finder)
-                entry.leave_out(_short(error, entry.look.path), error)
+                problem = _unchosen(entry.look, choice, finder)
+                flaws = _too_poor_to_compare(entry, finder, options)
+                entry.leave_out(flaws or short_reason(problem, entry.look.path), problem)
         doubtful = chosen.doubtful
     nobody = all(entry.face is None for entry in open_ones)
     unclear = [entry for entry in open_ones if isinstance(entry.problem, SeveralFacesError)]
@@ -202,6 +212,16 @@ def _choose(
         for entry in unclear:
             entry.problem.hint = f"{entry.problem.hint}; {hint}"  # type: ignore[union-attr]
     return doubtful and not nobody
+
+
+def _too_poor_to_compare(entry: _Entry, finder: FaceFinder, options: IntakeOptions) -> str:
+    """The flaws of a lone face that make it look like nobody's; "" where there are none of that kind."""
+    if entry.crop is None or not entry.look.faces:
+        return ""
+    entry.face = 0
+    _measure(entry, entry.crop, finder, options)
+    entry.face = None
+    return ", ".join(entry.flaws) if entry.poor else ""
 
 
 def _unchosen(look: Look, choice: Choice, finder: FaceFinder) -> PhotoError:
@@ -231,7 +251,7 @@ def _cut_all(entries: Sequence[_Entry], finder: FaceFinder | None, options: Inta
                 own = own or [cut_crop(photo, entry.look.faces, entry.face, finder, options)]
                 own += [cut_crop(photo, entry.look.faces, entry.face, finder, options, each) for each in framings]
         except PhotoError as error:
-            entry.leave_out(_short(error, entry.look.path), error)
+            entry.leave_out(short_reason(error, entry.look.path), error)
             continue
         _measure(entry, own[0], finder, options)
         entry.crop = None
@@ -280,21 +300,3 @@ def _problem_verdict(problem: PhotoError) -> PhotoVerdict:
     """Of a subfolder that may not be read."""
     path = Path(problem.message.removeprefix("cannot read folder ").rpartition(":")[0])
     return PhotoVerdict(path, "left out", ("cannot be read",), problem=problem)
-
-
-def _short(error: PhotoError, path: Path) -> str:
-    """An error as a reason beside the file's name."""
-    text = error.message.replace(f" in {path}", "").removeprefix(f"{path} ").removeprefix("is ")
-    return text.replace(f" {path}", "").replace(f"{path}", "it").rstrip(":")
-
-
-def _nothing_left(verdicts: Sequence[PhotoVerdict]) -> PhotoError:
-    problems = [verdict.problem for verdict in verdicts if verdict.problem is not None]
-    first = problems[0] if problems else PhotoError("there is no photo to learn from")
-    if len(verdicts) == 1:
-        return first
-    kind = type(first) if len({type(problem) for problem in problems}) == 1 else PhotoError
-    return kind(
-        f"none of {len(verdicts)} photos can be used: {first.message}",
-        first.hint if kind is not PhotoError else "`faceid photos check` shows what is wrong with each",
-    )

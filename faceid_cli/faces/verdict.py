@@ -118,3 +118,22 @@ def warnings_of(verdicts: Sequence[PhotoVerdict], fingerprints: Sequence[int], d
         if median(distances) < _UNIFORM_SHARE * HASH_BITS:
             found.append("the photos are very much alike: other places, light and poses work better")
     return found
+
+
+def short_reason(error: PhotoError, path: Path) -> str:
+    """An error as a reason beside the file's name."""
+    text = error.message.replace(f" in {path}", "").removeprefix(f"{path} ").removeprefix("is ")
+    return text.replace(f" {path}", "").replace(f"{path}", "it").rstrip(":")
+
+
+def nothing_left(verdicts: Sequence[PhotoVerdict]) -> PhotoError:
+    """The error for photos of which none can be used: the first one's, of their common kind."""
+    problems = [verdict.problem for verdict in verdicts if verdict.problem is not None]
+    first = problems[0] if problems else PhotoError("there is no photo to learn from")
+    if len(verdicts) == 1:
+        return first
+    kind = type(first) if len({type(problem) for problem in problems}) == 1 else PhotoError
+    return kind(
+        f"none of {len(verdicts)} photos can be used: {first.message}",
+        first.hint if kind is not PhotoError else "`faceid photos check` shows what is wrong with each",
+    )

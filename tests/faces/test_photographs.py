@@ -174,3 +174,51 @@ def test_the_recogniser_gives_unit_vectors_that_depend_on_the_face(finder: Photo
     assert first.dtype == np.float32
     assert np.linalg.norm(first) == pytest.approx(1, abs=1e-5)
     assert not np.allclose(first, second)
+
+
+def test_several_pictures_at_once_give_what_each_gives_alone(finder: PhotographFaceFinder) -> None:
+    portrait = _photo("portrait_official.jpg")
+    images = [portrait, _photo("two_people.jpg"), portrait.resize((455, 568)), Image.new("RGB", (64, 64)), portrait]
+    together = finder.find_all(images)
+    assert [len(faces) for faces in together] == [1, 3, 1, 0, 1]
+    for faces, image in zip(together, images, strict=True):
+        for face, alone in zip(faces, finder.find(image), strict=True):
+            assert np.allclose(face.landmarks, alone.landmarks, atol=0.5)
+
+
+def test_places_agree_with_facexlib_itself(finder: PhotographFaceFinder) -> None:
+    """The way around the network is ours; facexlib's own, on the same pixels, is what it has to agree with."""
+    image = _photo("portrait_official.jpg")
+    image.thumbnail((640, 640))
+    (face,) = finder.find(image)
+    (row,) = finder._detector._network.detect_faces(image, conf_threshold=0.8)
+    box = face.box
+    assert np.allclose(row[:4], (box.x, box.y, box.x + box.width, box.y + box.height), atol=0.5)
+    assert np.allclose(row[5:].reshape(5, 2), face.landmarks, atol=0.5)
+
+
+def test_the_larger_detector_can_be_built_without_its_weights() -> None:
+    """Random weights: that facexlib's code fits the installed torchvision, and that answers have the right form."""
+    import torch
+
+    from faceid_cli.faces.photographs import _imported
+    from faceid_cli.faces.retinaface import RetinaFaceDetector, build_network
+
+    network = build_network("resnet50", _imported).eval()
+    detector = RetinaFaceDetector(network, torch.device("cpu"), _imported("torchvision.ops", "nms"))
+    (rows,) = detector.detect([Image.new("RGB", (64, 48), (90, 80, 70))], least_score=0.0)
+    assert rows.shape[1] == 15
+
+
+@pytest.mark.parametrize("name", ["bisenet", "parsenet"])
+def test_outlines_have_the_size_of_the_picture(name: str) -> None:
+    """Random weights: the networks are built, fed and answered in the right form."""
+    import torch
+
+    from faceid_cli.faces.parsing import FaceParser, build_parser
+    from faceid_cli.faces.photographs import _imported
+    from faceid_cli.types import Box
+
+    parser = FaceParser(build_parser(name, _imported).eval(), name, torch.device("cpu"))
+    outline = parser.outline(Image.new("RGB", (90, 70), (150, 120, 100)), Box(20, 10, 30, 40))
+    assert (outline.mode, outline.size) == ("L", (90, 70))
