@@ -19,6 +19,7 @@ SCORES = (
     ("attention_inside", "in face"),
 )
 TOKEN_ONLY = ("textual-inversion", "prospect", "per-layer", "masked-loss", "masked-attention")
+LEAST_PEOPLE = 30
 Records = Sequence[Mapping[str, Any]]
 
 
@@ -59,6 +60,8 @@ def goals(by_method: Mapping[str, Records]) -> list[str]:
     if "sefi" not in by_method:
         return lines
     ours = by_method["sefi"]
+    if len(ours) < LEAST_PEOPLE:
+        return [f"{len(ours)} people are too few to say whether the goals are met: {LEAST_PEOPLE} are needed."]
     own = interval_of(ours, "identity_of_prompt")
     tokens = {name: interval_of(by_method[name], "identity_of_prompt") for name in TOKEN_ONLY if name in by_method}
     found = {name: each for name, each in tokens.items() if each is not None}

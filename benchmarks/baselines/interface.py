@@ -39,7 +39,7 @@ class Learned:
     Attributes:
         tokens: Stand at the person's place in a prompt.
         losses: One number a step.
-        seconds: Of learning, everything included that a user waits for, without loading the base model.
+        seconds: Of the training steps, as the method counts them.
         parameters: How many numbers are kept.
         around: Given a prompt with the person in it, a context in which the base model renders the person.
     """

@@ -25,6 +25,7 @@ from faceid_cli.cli.options import (
     model_options,
     one_of,
     parse_box,
+    parse_settings,
 )
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import training_progress
@@ -88,6 +89,10 @@ def enroll(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="One seed, one result.")] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Train on mirrored crops, too.")] = False,
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SETTING=VALUE", help="Any other training setting, such as warm_up=30."),
+    ] = None,
     checkpoint_every: Annotated[
         int | None, typer.Option("--checkpoint-every", metavar="N", help="Steps; 0 only when interrupted.")
     ] = None,
@@ -152,6 +157,7 @@ def enroll(
         "templates": templates,
         "seed": seed,
         "mirror": mirror or None,
+        **parse_settings(more or ()),
         "checkpoint_every": checkpoint_every,
     }
     config = preset_config(preset, **settings, **views.machine(device, precision))

@@ -75,6 +75,39 @@ def model_options(variant: str | None, vae: str | None, lora: list[str] | None, 
     return None if given == ModelOptions() else given
 
 
+# Those of TrainConfig that have no option of their own: most are for experiments.
+_MORE_SETTINGS: dict[str, type] = {
+    "loss_weighting": str,
+    "timestep_sampling": str,
+    "learning_rate_schedule": str,
+    "warm_up": int,
+    "average_last": int,
+    "norm_limit": float,
+    "initial_token": str,
+    "self_attention": bool,
+}
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, str | int | float | bool]:
+    """Read "SETTING=VALUE", several times.
+
+    Raises:
+        UsageError: No such setting, or a value of another type.
+    """
+    found: dict[str, str | int | float | bool] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        kind = _MORE_SETTINGS.get(name)
+        if kind is None:
+            raise UsageError(f"{text!r} sets nothing", f"settings are: {', '.join(_MORE_SETTINGS)}")
+        try:
+            found[name] = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
+        except (ValueError, KeyError):
+            words = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
+            raise UsageError(f"{name} is {words}, not {value!r}", f"write it as {name}=VALUE") from None
+    return found
+
+
 FACES = ("auto", "only", "largest", "left", "right")
 
 

@@ -1,0 +1,38 @@
+"""`faceid enroll --set`: the training settings that have no option of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from faceid_cli.cli.options import _MORE_SETTINGS
+from faceid_cli.config import TrainConfig
+
+
+def test_settings_reach_the_training(faceid, photos, tiny_model_dir, quick) -> None:
+    more = ("--set", "average_last=2", "--set", "learning_rate_schedule=cosine", "--set", "self_attention=false")
+    assert faceid("enroll", "alice", photos, "--model", tiny_model_dir, *quick, *more).code == 0
+    method = faceid("show", "alice", "--json").data["identity"]["method"]
+    assert (method["average_last"], method["learning_rate_schedule"], method["self_attention"]) == (2, "cosine", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("warm_up=soon", "warm_up is a whole number, not 'soon'"),
+        ("norm_limit=much", "norm_limit is a number, not 'much'"),
+        ("self_attention=maybe", "self_attention is true or false, not 'maybe'"),
+        ("stepz=3", "'stepz=3' sets nothing"),
+        ("loss_weighting=snr", "unknown loss weighting 'snr'"),
+    ],
+)
+def test_settings_that_cannot_be(faceid, photos, text, message) -> None:
+    answer = faceid("enroll", "alice", photos, "--set", text)
+    assert answer.code == 2
+    assert message in answer.err
+
+
+def test_every_setting_is_one_of_the_training() -> None:
+    kinds = {field.name: type(field.default) for field in dataclasses.fields(TrainConfig)}
+    assert {name: kinds[name] for name in _MORE_SETTINGS} == _MORE_SETTINGS
