@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceid_cli.api.base_models import OnNote
+from faceid_cli.api.material import material_folder
 from faceid_cli.errors import NoFaceError, PhotoError, UsageError
 from faceid_cli.photos import find_photos, read_photo
 from faceid_cli.registry.store import Registry
@@ -41,6 +41,8 @@ def find_references(
         photos = _given(person, given, take_all)
     else:
         photos = _learned_from(person, [Path(str(file)) for file in settings.get("photo_files", ())])
+        # Moved or deleted: what training made of them may have been kept.
+        photos = photos or _readable(sorted(material_folder(person.id).glob("crop-*.png")))
     if not photos:
         if on_note:
             on_note(
@@ -65,15 +67,18 @@ def _given(person: Identity, given: Sequence[Path | str], take_all: bool) -> lis
 
 def _learned_from(person: Identity, files: Sequence[Path]) -> list[Photo]:
     """Those of the files that are still there and unchanged."""
-    photos: dict[str, Photo] = {}
+    photos = {photo.sha256: photo for photo in _readable(files) if photo.sha256 in person.photo_hashes}
+    return list(photos.values())
+
+
+def _readable(files: Sequence[Path]) -> list[Photo]:
+    photos = []
     for file in files:
         try:
-            if hashlib.sha256(file.read_bytes()).hexdigest() in person.photo_hashes:
-                photo = read_photo(file)
-                photos.setdefault(photo.sha256, photo)
+            photos.append(read_photo(file))
         except (OSError, PhotoError):
             continue
-    return list(photos.values())
+    return photos
 
 
 def _embedding(photo: Photo, judge: PictureJudge, which: str | int) -> Embedding | None:
