@@ -68,8 +68,6 @@ class Engine:
         self.base, self.config = base, config
         self.latents = encode_latents(base, crops, config.mirror)  # (P, C, h, w)
         self.weights = loss_weights(crops, self.latents, config.mirror)  # (P, 1, h, w) or None
-        if base.low_vram:
-            base.pipeline.vae.to("cpu")  # not needed any more
         self.uses_reference = config.attention_weight > 0
         self.sentences = sentences_for(
             base, config.templates, config.class_word, config.vectors, with_reference=self.uses_reference
