@@ -91,7 +91,7 @@ def render_batches(
     placed = place_people(prompt, list(people), list(words)) if people else " ".join(prompt.split())
     with torch.no_grad(), memory_errors(_memory_hint(base, 1)):
         tokens = {name: dialled(base, person, config.likeness) for name, person in people.items()}
-        encoded = encode_prompt(base, placed, tokens, config.clip_skip)
+        encoded = encode_prompt(base, placed, {**words, **tokens}, config.clip_skip)
         negative = encode_prompt(base, config.negative_prompt, words, config.clip_skip).with_stages(encoded.stages)
         contexts = _contexts(base, encoded, negative, blank=not config.negative_prompt.strip())
     settings = _settings(base, placed, config, init)
