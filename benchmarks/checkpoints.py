@@ -174,7 +174,7 @@ def stock_text(base: Any, size: int) -> tuple[torch.Tensor, dict[str, Any]]:
     """The prompt as the UNet wants it, with gradients to the embedding tables."""
     hidden, pooled = [], None
     for encoder in base.encoders:
-        ids = encoder.tokenizer(PROMPT, padding="max_length", max_length=77, return_tensors="pt").input_ids
+        ids = encoder.tokenizer(PROMPT, padding="max_length", max_length=encoder.window, return_tensors="pt").input_ids
         if base.family != "sdxl":
             return encoder.module(ids.to(base.device))[0], {}
         output = encoder.module(ids.to(base.device), output_hidden_states=True)
@@ -234,7 +234,7 @@ def run_part(part: str, folder: Path, device: str, steps: int) -> dict[str, Any]
     from faceid_cli.config import ModelOptions
 
     base = load_base_model(str(folder), device, options=ModelOptions(low_vram=part.endswith("low-vram")))
-    if device == "cpu":
+    if base.device.type != "cuda":
         loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     work = {
         "faceid-train": faceid_train,
