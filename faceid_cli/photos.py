@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import importlib
@@ -190,10 +191,9 @@ def _too_large(path: Path) -> NotAnImageError:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # a damaged EXIF block says nothing about the pixels, which are decoded already
-        return image
+    with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about the pixels, which are decoded
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -208,6 +208,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if alpha is not None:
         image = image.convert("RGB")
     rgb = _apply_profile(image, profile) or image.convert("RGB")
+    if alpha is None:
+        rgb.info = {}  # a new picture in either case
+        return rgb
     clean = Image.new("RGB", rgb.size, _BACKGROUND)
     clean.paste(rgb, (0, 0), alpha)
     return clean

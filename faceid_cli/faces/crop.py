@@ -22,6 +22,7 @@ LEAST_FACE_PX = 24
 """Faces lower than this hold too little detail to learn from."""
 
 _FACE_MIDDLE = 0.46
+_REDUCING_GAP = 1.25
 _WORDS = ("only", "largest", "left", "right")
 
 # A head is so much wider and higher than its face; the room is shared alike by left and right, and mostly above.
@@ -167,7 +168,8 @@ def _cut(photo: Photo, face: Face | None, square: Box, size_px: int) -> FaceCrop
         min(square.x + offset_x + square.width, image.width),
         min(square.y + offset_y + square.height, image.height),
     )
-    pixels = image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=region)
+    # From twice the size on, whole pixels are averaged first: half the time, and hardly to be told from without.
+    pixels = image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=region, reducing_gap=_REDUCING_GAP)
     return FaceCrop(pixels, _moved(face, square, size_px) if face else None, photo.sha256, photo.path)
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from faceid_cli.errors import NoFaceError, PhotoError, WrongWorldError
 from faceid_cli.faces.finder import FaceFinder
-from faceid_cli.faces.quality import likeness_hash
+from faceid_cli.faces.quality import likeness_hash, shrunk
 from faceid_cli.faces.texture import looks_like_photograph
 from faceid_cli.photos import read_photo
 from faceid_cli.types import Face, Photo
@@ -79,8 +79,7 @@ def _look(photo: Photo, faces: Sequence[Face], finder: FaceFinder | None) -> Loo
     if finder is not None:
         problem = _other_world(photo, faces) if finder.is_drawn_world else _no_face(photo, faces)
     compared = finder is not None and finder.can_compare and problem is None
-    small = photo.image.copy()
-    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    small = shrunk(photo.image, THUMBNAIL_PX)
     return Look(
         path=photo.path,
         problem=problem,

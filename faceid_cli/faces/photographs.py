@@ -19,6 +19,7 @@ from PIL import Image
 from faceid_cli.errors import BrokenInstallError
 from faceid_cli.faces.parsing import NETWORKS as PARSERS
 from faceid_cli.faces.parsing import FaceParser, build_parser
+from faceid_cli.faces.quality import shrunk
 from faceid_cli.faces.retinaface import NETWORKS, RetinaFaceDetector, build_network
 from faceid_cli.types import Box, Face
 from faceid_cli.weights import local_weights, weights_path
@@ -120,8 +121,7 @@ class PhotographFaceFinder:
     ) -> Iterator[tuple[int, list[Face]]]:
         by_size: dict[tuple[int, int], list[tuple[int, Image.Image, tuple[int, int]]]] = {}
         for number, image in zip(numbers, images, strict=True):
-            scaled = image.convert("RGB")
-            scaled.thumbnail((size_px, size_px), Image.Resampling.LANCZOS, reducing_gap=3.0)
+            scaled = shrunk(image, size_px)
             by_size.setdefault(scaled.size, []).append((number, scaled, image.size))
         for (width, height), members in by_size.items():
             found = self._detector.detect([scaled for _, scaled, _ in members], _LEAST_SCORE)

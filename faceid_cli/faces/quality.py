@@ -95,6 +95,17 @@ def hash_distance(first: int, second: int) -> int:
     return (first ^ second).bit_count()
 
 
+def shrunk(image: Image.Image, longest_px: int) -> Image.Image:
+    """An RGB picture brought down to a longest side, with antialiasing, quickly; smaller pictures stay as they are."""
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    scale = longest_px / max(rgb.size)
+    if scale >= 1:
+        return rgb.copy()
+    size = (max(round(rgb.width * scale), 1), max(round(rgb.height * scale), 1))
+    # Whole pixels are averaged first, which costs little; what is left to do is less than a halving.
+    return rgb.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.01)
+
+
 def _blur_along(levels: NDArray[np.float64]) -> float:
     """Along the rows."""
     if levels.shape[1] < _REBLUR_PX + 1:

@@ -7,7 +7,10 @@ from faceid_cli import paths
 
 def test_defaults_need_no_file(faceid) -> None:
     assert faceid("config", "get", "model").out == "builtin\n"
-    assert faceid("config", "list", "-q").out == "model=builtin\ndevice=auto\nprecision=auto\noutput=.\n"
+    assert (
+        faceid("config", "list", "-q").out
+        == "model=builtin\ndevice=auto\nprecision=auto\ndetector=mobilenet\noutput=.\n"
+    )
     assert not paths.config_file().exists()
 
 
@@ -24,7 +27,12 @@ def test_set_is_kept_and_paths_become_absolute(faceid, tiny_model_dir, monkeypat
 @pytest.mark.parametrize(
     ("key", "value", "code", "message"),
     [
-        ("colour", "red", 2, "error: unknown setting 'colour'\n  settings are: model, device, precision, output\n"),
+        (
+            "colour",
+            "red",
+            2,
+            "error: unknown setting 'colour'\n  settings are: model, device, precision, detector, output\n",
+        ),
         ("device", "gpu", 2, "error: unknown device 'gpu'\n  use auto, cpu, cuda, cuda:1 or mps\n"),
         (
             "precision",
@@ -32,6 +40,7 @@ def test_set_is_kept_and_paths_become_absolute(faceid, tiny_model_dir, monkeypat
             2,
             "error: unknown precision 'int8'\n  choose one of: auto, float32, bfloat16, float16\n",
         ),
+        ("detector", "eyes", 2, "error: unknown detector 'eyes'\n  use mobilenet or resnet50\n"),
         ("output", "nowhere", 9, "error: there is no folder nowhere\n  make the folder first\n"),
         ("model", "./nowhere", 5, "error: no base model at ./nowhere\n"),
     ],

@@ -60,7 +60,8 @@ FACE = (0.3, 0.25, 0.4, 0.4)
 def test_square_drawings_keep_their_framing(tmp_path: Path) -> None:
     _drawing().save(tmp_path / "a.png")
     (crop,) = crops_from_photos([tmp_path], KnownFaces(True, FACE), 128)
-    assert np.array_equal(crop.image, _drawing().resize((128, 128), Image.Resampling.LANCZOS))
+    expected = _drawing().resize((128, 128), Image.Resampling.LANCZOS)
+    assert np.abs(np.asarray(crop.image, dtype=int) - np.asarray(expected)).mean() < 0.5
     assert crop.face is not None
     assert crop.face.box == Box(*(share * 128 for share in FACE))
     assert crop.photo_path == tmp_path / "a.png"
