@@ -69,6 +69,8 @@ def export_identity(name: str, output: Path | str | None = None) -> Path:
     if not target.parent.is_dir():
         raise OutputError(f"cannot write {target}: there is no folder {target.parent}", "make the folder first")
     extra = stored.metadata.extra | {"tags": list(person.tags)}
+    if person.consent:
+        extra["consent"] = person.consent
     metadata = dataclasses.replace(stored.metadata, name=person.name, note=person.note, extra=extra)
     save_identity(target, stored.keys, stored.values, metadata)
     return target

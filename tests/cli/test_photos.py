@@ -102,6 +102,8 @@ def test_enroll_leaves_out_what_is_no_good_and_keeps_its_crops(faceid, photos, t
 def test_consent_travels_in_an_exported_file(faceid, add_person) -> None:
     add_person("alice", consent="yes, by mail")
     assert faceid("export", "alice").code == 0
+    faceid("import", "alice.safetensors", "--name", "anna")
+    assert faceid("show", "anna", "--json").data["identity"]["consent"] == "yes, by mail"
 
 
 def test_consent_is_asked_for_where_somebody_sits(terminal, capsys) -> None:
