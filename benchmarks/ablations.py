@@ -36,6 +36,7 @@ from faceid_cli.training.losses import Alignment, LayerAttention, face_wise_atte
 from faceid_cli.types import FaceCrop
 
 RESULTS = Path(__file__).parent / "results"
+LEAST_PEOPLE = 5
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,9 @@ def verdict(rows: dict[str, list[dict[str, Any]]]) -> str:
     known = {label: each for label, each in found.items() if each is not None}
     if not known:
         return "No ID(P) was measured."
+    fewest = min(len(records) for records in rows.values())
+    if fewest < LEAST_PEOPLE:
+        return f"{fewest} people are too few for a verdict: {LEAST_PEOPLE} are needed."
     best = max(known, key=lambda label: known[label].mean)
     rivals = [each.high for label, each in known.items() if label != best]
     clear = "clear of all others" if all(known[best].low > high for high in rivals) else "not clear of all others"

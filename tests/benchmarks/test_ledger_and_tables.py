@@ -53,9 +53,10 @@ def test_tables_and_goals() -> None:
 
 
 def test_a_verdict_says_whether_the_best_is_clear() -> None:
-    clear = {"1": [record(0.1)] * 4, "5": [record(0.5)] * 4}
+    clear = {"1": [record(0.1)] * 6, "5": [record(0.5)] * 6}
     assert verdict(clear) == "Highest ID(P): 5 (0.400), clear of all others by 95 % intervals over people."
-    assert "not clear" in verdict({"1": [record(0.1), record(0.6)], "5": [record(0.2), record(0.7)]})
+    assert "not clear" in verdict({"1": [record(0.1), record(0.6)] * 3, "5": [record(0.2), record(0.7)] * 3})
+    assert verdict({"1": [record(0.1)]}) == "1 people are too few for a verdict: 5 are needed."
 
 
 def test_variants_cover_the_questions() -> None:

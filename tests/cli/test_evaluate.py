@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceid_cli.api.material import material_folder
 from faceid_cli.builtin.samples import photo_set
 from faceid_cli.cli.app import main
 from faceid_cli.identity_file import IdentityMetadata, save_identity
@@ -149,3 +150,15 @@ def test_enrolling_remembers_where_the_photos_are(faceid, photos, tiny_model_dir
     with Registry.open() as registry:
         settings = registry.runs_of("dora")[-1].run.settings
     assert settings["photo_files"] == [str(photos / "0.png"), str(photos / "1.png")]
+
+
+def test_the_crops_that_were_kept_stand_in_for_photos_that_have_gone(faceid, carol, prompts, tmp_path) -> None:
+    with Registry.open() as registry:
+        folder = material_folder(registry.get("carol").id)
+    folder.mkdir(parents=True)
+    with Image.open(carol / "0.png") as photo:
+        photo.save(folder / "crop-001.png")
+    carol.rename(tmp_path / "moved")
+    answer = faceid("evaluate", "carol", "--prompts", prompts, "--json", *RENDERING)
+    assert answer.code == 0, answer.err
+    assert answer.data["evaluations"][0]["summary"]["identity"] is not None
