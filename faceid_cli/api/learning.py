@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceid_cli.api.base_models import OnNote, chosen_source
+from faceid_cli.api.base_models import OnNote, checked_options, chosen_source, kept_options
 from faceid_cli.api.checkpoints import checkpoint_dir
 from faceid_cli.api.material import keep_material, remove_material
 from faceid_cli.api.people import metadata_of
 from faceid_cli.api.photos import faces_sheet, mask_of, save_sheet
-from faceid_cli.config import TrainConfig
+from faceid_cli.config import ModelOptions, TrainConfig
 from faceid_cli.errors import InterruptedRunError, WeightsMissingError
 from faceid_cli.identity_file import save_identity
-from faceid_cli.model_files import BUILTIN, check_model_folder, model_folder
+from faceid_cli.model_files import BUILTIN, check_model
 from faceid_cli.photos import find_photos
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity, NewRun
@@ -26,21 +26,22 @@ from faceid_cli.settings import read_setting
 from faceid_cli.types import Box, Identity, StepReport
 
 if TYPE_CHECKING:
-    from faceid_cli.backbone import BaseModel
     from PIL.Image import Image
 
+    from faceid_cli.backbone import BaseModel
     from faceid_cli.faces.cutting import IntakeOptions
     from faceid_cli.faces.intake import Intake
     from faceid_cli.faces.look import Look
     from faceid_cli.faces.verdict import PhotoVerdict
+    from faceid_cli.types import FaceCrop
 
 OnStep = Callable[[StepReport], None]
 
 _MOST_TOLD = 20
 
 FIRST_TIME_NOTE = (
-    "base model: the built-in one, which draws illustrated portraits; for photographs choose a Stable Diffusion 1.x "
-    "folder: faceid config set model FOLDER"
+    "base model: the built-in one, which draws illustrated portraits; for photographs choose a Stable Diffusion "
+    "checkpoint: faceid config set model FILE_OR_FOLDER"
 )
 
 
@@ -50,6 +51,8 @@ def enroll(
     *,
     config: TrainConfig | None = None,
     model: str | None = None,
+    options: ModelOptions | None = None,
+    fit_batch: bool = False,
     face: str | int = "auto",
     replace: bool = False,
     resume: bool = False,
@@ -73,6 +76,8 @@ def enroll(
         photos: Files and folders, one or several.
         config: How to learn; the `sefi` preset by default.
         model: Base model; the user's setting by default, which is the built-in model at first.
+        options: How to load the base model: variant, VAE, LoRA adapters, less memory.
+        fit_batch: Halve the batch until a step fits into memory.
         face: Which face where photos show several: "auto" for the person whom most photos show, or a word of
             `faces.crop.choose_face`.
         replace: Whether a person of that name gives way, once the new one is complete.
@@ -96,13 +101,13 @@ def enroll(
     config = config or TrainConfig()
     files = [Path(photo) for photo in ([photos] if isinstance(photos, str | Path) else photos)]
     # Everything that can be wrong and is quick to check comes first, and before anything is written.
-    source = chosen_source(model)
+    source, loading = chosen_source(model), checked_options(options)
     draft = NewIdentity(
         check_name(name), config.class_word, source, "unknown", {}, tags=tuple(tags), note=note, consent=consent
     )
     find_photos(files, None if strict else lambda problem: None)
     first, old = _check_free(name, replace)
-    check_model_folder(model_folder(source))
+    check_model(source, loading.variant)
     if first and source == BUILTIN and on_note:
         on_note(FIRST_TIME_NOTE)
 
@@ -112,13 +117,15 @@ def enroll(
     from faceid_cli.tokens import arrays_from_tokens
     from faceid_cli.training.loop import train_identity
 
-    base = load_base_model(source, config.device, config.precision)
+    base = load_base_model(source, config.device, config.precision, loading)
     wanted = IntakeOptions(base.size_px, face, detect, box, strict, False, face_share, jitter, config.seed)
     intake, masks = _take_in(base, files, config, wanted, sheet)
     crops = intake.crops
     for line in _lines_on(intake):
         if on_note:
             on_note(line)
+    if fit_batch:
+        config = _fitting(base, crops, config, on_note)
     Registry.open().close()  # a registry that cannot be written is better found now than after the training
     folder = checkpoint_dir(name)
     if not resume and folder.exists():
@@ -132,7 +139,7 @@ def enroll(
     new = dataclasses.replace(
         draft,
         base_fingerprint=base.fingerprint,
-        method=dataclasses.asdict(config),
+        method={**dataclasses.asdict(config), **kept_options(loading)},
         photo_hashes=tuple(dict.fromkeys(crop.photo_sha256 for crop in crops)),
         consent=consent or (old.consent if old else ""),
     )
@@ -162,6 +169,15 @@ def enroll(
         remove_material(old.id)
     shutil.rmtree(folder, ignore_errors=True)
     return identity
+
+
+def _fitting(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig, on_note: OnNote | None) -> TrainConfig:
+    from faceid_cli.training.fitting import fitting_batch
+
+    size = fitting_batch(base, crops, config)
+    if size != config.batch_size and on_note:
+        on_note(f"batch: {size}, because {config.batch_size} do not fit into memory")
+    return dataclasses.replace(config, batch_size=size)
 
 
 def _check_free(name: str, replace: bool) -> tuple[bool, Identity | None]:
