@@ -37,7 +37,7 @@ from faceid_cli.builtin.pretrain.workers import Workers, learned_tensors
 LEARNING_RATE, FINAL_LEARNING_RATE = 8e-4, 4e-5
 TEXT_SHARE = 0.3  # of the learning rate, for the text encoder and the people encoder
 WARM_UP_STEPS = 200
-EMA_DECAY = 0.999
+EMA_DECAY = 0.998
 PEOPLE_FILE = "people_encoder.safetensors"  # in a packaged model, for further training only
 SAVE_SECONDS = 240
 SNR_LIMIT = 5.0  # min-SNR weighting, arXiv 2303.09556
