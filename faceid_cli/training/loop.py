@@ -26,6 +26,9 @@ from faceid_cli.types import FaceCrop, IdentityTokens, StepReport, TrainReport
 _HALF_PRECISION_SCALE = 1024.0  # keeps float16 gradients from vanishing on their way through the UNet
 _RECENT_STEPS = 20
 
+OnPreview = Callable[[int, IdentityTokens], None]
+"""Called with (steps done, the tokens as they are by then)."""
+
 
 def train_identity(
     base: BaseModel,
@@ -34,10 +37,13 @@ def train_identity(
     checkpoint_dir: Path | None = None,
     resume: bool = False,
     on_step: Callable[[StepReport], None] | None = None,
+    preview_every: int = 0,
+    on_preview: OnPreview | None = None,
 ) -> tuple[IdentityTokens, TrainReport]:
     """Learn the tokens of the person in the crops.
 
-    Equal inputs give equal tokens, byte for byte, on the CPU; so does a run that was interrupted and resumed.
+    Equal inputs give equal tokens, byte for byte, on the CPU; so do runs that were interrupted and resumed, and runs
+    with previews.
 
     Args:
         base: The base model; it is left as found.
@@ -46,6 +52,8 @@ def train_identity(
         checkpoint_dir: Where checkpoints go; without it none are written.
         resume: Go on from the checkpoint there.
         on_step: Called after each step.
+        preview_every: Steps between previews; 0 for none.
+        on_preview: Called between steps, before the first and after the last of them, too, when the model is as found.
 
     Raises:
         UsageError: Crops or class word that cannot work.
@@ -62,10 +70,15 @@ def train_identity(
             load_checkpoint(_folder_to_resume(checkpoint_dir), state, key)
         resumed_from = state.step
         try:
-            _train(engine, state, checkpoint_dir, key, on_step)
+            while True:
+                if on_preview is not None and _preview_is_due(state.step, config.steps, preview_every):
+                    _preview(state, config, checkpoint_dir, key, on_preview)
+                if state.step >= config.steps:
+                    break
+                _train(engine, state, checkpoint_dir, key, on_step, _next_pause(state.step, config.steps, preview_every))
         except KeyboardInterrupt:  # a second Ctrl-C, or one that could not be deferred
             raise _cut_short(state, config.steps) from None
-    return _finished_tokens(state, config), TrainReport(tuple(state.losses), state.seconds, resumed_from)
+    return _tokens_of(state, config), TrainReport(tuple(state.losses), state.seconds, resumed_from)
 
 
 def _train(
@@ -74,7 +87,9 @@ def _train(
     checkpoint_dir: Path | None,
     key: dict[str, Any],
     on_step: Callable[[StepReport], None] | None,
+    until: int,
 ) -> None:
+    """Train up to and with step `until`."""
     config, base = engine.config, engine.base
     recent: deque[float] = deque(maxlen=_RECENT_STEPS)
     with ExitStack() as stack:
@@ -84,7 +99,7 @@ def _train(
         stack.enter_context(split_attention(base.unet, config.stages, base.text_window, base.num_train_timesteps))
         record = stack.enter_context(record_attention(base.unet)) if engine.uses_reference else None
         interrupt = stack.enter_context(deferred_interrupt())
-        while state.step < config.steps:
+        while state.step < until:
             started = time.perf_counter()
             _step(engine, state, record)
             recent.append(time.perf_counter() - started)
@@ -98,6 +113,24 @@ def _train(
                 raise _interrupted(state, checkpoint_dir, key, config.steps)
             if checkpoint_dir is not None and config.checkpoint_every and _is_due(state.step, config):
                 save_checkpoint(checkpoint_dir, state, key)
+
+
+def _preview_is_due(step: int, steps: int, every: int) -> bool:
+    return every > 0 and (step % every == 0 or step == steps)
+
+
+def _next_pause(step: int, steps: int, every: int) -> int:
+    """The step after which the next preview is due, or the last."""
+    return min((step // every + 1) * every, steps) if every > 0 else steps
+
+
+def _preview(
+    state: RunState, config: TrainConfig, checkpoint_dir: Path | None, key: dict[str, Any], on_preview: OnPreview
+) -> None:
+    try:
+        on_preview(state.step, _tokens_of(state, config))
+    except KeyboardInterrupt:  # between steps everything is whole
+        raise _interrupted(state, checkpoint_dir, key, config.steps) from None
 
 
 def _step(engine: Engine, state: RunState, record: AttentionRecord | None) -> None:
@@ -183,12 +216,13 @@ def _cut_short(state: RunState, steps: int) -> InterruptedRunError:
     )
 
 
-def _finished_tokens(state: RunState, config: TrainConfig) -> IdentityTokens:
+def _tokens_of(state: RunState, config: TrainConfig) -> IdentityTokens:
+    """The tokens as they are now; after the last step, those that the run ends with."""
     keys, values = {}, {}
     with torch.no_grad():
         for name, sides in features_of(state.module, ENCODER).items():
             keys[name], values[name] = (side.detach().float().cpu().contiguous().clone() for side in sides)
-    if state.sums:
+    if state.sums and state.step >= config.steps:
         count = min(config.average_last, config.steps)
         keys = {name: (state.sums[f"{name}.keys"] / count).float() for name in keys}
         values = {name: (state.sums[f"{name}.values"] / count).float() for name in values}
