@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         rename,
         show,
         show_attention,
+        write_report,
     )
     from faceid_cli.config import ModelOptions, RenderConfig, TrainConfig, preset
     from faceid_cli.errors import FaceIDError
@@ -50,6 +51,7 @@ _HOME = {
     "rename": "api",
     "show": "api",
     "show_attention": "api",
+    "write_report": "api",
     "ModelOptions": "config",
     "RenderConfig": "config",
     "TrainConfig": "config",
@@ -85,6 +87,7 @@ __all__ = [
     "rename",
     "show",
     "show_attention",
+    "write_report",
 ]
 
 

@@ -30,6 +30,7 @@ ROOMS = (
     "training",
     "rendering",
     "evaluation",
+    "report",
     "export",
     "api",
     "cli",
@@ -64,6 +65,7 @@ WITHOUT_TORCH = (
     "faceid_cli.api",
     "faceid_cli.cli.app",
     "faceid_cli.faces.intake",
+    "faceid_cli.report",
 )
 
 

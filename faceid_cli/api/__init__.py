@@ -29,6 +29,7 @@ from faceid_cli.api.people import (
 )
 from faceid_cli.api.photos import PhotoCheck, check_photos
 from faceid_cli.api.pictures import compose, generate
+from faceid_cli.api.reporting import Report, write_report
 
 __all__ = [
     "AttentionFigure",
@@ -38,6 +39,7 @@ __all__ = [
     "Evaluation",
     "Finding",
     "PhotoCheck",
+    "Report",
     "add_model",
     "check_health",
     "check_models",
@@ -59,4 +61,5 @@ __all__ = [
     "set_default_model",
     "show",
     "show_attention",
+    "write_report",
 ]

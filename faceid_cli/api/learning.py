@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceid_cli.api.base_models import OnNote, checked_options, chosen_source, kept_options
 from faceid_cli.api.checkpoints import checkpoint_dir
-from faceid_cli.api.material import keep_material, remove_material
+from faceid_cli.api.intake import lines_on, photo_records, take_in_photos
+from faceid_cli.api.material import keep_material, keep_previews, remove_material
 from faceid_cli.api.people import metadata_of
-from faceid_cli.api.photos import faces_sheet, mask_of, save_sheet
+from faceid_cli.api.previews import Previews, preview_prompt, previews_folder
 from faceid_cli.config import ModelOptions, TrainConfig
-from faceid_cli.errors import InterruptedRunError, WeightsMissingError
+from faceid_cli.errors import InterruptedRunError, UsageError
 from faceid_cli.identity_file import save_identity
 from faceid_cli.model_files import BUILTIN, check_model
 from faceid_cli.photos import find_photos
@@ -22,22 +23,14 @@ from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity, NewRun
 from faceid_cli.registry.rows import name_taken
 from faceid_cli.registry.store import Registry
-from faceid_cli.settings import read_setting
 from faceid_cli.types import Box, Identity, StepReport
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
+    from faceid_cli.api.previews import OnPreviewFile
     from faceid_cli.backbone import BaseModel
-    from faceid_cli.faces.cutting import IntakeOptions
-    from faceid_cli.faces.intake import Intake
-    from faceid_cli.faces.look import Look
-    from faceid_cli.faces.verdict import PhotoVerdict
     from faceid_cli.types import FaceCrop
 
 OnStep = Callable[[StepReport], None]
-
-_MOST_TOLD = 20
 
 FIRST_TIME_NOTE = (
     "base model: the built-in one, which draws illustrated portraits; for photographs choose a Stable Diffusion "
@@ -64,6 +57,9 @@ def enroll(
     keep_photos: bool = True,
     consent: str = "",
     sheet: Path | str | None = None,
+    preview_every: int = 0,
+    preview: str = "",
+    on_preview: OnPreviewFile | None = None,
     tags: Sequence[str] = (),
     note: str = "",
     on_step: OnStep | None = None,
@@ -90,6 +86,9 @@ def enroll(
         keep_photos: Keep the crops and masks that training used, for the person's report.
         consent: What the person said to being learned; kept with them.
         sheet: Where to write the numbered faces if it is not clear which one is meant; None for nowhere.
+        preview_every: Steps between sample pictures during the training, kept with the person; 0 for none.
+        preview: Their prompt; the person alone by default.
+        on_preview: Called with (steps done, file) when one was written.
         tags: Words to find the person by.
         note: Kept with the person.
         on_step: Called after every step.
@@ -99,12 +98,15 @@ def enroll(
         InvalidNameError, NameTakenError, PhotoError, ModelError, CheckpointError, InterruptedRunError, ...
     """
     config = config or TrainConfig()
+    if preview_every < 0:
+        raise UsageError(f"steps between previews must be 0 or more, not {preview_every}")
     files = [Path(photo) for photo in ([photos] if isinstance(photos, str | Path) else photos)]
     # Everything that can be wrong and is quick to check comes first, and before anything is written.
     source, loading = chosen_source(model), checked_options(options)
     draft = NewIdentity(
         check_name(name), config.class_word, source, "unknown", {}, tags=tuple(tags), note=note, consent=consent
     )
+    sample = preview_prompt(name, preview)
     find_photos(files, None if strict else lambda problem: None)
     first, old = _check_free(name, replace)
     check_model(source, loading.variant)
@@ -119,9 +121,9 @@ def enroll(
 
     base = load_base_model(source, config.device, config.precision, loading)
     wanted = IntakeOptions(base.size_px, face, detect, box, strict, False, face_share, jitter, config.seed)
-    intake, masks = _take_in(base, files, config, wanted, sheet)
+    intake, masks = take_in_photos(base, files, config, wanted, sheet)
     crops = intake.crops
-    for line in _lines_on(intake):
+    for line in lines_on(intake):
         if on_note:
             on_note(line)
     if fit_batch:
@@ -133,7 +135,8 @@ def enroll(
             on_note(f"starting anew: the interrupted enrolment of {name} is given up (--resume would go on with it)")
         shutil.rmtree(folder, ignore_errors=True)
     try:
-        tokens, report = train_identity(base, crops, config, folder, resume, on_step)
+        previews = Previews(base, name, sample, config.seed, previews_folder(folder), on_preview, on_note)
+        tokens, report = train_identity(base, crops, config, folder, resume, on_step, preview_every, previews)
     except KeyboardInterrupt as error:
         raise InterruptedRunError(f"the enrolment of {name} was stopped", "start it again") from error
     new = dataclasses.replace(
@@ -148,13 +151,27 @@ def enroll(
     files_used = list(dict.fromkeys(str(crop.photo_path.absolute()) for crop in crops))
     chosen = {str(verdict.path.absolute()): verdict.face for verdict in intake.verdicts if verdict.face is not None}
     settings = {**new.method, "photo_files": files_used, "face": face, "faces": chosen}
+    settings["request"] = {
+        "photos": [str(file.expanduser().absolute()) for file in files],
+        "detect": detect,
+        "box": None if box is None else [box.x, box.y, box.width, box.height],
+        "strict": strict,
+        "face_share": face_share,
+        "jitter": jitter,
+        "keep_photos": keep_photos,
+        "low_vram": loading.low_vram,
+        "preview_every": preview_every,
+        "preview": sample if preview_every else "",
+    }
     run = NewRun(settings, report.losses, report.seconds, report.resumed_from)
     written: list[str] = []
 
     def write(kept: Identity) -> None:
         written.append(kept.id)
         if keep_photos:
-            keep_material(kept.id, crops, masks, [_verdict_data(verdict) for verdict in intake.verdicts])
+            keep_material(kept.id, crops, masks, photo_records(intake))
+        if preview_every:
+            keep_previews(kept.id, previews_folder(folder))
         save_identity(kept.path, keys, values, metadata_of(new))
 
     try:
@@ -187,42 +204,3 @@ def _check_free(name: str, replace: bool) -> tuple[bool, Identity | None]:
         if taken and not replace:
             raise name_taken(taken.name)
         return not registry.list(), taken
-
-
-def _take_in(
-    base: BaseModel, files: Sequence[Path], config: TrainConfig, options: IntakeOptions, sheet: Path | str | None
-) -> tuple[Intake, list[Image]]:
-    """The crops, and a mask of the face in each."""
-    from faceid_cli.faces.finder import finder_for
-    from faceid_cli.faces.intake import take_in
-
-    def show_faces(looks: Sequence[Look]) -> str:
-        if sheet is None:
-            return "`faceid photos check` writes a sheet with numbered faces"
-        return f"{save_sheet(faces_sheet(looks), Path(sheet).expanduser())} shows the numbered faces"
-
-    finder = None
-    # With the face given by hand, or no face wanted, a face finder that is not installed is no obstacle.
-    if options.detect and options.box is None:
-        try:
-            finder = finder_for(base.is_builtin, config.device, read_setting("detector"))
-        except WeightsMissingError as error:
-            error.hint = f"{error.hint}; --no-detect and --box work without"
-            raise
-    intake = take_in(files, finder, options, show_faces)
-    return intake, [mask_of(crop, finder) for crop in intake.crops]
-
-
-def _lines_on(intake: Intake) -> Iterator[str]:
-    """What is worth telling about the photos."""
-    told = [verdict for verdict in intake.verdicts if verdict.reasons]
-    for verdict in told[:_MOST_TOLD]:
-        prefix = "left out" if verdict.grade == "left out" else "used in spite of flaws:"
-        yield f"{prefix} {verdict.path.name}: {', '.join(verdict.reasons)}".replace("flaws: ", "flaws, ")
-    if len(told) > _MOST_TOLD:
-        yield f"... and {len(told) - _MOST_TOLD} more: `faceid photos check` shows all of them"
-    yield from (f"warning: {warning}" for warning in intake.warnings)
-
-
-def _verdict_data(verdict: PhotoVerdict) -> dict[str, object]:
-    return {"photo": verdict.path.name, "verdict": verdict.grade, "reasons": list(verdict.reasons)}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from faceid_cli import paths
 from faceid_cli.errors import OutputError
+from faceid_cli.identity_file import write_atomically
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from faceid_cli.types import FaceCrop
 
 INDEX = "photos.json"
+SCORES = "scores.json"
 
 
 def material_folder(identity_id: str) -> Path:
@@ -37,7 +39,8 @@ def keep_material(
         identity_id: Whose.
         crops: What training used.
         masks: The face in each crop, mode "L".
-        verdicts: What was said of each photo, as JSON values.
+        verdicts: What was said of each photo, as JSON values; where there is one, a small copy of the photo under
+            "thumbnail".
 
     Raises:
         OutputError: It cannot be written; nothing is kept then.
@@ -59,7 +62,8 @@ def keep_material(
                     "others": [asdict(box) for box in crop.others],
                 }
             )
-        index = {"version": 1, "crops": entries, "photos": list(verdicts)}
+        photos = [_without_picture(record, folder, number) for number, record in enumerate(verdicts, start=1)]
+        index = {"version": 1, "crops": entries, "photos": photos}
         (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         remove_material(identity_id)
@@ -67,6 +71,51 @@ def keep_material(
             f"cannot write {folder}: {error.strerror}", "free some space, or enroll with --no-keep-photos"
         ) from error
     return folder
+
+
+def _without_picture(record: dict[str, Any], folder: Path, number: int) -> dict[str, Any]:
+    """Save the small copy of a photo, and put its file name in its place."""
+    if record.get("thumbnail") is None:
+        return record
+    name = f"photo-{number:03d}.jpg"
+    record["thumbnail"].save(folder / name, quality=90)
+    return record | {"thumbnail": name}
+
+
+def keep_previews(identity_id: str, folder: Path) -> None:
+    """Take the sample pictures of a training run over into the identity's folder.
+
+    Raises:
+        OutputError: It cannot be written; nothing is kept then.
+    """
+    target = material_folder(identity_id)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for file in sorted(folder.glob("preview-*.png")):
+            shutil.copy(file, target / file.name)
+    except OSError as error:
+        remove_material(identity_id)
+        raise OutputError(f"cannot write {target}: {error.strerror}", "free some space") from error
+
+
+def keep_json(identity_id: str, name: str, data: dict[str, Any]) -> Path:
+    """Write a JSON file into the identity's folder, over an older one.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    path = material_folder(identity_id) / name
+    write_atomically(path, (json.dumps(data, indent=1) + "\n").encode())
+    return path
+
+
+def read_json(identity_id: str, name: str) -> dict[str, Any] | None:
+    """Read such a file; None where there is none, or a damaged one."""
+    try:
+        content = json.loads((material_folder(identity_id) / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def remove_material(identity_id: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceid_cli.api.base_models import OnNote, options_for, source_for
+from faceid_cli.api.material import SCORES, keep_json
 from faceid_cli.api.references import find_references
 from faceid_cli.config import ModelOptions, RenderConfig
 from faceid_cli.errors import OutputError, UsageError
@@ -229,6 +231,9 @@ def _written(found: Evaluation, output: Path, config: RenderConfig) -> Evaluatio
     rows = [(found.identity.name, picture) for picture in found.pictures]
     write_atomically(folder / "scores.csv", to_csv(rows).encode())
     write_atomically(folder / "grid.png", _png(picture_grid(found.pictures)))
+    short = {key: value for key, value in report.items() if key != "pictures"}
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    keep_json(found.identity.id, SCORES, {**short, "created": created})  # for the person's report
     return found
 
 

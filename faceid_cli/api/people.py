@@ -127,8 +127,12 @@ def import_identity(
         save_identity(identity.path, stored.keys, stored.values, metadata_of(new))
 
     with Registry.open() as registry:
+        old = registry.find(new.name) if replace else None
         keep = registry.replace_identity if replace else registry.add_identity
-        return keep(new, write)
+        identity = keep(new, write)
+    if old is not None:
+        remove_material(old.id)
+    return identity
 
 
 def rename(name: str, new_name: str) -> Identity:

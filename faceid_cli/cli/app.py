@@ -25,6 +25,7 @@ from faceid_cli.cli import (
     photos,
     remove,
     rename,
+    report,
     samples,
     show,
     weights,
@@ -117,6 +118,7 @@ config.register(app)
 models.register(app)
 evaluate.register(app)
 attention.register(app)
+report.register(app)
 photos.register(app)
 weights.register(app)
 

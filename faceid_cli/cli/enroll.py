@@ -30,6 +30,7 @@ from faceid_cli.cli.options import (
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import training_progress
 from faceid_cli.cli.rendering import parse_batch
+from faceid_cli.cli.terminal_pictures import show_preview
 from faceid_cli.config import TrainConfig
 from faceid_cli.config import preset as preset_config
 
@@ -127,6 +128,12 @@ def enroll(
     no_keep_photos: Annotated[
         bool, typer.Option("--no-keep-photos", help="Keep no crops and masks for the report.")
     ] = False,
+    preview_every: Annotated[
+        int, typer.Option("--preview-every", metavar="N", help="Render a sample every N steps; 0 for none.")
+    ] = 0,
+    preview: Annotated[
+        str, typer.Option("--preview", metavar="PROMPT", help="Of the samples; the person alone if not given.")
+    ] = "",
     consent: Annotated[
         str | None,
         typer.Option("--consent", metavar="TEXT", help="What the person said to it; kept with them. Asked for once."),
@@ -168,6 +175,11 @@ def enroll(
     from faceid_cli import api
 
     with training_progress() as on_step:
+
+        def on_preview(step: int, path: Path) -> None:
+            on_step.make_room()
+            show_preview(step, path)
+
         identity = api.enroll(
             name,
             photos,
@@ -186,6 +198,9 @@ def enroll(
             keep_photos=not no_keep_photos,
             consent=consent,
             sheet=f"{name}-faces.png",
+            preview_every=preview_every,
+            preview=preview,
+            on_preview=on_preview,
             tags=tuple(tag or ()),
             note=note,
             on_step=on_step,
@@ -196,6 +211,8 @@ def enroll(
         [f"enrolled {identity.name} from {views.plural(len(identity.photo_hashes), 'photo')}"],
         [identity.name],
     )
+    if preview_every:
+        out.note(f"faceid report {identity.name} shows the previews, which are kept with {identity.name}")
     out.hint(f'next: faceid generate {identity.name} "holding a basketball, eiffel tower"')
 
 

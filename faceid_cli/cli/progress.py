@@ -16,21 +16,34 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-@contextmanager
-def training_progress() -> Iterator[Callable[[StepReport], None]]:
-    """Yield what takes the reports of a training run."""
-    if out.live:
-        with _moving("learning") as update:
-            yield lambda report: update(report.step, report.steps, _losses(report), report.seconds_left)
-        return
-    gate = _Gate()
+class TrainingDisplay:
+    """Takes the reports of a training run."""
 
-    def line(report: StepReport) -> None:
-        if gate.opens(report.step == report.steps):
+    def __init__(self, moving: _MovingDisplay | None) -> None:
+        self._moving, self._gate = moving, _Gate()
+
+    def __call__(self, report: StepReport) -> None:
+        """Show how far a run is."""
+        if self._moving is not None:
+            self._moving(report.step, report.steps, _losses(report), report.seconds_left)
+        elif self._gate.opens(report.step == report.steps):
             speed = f"{report.steps_per_second:.1f} steps/s, {_duration(report.seconds_left)} left"
             out.note(f"step {report.step}/{report.steps}  {_losses(report)}  {speed}")
 
-    yield line
+    def make_room(self) -> None:
+        """Take the moving display away, so that something else can be shown; the next report brings it back."""
+        if self._moving is not None:
+            self._moving.stop()
+
+
+@contextmanager
+def training_progress() -> Iterator[TrainingDisplay]:
+    """Yield what takes the reports of a training run."""
+    if out.live:
+        with _moving("learning") as update:
+            yield TrainingDisplay(update)
+        return
+    yield TrainingDisplay(None)
 
 
 @contextmanager

@@ -75,7 +75,8 @@ def train_identity(
                     _preview(state, config, checkpoint_dir, key, on_preview)
                 if state.step >= config.steps:
                     break
-                _train(engine, state, checkpoint_dir, key, on_step, _next_pause(state.step, config.steps, preview_every))
+                until = _next_pause(state.step, config.steps, preview_every)
+                _train(engine, state, checkpoint_dir, key, on_step, until)
         except KeyboardInterrupt:  # a second Ctrl-C, or one that could not be deferred
             raise _cut_short(state, config.steps) from None
     return _tokens_of(state, config), TrainReport(tuple(state.losses), state.seconds, resumed_from)

@@ -1,0 +1,94 @@
+"""Sample pictures during an enrolment: always the same prompt and seed, so that they show what the training does."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from faceid_cli.api.base_models import OnNote
+from faceid_cli.config import RenderConfig
+from faceid_cli.errors import FaceIDError
+from faceid_cli.identity_file import write_atomically
+from faceid_cli.rendering.prompts import place_people
+
+if TYPE_CHECKING:
+    from faceid_cli.backbone import BaseModel
+    from faceid_cli.types import IdentityTokens
+
+OnPreviewFile = Callable[[int, Path], None]
+
+_FILE_NAME = re.compile(r"preview-(\d+)\.png")
+
+
+def preview_prompt(name: str, prompt: str = "") -> str:
+    """The prompt of the samples, people marked as `<name>`.
+
+    Raises:
+        UsageError: It marks somebody else.
+    """
+    return place_people(prompt or f"a photo of <{name}>", [name])
+
+
+def previews_folder(run: Path) -> Path:
+    """Where an enrolment's samples wait for its end, beside its checkpoint."""
+    return run / "previews"
+
+
+def preview_files(folder: Path) -> dict[int, Path]:
+    """Samples in a folder, by the number of steps that were done, in their order."""
+    found = {int(match[1]): path for path in folder.glob("preview-*.png") if (match := _FILE_NAME.fullmatch(path.name))}
+    return dict(sorted(found.items()))
+
+
+class Previews:
+    """Renders a sample whenever training calls, and writes it.
+
+    A sample that fails is told and left out: the training is worth more.
+
+    Args:
+        base: What is trained on; it is left as found.
+        name: The person's.
+        prompt: See `preview_prompt`.
+        seed: Of every sample.
+        folder: For the files; made when the first is written.
+        on_preview: Called with (steps done, file).
+        on_note: Called with a line worth telling the user.
+    """
+
+    def __init__(
+        self,
+        base: BaseModel,
+        name: str,
+        prompt: str,
+        seed: int,
+        folder: Path,
+        on_preview: OnPreviewFile | None = None,
+        on_note: OnNote | None = None,
+    ) -> None:
+        self._base, self._name, self._prompt, self._seed = base, name, prompt, seed
+        self._folder, self._on_preview, self._on_note = folder, on_preview, on_note
+
+    def __call__(self, step: int, tokens: IdentityTokens) -> None:
+        """Render and write the sample of a step."""
+        try:
+            path = self._write(step, tokens)
+        except FaceIDError as error:
+            if self._on_note is not None:
+                self._on_note(f"no preview of step {step}: {error.message}")
+            return
+        if self._on_preview is not None:
+            self._on_preview(step, path)
+
+    def _write(self, step: int, tokens: IdentityTokens) -> Path:
+        from faceid_cli.rendering.generate import metadata_of, render
+        from faceid_cli.rendering.metadata import png_chunks
+
+        picture = render(self._base, self._prompt, {self._name: tokens}, [self._seed], RenderConfig())[0]
+        buffer = io.BytesIO()
+        picture.image.save(buffer, "PNG", pnginfo=png_chunks(metadata_of(picture)))
+        path = self._folder / f"preview-{step:06d}.png"
+        write_atomically(path, buffer.getvalue())
+        return path
