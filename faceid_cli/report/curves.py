@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 
-_WIDTH, _HEIGHT = 360, 200
+_WIDTH, _HEIGHT = 320, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 12, 30
 _MOST_POINTS = 240
 _SMOOTH_SHARE = 20  # the strong line is a mean over a twentieth of the run
