@@ -52,7 +52,7 @@ def add_loras(pipeline: Any, loras: Sequence[str]) -> tuple[str, ...]:
     if not loras:
         return ()
     if find_spec("peft") is None:
-        raise BrokenInstallError("LoRA adapters need the package peft", "pip install 'faceid-cli[lora]', or pip install peft")
+        raise BrokenInstallError("LoRA adapters need the package peft", "pip install 'faceid-cli[lora]'")
     parsed = [parse_lora(text) for text in loras]
     for path, _ in parsed:
         check_lora(path, int(pipeline.unet.config.cross_attention_dim))

@@ -122,9 +122,7 @@ def test_the_judge_of_photographs_scores_prompts_with_clip(clip_dir: Path) -> No
 def test_missing_weights_for_photographs_are_named(tmp_path: Path, clip_dir: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"weights for comparing faces in photographs are missing: .*arcface"):
         PhotographJudge.load(clip_dir, "cpu")
-    with pytest.raises(
-        WeightsMissingError, match=r"CLIP model that scores prompts is missing"
-    ) as caught:
+    with pytest.raises(WeightsMissingError, match=r"CLIP model that scores prompts is missing") as caught:
         ClipScorer.load(tmp_path / "nothing")
     assert "openai/clip-vit-large-patch14" in caught.value.hint
     (clip_dir / "model.safetensors").write_bytes(b"nonsense")

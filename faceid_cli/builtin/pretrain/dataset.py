@@ -5,6 +5,7 @@ Shapes: B batch, C latent channels, h and w latent height and width, T text posi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
 
 from faceid_cli.builtin.captions import caption
 from faceid_cli.builtin.draw import UNITS, held_place
 from faceid_cli.builtin.draw.picture import Picture
 from faceid_cli.builtin.names import roster
-from faceid_cli.builtin.people import TRAITS, person_from_seed
+from faceid_cli.builtin.people import TRAITS, Person
 from faceid_cli.builtin.pretrain.pictures import Example, shard_examples, shard_file
 
 MAX_PEOPLE = 3
@@ -101,14 +103,14 @@ class Captioner:
         self.placeholders = roster()[:MAX_PEOPLE]
         self.placeholder_ids = [tokenizer.convert_tokens_to_ids(f"{name}</w>") for name in self.placeholders]
 
-    def ids(self, examples: list[Example]) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
-        """Token ids (B, T), and (row, position, person seed) of every name."""
+    def ids(self, examples: list[Example]) -> tuple[np.ndarray, list[tuple[int, int, Person]]]:
+        """Token ids (B, T), and (row, position, person) of every name."""
         texts = [self._text(example) for example in examples]
         ids = self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="np").input_ids
         named = [
-            (row, int(position), example.people[place])
+            (row, int(position), figure.person)
             for row, example in enumerate(examples)
-            for place in range(len(example.people))
+            for place, figure in enumerate(example.picture.figures)
             for position in np.flatnonzero(ids[row] == self.placeholder_ids[place])
         ]
         return ids, named
@@ -137,7 +139,7 @@ class LatentDataset:
         """Draw a batch."""
         places = [(int(rng.integers(len(self.latents))), int(rng.integers(len(self.latents[0])))) for _ in range(size)]
         ids, named = captioner.ids([self.examples[shard][item] for shard, item in places])
-        traits = [person_from_seed(seed).vector() for _, _, seed in named]
+        traits = [person.vector() for _, _, person in named]
         latents = torch.from_numpy(np.stack([self.latents[shard][item] for shard, item in places])).float()
         importance = [importance_of(self.examples[shard][item].picture, latents.shape[-1]) for shard, item in places]
         return Batch(
@@ -148,3 +150,25 @@ class LatentDataset:
             positions=torch.tensor([position for _, position, _ in named], dtype=torch.long),
             traits=torch.from_numpy(np.stack(traits) if traits else np.zeros((0, TRAITS), np.float32)),
         )
+
+
+class Batches(IterableDataset[Batch]):
+    """Endless batches; each of a DataLoader's processes draws its own.
+
+    Args:
+        data: What to draw from.
+        size: Pictures of a batch.
+        tokenizer: The built-in model's tokenizer.
+        seed: Numbers that make the draws of this run its own.
+    """
+
+    def __init__(self, data: LatentDataset, size: int, tokenizer: Any, seed: list[int]) -> None:
+        self.data, self.size, self.tokenizer, self.seed = data, size, tokenizer, seed
+
+    def __iter__(self) -> Iterator[Batch]:
+        process = get_worker_info()
+        seed = [*self.seed, process.id if process else 0]
+        rng = np.random.default_rng([23, *seed])
+        captioner = Captioner(self.tokenizer, np.random.default_rng([29, *seed]))
+        while True:
+            yield self.data.batch(self.size, captioner, rng)

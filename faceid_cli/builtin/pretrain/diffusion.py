@@ -19,10 +19,11 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from transformers import CLIPTextModel
 
 from faceid_cli.builtin.pretrain.checkpoints import Checkpoint
-from faceid_cli.builtin.pretrain.dataset import Batch, Captioner, LatentDataset
+from faceid_cli.builtin.pretrain.dataset import Batch, Batches, LatentDataset
 from faceid_cli.builtin.pretrain.networks import (
     PeopleEncoder,
     around,
@@ -40,6 +41,7 @@ WARM_UP_STEPS = 200
 EMA_DECAY = 0.998
 PEOPLE_FILE = "people_encoder.safetensors"  # in a packaged model, for further training only
 SAVE_SECONDS = 240
+LOADERS = 6
 SNR_LIMIT = 5.0  # min-SNR weighting, arXiv 2303.09556
 
 
@@ -101,8 +103,9 @@ def train(
             load_text(model, work)
         average.load_state_dict(model.state_dict())
     torch.manual_seed(64 * step + workers.rank)
-    rng = np.random.default_rng([23, step, workers.rank])
-    captioner = Captioner(model.tokenizer, np.random.default_rng([29, step, workers.rank]))
+    batches = Batches(data, batch_size, model.tokenizer, [step, workers.rank])
+    # A GPU takes batches faster than one process can write captions.
+    loader = iter(DataLoader(batches, batch_size=None, num_workers=0 if device == "cpu" else LOADERS))
     alphas_cumprod = build_scheduler().alphas_cumprod.to(device)
     log = Log(work / "diffusion.jsonl", first, batch_size)
     started = saved = time.time()
@@ -114,7 +117,7 @@ def train(
             rate = FINAL_LEARNING_RATE + (rate - FINAL_LEARNING_RATE) * 0.5 * (1 + np.cos(np.pi * min(share, 1)))
         for group in optimizer.param_groups:
             group["lr"] = float(rate) * group["share"]
-        batch = data.batch(batch_size, captioner, rng)
+        batch = next(loader)
         batch = Batch(*(getattr(batch, field).to(device) for field in batch.__dataclass_fields__))
         loss = loss_of(model, batch, alphas_cumprod)
         optimizer.zero_grad(set_to_none=True)

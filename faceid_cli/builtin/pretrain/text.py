@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from faceid_cli.builtin.people import TRAITS, person_from_seed
+from faceid_cli.builtin.people import TRAITS
 from faceid_cli.builtin.pretrain.checkpoints import Checkpoint
 from faceid_cli.builtin.pretrain.dataset import Captioner
 from faceid_cli.builtin.pretrain.networks import TEXT_WIDTH, PeopleEncoder, around, build_text_encoder, encode_text
@@ -74,7 +74,7 @@ def answers(examples: list[Example]) -> tuple[dict[str, Tensor], Tensor]:
 def loss_of(model: TextModel, captioner: Captioner, examples: list[Example], rng: np.random.Generator) -> Tensor:
     """How badly the heads read the captions of the examples."""
     ids, named = captioner.ids(examples)
-    traits = torch.from_numpy(np.stack([person_from_seed(seed).vector() for _, _, seed in named]))
+    traits = torch.from_numpy(np.stack([person.vector() for _, _, person in named]))
     rows = torch.tensor([row for row, _, _ in named])
     positions = torch.tensor([position for _, position, _ in named])
     people = around(model.people(traits))
