@@ -161,7 +161,7 @@ def enroll(
         "keep_photos": keep_photos,
         "low_vram": loading.low_vram,
         "preview_every": preview_every,
-        "preview": sample if preview_every else "",
+        "preview": sample.replace(f"<{name}>", "{name}") if preview_every else "",
     }
     run = NewRun(settings, report.losses, report.seconds, report.resumed_from)
     written: list[str] = []

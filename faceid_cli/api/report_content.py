@@ -57,7 +57,7 @@ def gather(person: Identity, run: Run | None, maps: AttentionMaps | None, maps_m
         losses=run.run.losses if run else (),
         training_note=_training_note(run),
         previews=previews,
-        previews_note=_previews_note(settings, bool(previews)),
+        previews_note=_previews_note(person, settings, bool(previews)),
         maps=_columns(maps),
         maps_note=_maps_note(person, maps) or maps_missing,
         scores=tables,
@@ -175,11 +175,12 @@ def _previews(identity_id: str) -> list[ReportPicture]:
     return [ReportPicture(picture, f"{step} steps") for step, picture in pictures if picture is not None]
 
 
-def _previews_note(settings: Mapping[str, Any], there: bool) -> str:
+def _previews_note(person: Identity, settings: Mapping[str, Any], there: bool) -> str:
     if not there:
         return "No samples: `faceid enroll --preview-every N` keeps one every N steps."
     request = settings.get("request")
-    prompt = request.get("preview", "") if isinstance(request, dict) else ""
+    recorded = str(request.get("preview", "")) if isinstance(request, dict) else ""
+    prompt = recorded.replace("{name}", f"<{person.name}>")
     return f'"{prompt}", seed {settings.get("seed", 0)}, after so many steps of training.'
 
 
@@ -199,7 +200,7 @@ def _maps_note(person: Identity, maps: AttentionMaps | None) -> str:
         return ""
     return (
         f'"{maps.prompt}", seed {maps.seed}: the lighter, the more a place looks at the person\'s token; '
-        f'before, "{person.class_word}" stands there. Each map and the one below it share one scale.'
+        f'before, "{person.class_word}" stands there. Maps of one name share their scale.'
     )
 
 

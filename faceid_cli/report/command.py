@@ -36,7 +36,7 @@ def enrol_command(
     """Return the `faceid enroll` command for what a training run recorded; "" where the record does not suffice.
 
     Args:
-        name: The person's.
+        name: The person's, whom prompts in the record call "{name}".
         base_model: As the registry has it.
         settings: Of the run: the fields of `TrainConfig`, "photo_files", "face", "model_options" and "request".
         tags: Of the person.
@@ -107,4 +107,5 @@ def _intake(settings: Mapping[str, Any], request: Mapping[str, Any]) -> Iterator
         yield "--no-keep-photos"
     if request.get("preview_every"):
         yield from _option("--preview-every", request["preview_every"])
-        yield from _option("--preview", request.get("preview"))
+        if request.get("preview") != "a photo of {name}":
+            yield from _option("--preview", request.get("preview"))

@@ -73,6 +73,11 @@ def test_evaluate_prints_a_table_and_writes_everything(faceid, carol, prompts) -
         assert [row["name"] for row in csv.DictReader(file)] == ["carol", "carol"]
     with Image.open("carol-evaluation/grid.png") as grid:
         assert grid.width > 320
+    shown = faceid("report", "carol", "--no-attention", "--json").data
+    assert shown["evaluations"] == 1
+    page = Path(shown["file"]).read_text(encoding="utf-8")
+    assert "judge builtin" in page
+    assert f"<td>all</td><td>2</td><td>{report['summary']['identity']:.2f}</td>" in page
 
     again = faceid("evaluate", "carol", "--prompts", prompts, "--json", *RENDERING).data["evaluations"][0]
     assert again["folder"] == "carol-evaluation-2", "nothing is overwritten"

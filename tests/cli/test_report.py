@@ -51,9 +51,13 @@ def test_an_enrolment_with_previews_its_report_and_its_repetition(faceid, photos
     assert "<script" not in page
     assert page.count("<img") == 2 * 2 + 3 + 2 * 7
 
-    command = shlex.split(data["enroll_command"])
+    assert faceid("rename", "alice", "anna").code == 0
+    command = shlex.split(faceid("report", "anna", "--json").data["enroll_command"])
     assert str(odd) in command
-    assert faceid(*command[1:]).code == 0
+    assert "a photo of {name} holding a cup" in command, "which fits the new name, too"
+    assert faceid("rename", "anna", "alice").code == 0
+    assert shlex.split(data["enroll_command"])[3:] == command[3:]
+    assert faceid(*shlex.split(data["enroll_command"])[1:]).code == 0
     assert identity_of("alice").path.read_bytes() == plain_bytes
     assert identity_of("alice").id != alice.id
 

@@ -49,6 +49,13 @@ def test_every_option_comes_back() -> None:
     assert found[-2:] == ["--consent", "yes; rm -rf $HOME `id`"], "one word, whatever the shell would make of it"
 
 
+def test_the_prompt_of_previews_is_said_if_it_is_not_the_usual_one() -> None:
+    usual = settings_of(preset("sefi"), preview_every=50, preview="a photo of {name}")
+    assert words("alice", "builtin", usual)[-2:] == ["--preview-every", "50"]
+    other = settings_of(preset("sefi"), preview_every=50, preview="{name} at night")
+    assert words("alice", "builtin", other)[-4:] == ["--preview-every", "50", "--preview", "{name} at night"]
+
+
 def test_an_older_record_has_its_photo_files() -> None:
     settings = {**dataclasses.asdict(preset("sefi")), "photo_files": ["/a.png", "/b.png"]}
     assert words("alice", "builtin", settings)[3:5] == ["/a.png", "/b.png"]
