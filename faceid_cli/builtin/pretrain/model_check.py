@@ -1,4 +1,4 @@
-"""Measure the packaged model with the judge: are prompts obeyed, are named people recognised?
+"""Measure the packaged model with the judge: are prompts obeyed, are named people recognised, what does the VAE lose?
 
 python -m faceid_cli.builtin.pretrain.model_check MODEL --prompts 500 --output check.json
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
 
 from faceid_cli.builtin.draw import draw
@@ -21,7 +21,7 @@ from faceid_cli.builtin.judge import Judge
 from faceid_cli.builtin.names import roster
 from faceid_cli.builtin.people import person_from_seed
 from faceid_cli.builtin.prompts import KnownPrompt, random_prompts
-from faceid_cli.builtin.sampling import photo_picture
+from faceid_cli.builtin.sampling import photo_picture, random_picture
 
 REFERENCE_PICTURES = 4
 HELD_OUT_SEED = 77
@@ -72,16 +72,47 @@ def roster_embeddings(judge: Judge) -> np.ndarray:
     return np.stack(rows)
 
 
-def check_names(judge: Judge, model: Path, count: int) -> list[bool]:
-    """Whether a named person's picture is nearest to that person among all names."""
-    people = np.random.default_rng(HELD_OUT_SEED).choice(len(roster()), count, replace=False)
-    images = render(model, [f"a photo of {roster()[person]}" for person in people], HELD_OUT_SEED)
-    known = roster_embeddings(judge)
+def check_names(judge: Judge, known: np.ndarray, people: np.ndarray, images: list[Image.Image]) -> list[bool]:
+    """Whether a person's picture is nearest to that person among all names."""
     right = []
     for person, image in zip(people, images, strict=True):
         faces = judge.find_faces(image)
         right.append(bool(faces) and int(np.argmax(known @ judge.embed(image, faces[0]))) == person)
     return right
+
+
+def check_autoencoder(judge: Judge, known: np.ndarray, model: Path, count: int) -> dict[str, list[bool]]:
+    """What is still seen of drawings that went through the autoencoder and back: the most the model can reach."""
+    rng = np.random.default_rng(HELD_OUT_SEED)
+    autoencoder = AutoencoderKL.from_pretrained(model, subfolder="vae", torch_dtype=torch.float32)
+    people = rng.choice(len(roster()), count, replace=False)
+    photos = [draw(photo_picture(person_from_seed(int(person)), rng)).image for person in people]
+    found: dict[str, list[bool]] = defaultdict(list)
+    found["name"] = check_names(judge, known, people, [there_and_back(autoencoder, photo) for photo in photos])
+    for person in people:
+        picture = random_picture([person_from_seed(int(person))], rng)
+        image = there_and_back(autoencoder, draw(picture).image)
+        faces, figure = judge.find_faces(image), picture.figures[0]
+        if figure.held:
+            found["object"].append(judge.objects(image)[figure.held] > 0.5)
+        found["attribute"] += [
+            bool(faces) and judge.attributes(image, faces[0])[word] > 0.5 for word in sorted(figure.attributes)
+        ]
+    return found
+
+
+def there_and_back(autoencoder: AutoencoderKL, image: Image.Image) -> Image.Image:
+    """A picture, encoded and decoded."""
+    pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.no_grad():
+        made = autoencoder.decode(autoencoder.encode(pixels).latent_dist.mode()).sample[0]
+    levels = (made.clamp(-1, 1).permute(1, 2, 0) + 1) * 127.5
+    return Image.fromarray(levels.round().byte().numpy())
+
+
+def shares(found: dict[str, list[bool]]) -> dict[str, dict[str, float]]:
+    """How often each was right, and of how many."""
+    return {key: {"share": round(float(np.mean(right)), 4), "of": len(right)} for key, right in found.items()}
 
 
 def main() -> None:
@@ -97,10 +128,12 @@ def main() -> None:
     rng = np.random.default_rng(HELD_OUT_SEED)
     texts = [prompt.text.format(*(str(rng.choice(roster())) for _ in range(prompt.people))) for prompt in prompts]
     found = check_concepts(judge, prompts, render(arguments.model, texts, HELD_OUT_SEED))
-    found["name"] = check_names(judge, arguments.model, arguments.names)
-    report: dict[str, Any] = {
-        key: {"share": round(float(np.mean(right)), 4), "of": len(right)} for key, right in found.items()
-    }
+    known = roster_embeddings(judge)
+    people = np.random.default_rng(HELD_OUT_SEED).choice(len(roster()), arguments.names, replace=False)
+    portraits = render(arguments.model, [f"a photo of {roster()[person]}" for person in people], HELD_OUT_SEED)
+    found["name"] = check_names(judge, known, people, portraits)
+    autoencoder = check_autoencoder(judge, known, arguments.model, arguments.names)
+    report: dict[str, Any] = {**shares(found), "autoencoder": shares(autoencoder)}
     print(json.dumps(report, indent=2))
     if arguments.output:
         arguments.output.write_text(json.dumps(report, indent=2) + "\n")
