@@ -122,7 +122,10 @@ def _photos(identity_id: str) -> list[ReportPhoto]:
         name, pictures = str(record.get("photo", "")), []
         if len(found) < _MOST_SHOWN and record.get("verdict") != "left out":
             own = crops.get(str(record.get("photo_sha256"))) or crops.get(name, [])
-            pictures = [*_whole(folder, record), *(crop for entry in own for crop in _crop(folder, entry))]
+            try:
+                pictures = [*_whole(folder, record), *(crop for entry in own for crop in _crop(folder, entry))]
+            except (KeyError, TypeError, ValueError):  # a damaged entry costs its own pictures only
+                pictures = []
         reasons = [str(reason) for reason in record.get("reasons", ())]
         found.append(ReportPhoto(name, str(record.get("verdict", "")), reasons, pictures))
     return found

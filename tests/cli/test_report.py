@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -121,6 +122,10 @@ def test_damaged_leftovers_do_not_stop_a_report(faceid, alice) -> None:
     answer = faceid("report", "alice", "--no-attention", "--json")
     assert answer.code == 0, answer.err
     assert Path(answer.data["file"]).read_text().count("<img") == 3, "two photos and a crop"
+    index = json.loads((folder / "photos.json").read_text())
+    index["photos"][0]["faces"] = [{"box": 1}]
+    (folder / "photos.json").write_text(json.dumps(index))
+    assert Path(faceid("report", "alice", "--no-attention", "-q").out.strip()).read_text().count("<img") == 2
     (folder / "photos.json").write_text("rubbish")
     assert faceid("report", "alice", "--no-attention", "--json").data["photos"] == 0
 
