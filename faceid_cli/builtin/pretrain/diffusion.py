@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -88,6 +89,8 @@ def train(
     with workers.first_goes_first():
         autoencoder = AutoencoderKL.from_pretrained(start / "vae" if start else work / "vae")
         data = LatentDataset(work, autoencoder.to(device, memory_format=torch.channels_last), device, shards)
+        if start and not (work / "tokenizer").exists():
+            shutil.copytree(start / "tokenizer", work / "tokenizer")
         model = Model(work).to(device)
     average = copy.deepcopy(model).requires_grad_(False)
     # What was learned before, in text.py or an earlier run, changes more slowly than the denoiser.

@@ -34,7 +34,13 @@ def caption_words(count: int = 6000) -> set[str]:
 
 
 def build_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Learn the merges, write vocab.json and merges.txt, and return the tokenizer with a window of WINDOW tokens."""
+    """Learn the merges, write vocab.json and merges.txt, and return the tokenizer with a window of WINDOW tokens.
+
+    What lies in the folder already is taken as it is: among merges that are equally frequent chance decides the order,
+    and weights belong to the numbers that they were trained with.
+    """
+    if (folder / "vocab.json").exists():
+        return CLIPTokenizer.from_pretrained(folder)
     words = sorted(caption_words() | set(roster()))
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
