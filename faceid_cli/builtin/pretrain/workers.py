@@ -31,7 +31,8 @@ class Workers:
             distributed.init_process_group("gloo")
             if device == "cpu":
                 torch.set_num_threads(1)
-                os.sched_setaffinity(0, {self.rank % (os.cpu_count() or 1)})
+                if hasattr(os, "sched_setaffinity"):  # not on macOS
+                    os.sched_setaffinity(0, {self.rank % (os.cpu_count() or 1)})
 
     @contextmanager
     def first_goes_first(self) -> Iterator[None]:
