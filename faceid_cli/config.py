@@ -165,6 +165,10 @@ class RenderConfig:
         precision: Of the model's arithmetic; "auto" picks by device.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         likeness: How much of the person is in the tokens: 0 the class word, 1 what was learned, up to 2.
+        likeness_keys: The same for the key features alone; None for `likeness`.
+        likeness_values: The same for the value features alone; None for `likeness`.
+        stages: Timestep stages, counted from 1 at the noisiest, in which the person is there; the class word stands in
+            the others. All of them if empty.
     """
 
     steps: int = 20
@@ -180,6 +184,9 @@ class RenderConfig:
     precision: str = "auto"
     device: str = "auto"
     likeness: float = 1.0
+    likeness_keys: float | None = None
+    likeness_values: float | None = None
+    stages: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _at_least("steps", self.steps, 1)
@@ -191,14 +198,28 @@ class RenderConfig:
             raise UsageError(f"strength is {self.strength}", "use a number above 0, up to 1; 0.6 is usual")
         if not self.guidance_scale >= 0:
             raise UsageError(f"guidance scale must be 0 or more, not {self.guidance_scale}")
-        if not 0 <= self.likeness <= 2:
-            raise UsageError(f"likeness is {self.likeness:g}", "0 is anybody of the class, 1 the person, 2 the most")
+        for name, likeness in (
+            ("likeness", self.likeness),
+            ("likeness of keys", self.likeness_keys),
+            ("likeness of values", self.likeness_values),
+        ):
+            if likeness is not None and not 0 <= likeness <= 2:
+                raise UsageError(f"{name} is {likeness:g}", "0 is anybody of the class, 1 the person, 2 the most")
+        if any(stage < 1 for stage in self.stages):
+            raise UsageError(f"there is no stage {min(self.stages)}", "count them from 1, the noisiest")
         if self.scheduler not in SCHEDULERS:
             raise UsageError(f"unknown scheduler {self.scheduler!r}", f"choose one of: {', '.join(SCHEDULERS)}")
         for name, size in (("width", self.width), ("height", self.height)):
             if size is not None and (size < 64 or size % 8):
                 raise UsageError(f"{name} is {size} px", "sizes are multiples of 8, from 64 px")
         _check_precision(self.precision)
+
+    @property
+    def dials(self) -> tuple[float, float, tuple[int, ...]]:
+        """Likeness of the keys, likeness of the values, and the stages with the person."""
+        keys = self.likeness if self.likeness_keys is None else self.likeness_keys
+        values = self.likeness if self.likeness_values is None else self.likeness_values
+        return keys, values, self.stages
 
 
 def check_seed(seed: int) -> int:

@@ -33,6 +33,8 @@ def attention(
     steps: options.RenderSteps = _DEFAULTS.steps,
     guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
     likeness: options.Likeness = _DEFAULTS.likeness,
+    likeness_k: options.LikenessKeys = None,
+    likeness_v: options.LikenessValues = None,
     scheduler: options.Scheduler = _DEFAULTS.scheduler,
     negative: options.Negative = "",
     size: options.Size = None,
@@ -45,7 +47,19 @@ def attention(
     verbose: options.Verbose = False,
 ) -> None:
     """Show where the words of a prompt look, as heat maps over the picture."""
-    config = render_config(steps, guidance_scale, scheduler, negative, size, 1, device, precision, likeness=likeness)
+    config = render_config(
+        steps,
+        guidance_scale,
+        scheduler,
+        negative,
+        size,
+        1,
+        device,
+        precision,
+        likeness=likeness,
+        likeness_keys=likeness_k,
+        likeness_values=likeness_v,
+    )
     where = output_folder(output)
 
     from faceid_cli.api import attending

@@ -34,6 +34,9 @@ def compose(
     steps: options.RenderSteps = _DEFAULTS.steps,
     guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
     likeness: options.Likeness = _DEFAULTS.likeness,
+    likeness_k: options.LikenessKeys = None,
+    likeness_v: options.LikenessValues = None,
+    in_stages: options.InStages = None,
     scheduler: options.Scheduler = _DEFAULTS.scheduler,
     negative: options.Negative = "",
     size: options.Size = None,
@@ -61,7 +64,20 @@ def compose(
             "compose needs two or more names and a prompt", 'such as: faceid compose alice bob "playing chess"'
         )
     config = render_config(
-        steps, guidance_scale, scheduler, negative, size, batch, device, precision, clip_skip, strength, likeness
+        steps,
+        guidance_scale,
+        scheduler,
+        negative,
+        size,
+        batch,
+        device,
+        precision,
+        clip_skip,
+        strength,
+        likeness,
+        likeness_k,
+        likeness_v,
+        in_stages,
     )
     where = output_folder(output)
 

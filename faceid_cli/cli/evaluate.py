@@ -55,6 +55,9 @@ def evaluate(
     steps: options.RenderSteps = _DEFAULTS.steps,
     guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
     likeness: options.Likeness = _DEFAULTS.likeness,
+    likeness_k: options.LikenessKeys = None,
+    likeness_v: options.LikenessValues = None,
+    in_stages: options.InStages = None,
     scheduler: options.Scheduler = _DEFAULTS.scheduler,
     negative: options.Negative = "",
     size: options.Size = None,
@@ -73,7 +76,18 @@ def evaluate(
     if (name is None) != everybody:
         raise UsageError("give either a name or --all", "`faceid list` shows who is enrolled")
     config = render_config(
-        steps, guidance_scale, scheduler, negative, size, batch, device, precision, likeness=likeness
+        steps,
+        guidance_scale,
+        scheduler,
+        negative,
+        size,
+        batch,
+        device,
+        precision,
+        likeness=likeness,
+        likeness_keys=likeness_k,
+        likeness_values=likeness_v,
+        stages=in_stages,
     )
     where = output_folder(output)
 

@@ -33,6 +33,9 @@ def generate(
     steps: options.RenderSteps = _DEFAULTS.steps,
     guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
     likeness: options.Likeness = _DEFAULTS.likeness,
+    likeness_k: options.LikenessKeys = None,
+    likeness_v: options.LikenessValues = None,
+    in_stages: options.InStages = None,
     scheduler: options.Scheduler = _DEFAULTS.scheduler,
     negative: options.Negative = "",
     size: options.Size = None,
@@ -55,7 +58,20 @@ def generate(
 ) -> None:
     """Render an enrolled person into a scene."""
     config = render_config(
-        steps, guidance_scale, scheduler, negative, size, batch, device, precision, clip_skip, strength, likeness
+        steps,
+        guidance_scale,
+        scheduler,
+        negative,
+        size,
+        batch,
+        device,
+        precision,
+        clip_skip,
+        strength,
+        likeness,
+        likeness_k,
+        likeness_v,
+        in_stages,
     )
     where = output_folder(output)
 

@@ -48,6 +48,22 @@ def parse_size(text: str | None) -> tuple[int | None, int | None]:
     return int(width), int(height)
 
 
+def parse_stages(text: str | None) -> tuple[int, ...]:
+    """Read "2-5", "1,3" or both together as stages in order; none for nothing.
+
+    Raises:
+        UsageError: Anything else.
+    """
+    found: set[int] = set()
+    for part in [] if text is None else text.split(","):
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last) <= _MOST_STAGES):
+            raise UsageError(f"{text!r} names no stages", "write them as 2-5 or 1,3; 1 is the noisiest")
+        found |= set(range(int(first), int(last) + 1))
+    return tuple(sorted(found))
+
+
 def parse_box(text: str | None) -> Box | None:
     """Read "x,y,width,height" in pixels.
 
@@ -108,6 +124,7 @@ def parse_settings(texts: Iterable[str]) -> dict[str, str | int | float | bool]:
     return found
 
 
+_MOST_STAGES = 1000
 FACES = ("auto", "only", "largest", "left", "right")
 
 
@@ -180,6 +197,18 @@ GuidanceScale = Annotated[
 Likeness = Annotated[
     float,
     typer.Option("--likeness", metavar="X", help="How much of the person: 0 anybody of the class, 1 all, up to 2."),
+]
+LikenessKeys = Annotated[
+    float | None,
+    typer.Option("--likeness-k", metavar="X", help="The same for where the person's word looks (keys) alone."),
+]
+LikenessValues = Annotated[
+    float | None,
+    typer.Option("--likeness-v", metavar="X", help="The same for what the person's word puts there (values) alone."),
+]
+InStages = Annotated[
+    str | None,
+    typer.Option("--stages", metavar="N-M", help="Timestep stages with the person, 1 the noisiest; the class else."),
 ]
 Scheduler = Annotated[
     str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faceid_cli.cli.options import parse_size
+from faceid_cli.cli.options import parse_size, parse_stages
 from faceid_cli.cli.views import machine
 from faceid_cli.config import RenderConfig
 from faceid_cli.errors import UsageError
@@ -25,6 +25,9 @@ def render_config(
     clip_skip: int = 0,
     strength: float = RenderConfig.strength,
     likeness: float = RenderConfig.likeness,
+    likeness_keys: float | None = None,
+    likeness_values: float | None = None,
+    stages: str | None = None,
 ) -> RenderConfig:
     """Build the settings of a rendering, checked."""
     width, height = parse_size(size)
@@ -41,6 +44,9 @@ def render_config(
         clip_skip=clip_skip,
         strength=strength,
         likeness=likeness,
+        likeness_keys=likeness_keys,
+        likeness_values=likeness_values,
+        stages=parse_stages(stages),
         **machine(device, precision),
     )
 

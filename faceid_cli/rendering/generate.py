@@ -90,7 +90,7 @@ def render_batches(
     words = words or {}
     placed = place_people(prompt, list(people), list(words)) if people else " ".join(prompt.split())
     with torch.no_grad(), memory_errors(_memory_hint(base, 1)):
-        tokens = {name: dialled(base, person, config.likeness) for name, person in people.items()}
+        tokens = {name: dialled(base, person, *config.dials) for name, person in people.items()}
         encoded = encode_prompt(base, placed, {**words, **tokens}, config.clip_skip)
         negative = encode_prompt(base, config.negative_prompt, words, config.clip_skip).with_stages(encoded.stages)
         contexts = _contexts(base, encoded, negative, blank=not config.negative_prompt.strip())
@@ -159,6 +159,9 @@ def _settings(base: BaseModel, placed: str, config: RenderConfig, init: Image.Im
         "init": "" if init is None else hashlib.sha256(init.convert("RGB").tobytes()).hexdigest(),
         "strength": 1.0 if init is None else float(config.strength),
         "likeness": float(config.likeness),
+        "likeness_keys": config.likeness_keys,
+        "likeness_values": config.likeness_values,
+        "stages": config.stages,
         "versions": _versions(),
     }
 

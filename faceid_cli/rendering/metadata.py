@@ -59,6 +59,10 @@ class RenderMetadata:
         init: SHA-256 of the picture it started from; "" for noise alone.
         strength: How much of that picture could change.
         likeness: How much of the people was in their tokens: 0 the class word, 1 all that was learned.
+        likeness_keys: The same for their key features alone; None for `likeness`.
+        likeness_values: The same for their value features alone; None for `likeness`.
+        stages: In which timestep stages they were there, counted from 1; all of them if empty.
+        chosen: How the likeness was chosen, where faceid chose it; else "".
         versions: Package name -> version, of what changes pixels.
     """
 
@@ -80,6 +84,10 @@ class RenderMetadata:
     init: str = ""
     strength: float = 1.0
     likeness: float = 1.0
+    likeness_keys: float | None = None
+    likeness_values: float | None = None
+    stages: tuple[int, ...] = ()
+    chosen: str = ""
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -146,7 +154,8 @@ def parameters_text(metadata: RenderMetadata) -> str:
         "Clip skip": metadata.clip_skip + 1 if metadata.clip_skip else "",
         "Denoising strength": f"{metadata.strength:g}" if metadata.init else "",
         "FaceID": " ".join(metadata.names),
-        "FaceID likeness": f"{metadata.likeness:g}" if metadata.likeness != 1 else "",
+        "FaceID likeness": _likeness_text(metadata),
+        "FaceID stages": " ".join(map(str, metadata.stages)),
         "Version": f"faceid {metadata.versions['faceid']}" if "faceid" in metadata.versions else "faceid",
     }
     lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in pairs.items() if str(value)))
@@ -176,13 +185,29 @@ def _checked(values: dict[str, Any]) -> RenderMetadata:
     for name in ("seed", "steps", "width", "height"):
         if type(values[name]) is not int or values[name] < 0:
             raise TypeError(name)
-    for name in ("prompt", "scheduler", "negative_prompt", "base_model", "base_fingerprint", "precision", "init"):
+    for name in (
+        "prompt",
+        "scheduler",
+        "negative_prompt",
+        "base_model",
+        "base_fingerprint",
+        "precision",
+        "init",
+        "chosen",
+    ):
         if not isinstance(values.get(name, ""), str):
             raise TypeError(name)
     if type(values.get("clip_skip", 0)) is not int or type(values.get("strength", 1.0)) not in (int, float):
         raise TypeError("clip_skip or strength")
     if type(values.get("likeness", 1.0)) not in (int, float):
         raise TypeError("likeness")
+    for name in ("likeness_keys", "likeness_values"):
+        if type(values.get(name)) not in (int, float, type(None)):
+            raise TypeError(name)
+    stages = values.get("stages", [])
+    if not isinstance(stages, list) or not all(type(stage) is int for stage in stages):
+        raise TypeError("stages")
+    values["stages"] = tuple(stages)
     guidance_scale = values["guidance_scale"]
     if type(guidance_scale) not in (int, float) or not 0 <= guidance_scale < float("inf"):
         raise TypeError("guidance_scale")
@@ -192,6 +217,17 @@ def _checked(values: dict[str, Any]) -> RenderMetadata:
         raise TypeError("versions")
     values["versions"] = {key: str(value) for key, value in versions.items()}
     return RenderMetadata(**values)
+
+
+def _likeness_text(metadata: RenderMetadata) -> str:
+    """Empty where every dial stands at 1; "0.8 keys 1 values" where they differ."""
+    keys, values = (
+        metadata.likeness if likeness is None else likeness
+        for likeness in (metadata.likeness_keys, metadata.likeness_values)
+    )
+    if keys != values:
+        return f"{keys:g} keys {values:g} values"
+    return f"{keys:g}" if keys != 1 else ""
 
 
 def _one_line(text: str) -> str:
