@@ -100,8 +100,9 @@ class PhotographFaceFinder:
         """
         if self._recogniser is None:
             self._recogniser = _filled(build_recogniser(), local_weights("face-recognition"), self._device)
-        aligned = align_face(image.convert("RGB"), face.landmarks)
-        pixels = torch.from_numpy(np.asarray(aligned, dtype=np.float32) / 127.5 - 1)
+        aligned = np.asarray(align_face(image.convert("RGB"), face.landmarks), dtype=np.float32)
+        # These weights saw blue, green, red in their training, not red, green, blue; see docs/photos.md.
+        pixels = torch.from_numpy(aligned[:, :, ::-1] / 127.5 - 1)
         with torch.inference_mode():
             vector = self._recogniser(pixels.permute(2, 0, 1)[None].to(self._device))[0].float().cpu().numpy()
         return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
@@ -137,7 +138,7 @@ def _filled(network: Any, weights: Path, device: torch.device) -> Any:
 
 
 def build_recogniser() -> Any:
-    """ArcFace with a 50-layer IR-SE backbone, without weights: (B, 3, 112, 112) in -1 to 1 -> (B, 512)."""
+    """ArcFace with a 50-layer IR-SE backbone, without weights: (B, 3, 112, 112) in -1 to 1, BGR -> (B, 512)."""
     build = _imported("facexlib.recognition.arcface_arch", "Backbone")
     return build(num_layers=50, drop_ratio=0.6, mode="ir_se")
 

@@ -176,6 +176,22 @@ def test_the_recogniser_gives_unit_vectors_that_depend_on_the_face(finder: Photo
     assert not np.allclose(first, second)
 
 
+def test_the_recogniser_is_fed_blue_first_in_minus_one_to_one(finder: PhotographFaceFinder) -> None:
+    """As the weights were trained. A network whose embedding is the mean of each of its input's channels tells."""
+    import torch
+
+    class Means(torch.nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            assert pixels.shape == (1, 3, 112, 112)
+            return pixels.mean(dim=(2, 3))
+
+    finder._recogniser = Means()
+    (face,) = finder.find(_photo("portrait_official.jpg"))
+    orange = Image.new("RGB", _photo("portrait_official.jpg").size, (255, 191, 0))
+    expected = np.array([-1, 191 / 127.5 - 1, 1])
+    assert finder.embed(orange, face) == pytest.approx(expected / np.linalg.norm(expected), abs=1e-3)
+
+
 def test_several_pictures_at_once_give_what_each_gives_alone(finder: PhotographFaceFinder) -> None:
     portrait = _photo("portrait_official.jpg")
     images = [portrait, _photo("two_people.jpg"), portrait.resize((455, 568)), Image.new("RGB", (64, 64)), portrait]
