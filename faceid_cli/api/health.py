@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from faceid_cli import __version__, paths
 from faceid_cli.api.checkpoints import checkpoint_dir
-from faceid_cli.api.material import registry_backups, stray_material
+from faceid_cli.api.material import stray_material
 from faceid_cli.errors import FaceIDError
 from faceid_cli.model_files import BUILTIN, check_model
+from faceid_cli.registry.forgetting import backups_of, strangers_in
 from faceid_cli.registry.store import Registry
 from faceid_cli.settings import read_setting
 from faceid_cli.weights import KNOWN_WEIGHTS, local_weights, weights_path
@@ -139,13 +140,16 @@ def _registry() -> list[Finding]:
 
 
 def _material(known: set[str]) -> list[Finding]:
-    """Crops, masks and reports of people who are gone, and copies of the registry that may still name them."""
+    """Crops, masks and reports of people who are gone, and copies of the registry that still name them."""
     findings = [
         Finding("material", "warn", f"belongs to nobody: {path}", "it can be deleted") for path in stray_material(known)
     ]
-    if backups := registry_backups():
-        detail = f"{len(backups)} from before an update: {', '.join(map(str, backups))}"
-        findings.append(Finding("backups", "ok", detail, "they may name people who were removed since"))
+    for backup in backups_of(paths.registry_file()):
+        names = ", ".join(strangers_in(backup, known))
+        detail = f"{backup} is from before an update"
+        if names:
+            detail += f", and still knows {names}"
+        findings.append(Finding("backup", "warn" if names else "ok", detail, "it can be deleted"))
     return findings
 
 

@@ -127,9 +127,3 @@ def stray_material(known_ids: Iterable[str]) -> list[Path]:
     """What lies in the folder of material and belongs to no identity."""
     known = set(known_ids)
     return sorted(path for path in paths.material_dir().glob("*") if path.name not in known)
-
-
-def registry_backups() -> list[Path]:
-    """Copies of the registry from before an update; they hold what people had in it then."""
-    file = paths.registry_file()
-    return sorted(file.parent.glob(f"{file.name}.*.bak"))

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from faceid_cli import paths
 from faceid_cli.api.base_models import OnNote, source_of_fingerprint
 from faceid_cli.api.checkpoints import checkpoint_dir
-from faceid_cli.api.material import remove_material
+from faceid_cli.api.material import material_folder, remove_material
 from faceid_cli.errors import IdentityFileError, OutputError, UsageError
 from faceid_cli.identity_file import IdentityMetadata, load_identity, save_identity
+from faceid_cli.registry.forgetting import scrub
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity, RenderRecord, Run
 from faceid_cli.registry.store import Registry, Removed
@@ -155,16 +157,39 @@ def rename(name: str, new_name: str) -> Identity:
 def remove(name: str) -> Removed:
     """Forget a person: row, embedding, training runs, checkpoints, crops, reports and records of pictures.
 
-    Pictures stay, and so do backups of the registry from before an update, which `check_health` points out.
+    What the registry's file and its backups still hold of them is overwritten. Pictures stay. What could not be
+    deleted is in the answer.
 
     Raises:
         UnknownNameError: Nobody of that name.
     """
     with Registry.open(create=False) as registry:
         removed = registry.remove(name)
+        others = {person.id for person in registry.list()}
+    gone = removed.identity
+    left = scrub(paths.registry_file(), gone.id, gone.name, others)
     shutil.rmtree(checkpoint_dir(name), ignore_errors=True)
-    remove_material(removed.identity.id)
-    return removed
+    remove_material(gone.id)
+    left += [path for path in (checkpoint_dir(name), material_folder(gone.id)) if path.exists()]
+    return dataclasses.replace(removed, left=tuple(left))
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether an interrupted enrolment of that name waits to be resumed."""
+    return checkpoint_dir(name).is_dir()
+
+
+def remove_unfinished(name: str) -> None:
+    """Forget an interrupted enrolment.
+
+    Raises:
+        OutputError: Its folder cannot be deleted.
+    """
+    try:
+        shutil.rmtree(checkpoint_dir(name))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot delete {checkpoint_dir(name)}: {reason}", "check its permissions") from error
 
 
 def _extra(new: NewIdentity) -> dict[str, object]:

@@ -45,11 +45,12 @@ WriteEmbedding = Callable[[Identity], None]
 
 @dataclass(frozen=True)
 class Removed:
-    """What a removal took away, and the pictures that it left where they are."""
+    """What a removal took away, the pictures that it left where they are, and what it could not delete or clean."""
 
     identity: Identity
     runs: int
     pictures: tuple[Path, ...]
+    left: tuple[Path, ...] = ()
 
 
 class Registry:

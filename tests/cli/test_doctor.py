@@ -4,6 +4,7 @@ import pytest
 
 from faceid_cli import paths
 from faceid_cli.api import health
+from faceid_cli.registry.store import Registry
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,16 @@ def test_stray_files_are_findings_and_missing_ones_are_failures(faceid, add_pers
     answer = faceid("doctor")
     assert answer.code == 1
     assert f"fail  registry: alice has no file: {alice.path}" in answer.out
+
+
+def test_a_backup_that_knows_somebody_who_is_gone_is_a_finding(faceid, add_person) -> None:
+    add_person("alice")
+    backup = paths.registry_file().with_name("registry.db.m001.1.bak")
+    backup.write_bytes(paths.registry_file().read_bytes())
+    assert f"ok    backup: {backup} is from before an update\n" in faceid("doctor").out
+    with Registry.open() as registry:
+        registry.remove("alice")
+    assert f"warn  backup: {backup} is from before an update, and still knows alice\n" in faceid("doctor").out
 
 
 def test_a_damaged_registry_and_a_missing_model_are_failures(faceid) -> None:

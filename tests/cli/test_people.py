@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from faceid_cli import paths
+from faceid_cli.api.checkpoints import checkpoint_dir
 
 
 def test_nobody_is_enrolled_at_first_and_nothing_is_written(faceid) -> None:
@@ -71,6 +72,31 @@ def test_remove_deletes_everything_of_the_person(faceid, add_person) -> None:
     assert not alice.path.exists()
     assert bob.path.exists()
     assert faceid("list", "-q").out == "bob\n"
+
+
+def test_remove_cleans_backups_and_says_which_it_could_not(faceid, add_person) -> None:
+    add_person("alice")
+    backup, damaged = (paths.registry_file().with_name(f"registry.db.m001.{number}.bak") for number in (1, 2))
+    backup.write_bytes(paths.registry_file().read_bytes())
+    damaged.write_bytes(b"rubbish " * 1000)
+    answer = faceid("remove", "alice", "-y", "--json")
+    assert answer.code == 9
+    assert answer.data["left"] == [str(damaged)]
+    assert answer.err == f"warning: could not be deleted or cleaned, do it by hand: {damaged}\n"
+    assert b"alice" not in backup.read_bytes()
+    assert faceid("list", "-q").out == ""
+
+
+def test_remove_forgets_an_interrupted_enrolment(faceid, add_person) -> None:
+    add_person("alice")
+    folder = checkpoint_dir("carol")
+    (folder / "previews").mkdir(parents=True)
+    (folder / "checkpoint.safetensors").write_bytes(b"half of carol")
+    answer = faceid("remove", "carol", "-y")
+    assert (answer.code, answer.out) == (0, "removed the interrupted enrolment of carol\n")
+    assert not folder.exists()
+    assert faceid("list", "-q").out == "alice\n"
+    assert faceid("remove", "carol", "-y").code == 3
 
 
 def test_remove_never_asks_where_nobody_sits(faceid, add_person, monkeypatch) -> None:
