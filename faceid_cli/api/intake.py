@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceid_cli.api.photos import faces_sheet, mask_of, save_sheet
+from faceid_cli.api.sheets import faces_sheet, mask_of, save_sheet
 from faceid_cli.config import TrainConfig
 from faceid_cli.errors import WeightsMissingError
 from faceid_cli.settings import read_setting

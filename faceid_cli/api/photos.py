@@ -1,4 +1,4 @@
-"""Checking photos before anything is learned from them, and the sheets that show what was seen."""
+"""Checking photos before anything is learned from them."""
 
 from __future__ import annotations
 
@@ -8,24 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceid_cli.api.base_models import chosen_source
-from faceid_cli.errors import OutputError
+from faceid_cli.api.sheets import check_sheet, save_sheet
 from faceid_cli.model_files import BUILTIN
 from faceid_cli.settings import read_setting
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from faceid_cli.faces.finder import FaceFinder
-    from faceid_cli.faces.intake import Intake
-    from faceid_cli.faces.look import Look
     from faceid_cli.faces.verdict import PhotoVerdict
-    from faceid_cli.types import FaceCrop
 
 _SIZE_PX = {True: 128, False: 512}
 """Side of the crops, for the built-in model and for others: large enough to measure in."""
-
-_MOST_ON_SHEET = 60
-_CELL_PX = 360
 
 
 @dataclass(frozen=True)
@@ -85,64 +76,3 @@ def check_photos(
         target = Path(sheet).expanduser()
         save_sheet(check_sheet(intake, finder), target)
     return PhotoCheck(intake.verdicts, intake.warnings, target)
-
-
-def check_sheet(intake: Intake, finder: FaceFinder) -> Image.Image:
-    """Each photo with its faces, beside it the crop with landmarks and mask, below it the verdict."""
-    from faceid_cli.faces.marks import beside, mark_crop, mark_faces
-    from faceid_cli.rendering.contact_sheet import contact_sheet
-
-    crops = {crop.photo_path: crop for crop in intake.crops}
-    tiles, captions = [], []
-    for look, verdict in list(zip(intake.looks, intake.verdicts, strict=False))[:_MOST_ON_SHEET]:
-        chosen = None if verdict.face is None else verdict.face - 1
-        photo = _blank() if look.thumbnail is None else mark_faces(look.thumbnail, look.faces, look.size, chosen)
-        crop = crops.get(look.path)
-        cut = _blank() if crop is None else mark_crop(crop.image, crop.face, mask_of(crop, finder), crop.others)
-        tiles.append(beside(photo, cut))
-        captions.append(f"{look.path.name}: {verdict.grade}" + "".join(f", {reason}" for reason in verdict.reasons))
-    return contact_sheet(tiles or [_blank()], captions or ["no photos"], cell_px=_CELL_PX)
-
-
-def faces_sheet(looks: Sequence[Look]) -> Image.Image:
-    """Photos with their faces numbered from the left, for choosing one."""
-    from faceid_cli.faces.marks import mark_faces
-    from faceid_cli.rendering.contact_sheet import contact_sheet
-
-    shown = [look for look in looks if look.thumbnail is not None][:_MOST_ON_SHEET]
-    tiles = [mark_faces(look.thumbnail, look.faces, look.size, None) for look in shown if look.thumbnail is not None]
-    return contact_sheet(tiles or [_blank()], [look.path.name for look in shown] or [""], cell_px=_CELL_PX)
-
-
-def mask_of(crop: FaceCrop, finder: FaceFinder | None) -> Image.Image:
-    """The face in a crop: its outline where that can be told, else the oval in its box; mode "L"."""
-    from PIL import Image
-
-    from faceid_cli.faces.marks import oval_mask
-
-    if crop.face is None:
-        return Image.new("L", crop.image.size, 255)
-    outline = finder.outline(crop.image, crop.face) if finder else None
-    return outline if outline is not None else oval_mask(crop.image.size, crop.face)
-
-
-def save_sheet(sheet: Image.Image, target: Path) -> Path:
-    """Write a sheet; over an older one, since sheets are made again and again.
-
-    Raises:
-        OutputError: It cannot be written there.
-    """
-    try:
-        sheet.save(target)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(
-            f"cannot write {target}: {reason}", "give a .png or .jpg file in a folder that exists"
-        ) from error
-    return target
-
-
-def _blank() -> Image.Image:
-    from PIL import Image
-
-    return Image.new("RGB", (_CELL_PX // 2, _CELL_PX // 2), (222, 219, 211))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
 from faceid_cli.types import Box, Face
 
+PAPER = (236, 234, 228)
+
 _CHOSEN, _OTHER, _MASK = (46, 160, 67), (208, 72, 60), (60, 200, 120)
+
+GRADE_COLORS = {"good": _CHOSEN, "fair": (214, 158, 30), "left out": _OTHER}
+"""A colour for each verdict."""
 
 
 def mark_faces(image: Image.Image, faces: Sequence[Face], size: tuple[int, int], chosen: int | None) -> Image.Image:
@@ -29,11 +35,10 @@ def mark_faces(image: Image.Image, faces: Sequence[Face], size: tuple[int, int],
         color = _CHOSEN if number - 1 == chosen else _OTHER
         left, top = face.box.x * across, face.box.y * down
         draw.rectangle(_corners(face.box, across, down), outline=color, width=line)
+        dot = min(line, max(round(face.box.width * across / 20), 1))  # on small faces small dots
         for x, y in face.landmarks:
-            draw.ellipse((x * across - line, y * down - line, x * across + line, y * down + line), fill=color)
-        label = draw.textbbox((left + 2 * line, top + line), str(number), font=font)
-        draw.rectangle((left, top, label[2] + 2 * line, label[3] + line), fill=color)
-        draw.text((left + 2 * line, top + line), str(number), fill=(255, 255, 255), font=font)
+            draw.ellipse((x * across - dot, y * down - dot, x * across + dot, y * down + dot), fill=color)
+        _label(draw, font, str(number), (left, top, face.box.height * down), color, line)
     return marked
 
 
@@ -63,15 +68,38 @@ def mark_crop(image: Image.Image, face: Face | None, mask: Image.Image | None, o
     return marked
 
 
-def beside(first: Image.Image, second: Image.Image) -> Image.Image:
-    """Two pictures side by side, each fitted into half of a picture twice as wide as it is high."""
-    side = max(*first.size, *second.size)
-    both = Image.new("RGB", (2 * side, side), (236, 234, 228))
+def beside(first: Image.Image, second: Image.Image | None, side: int, color: tuple[int, int, int]) -> Image.Image:
+    """Two pictures side by side, each fitted into a square of that side, with a line in a colour along the top."""
+    both = Image.new("RGB", (2 * side, side), PAPER)
     for left, image in ((0, first), (side, second)):
-        scale = side / max(image.size)
-        fitted = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
-        both.paste(fitted, (left + (side - fitted.width) // 2, (side - fitted.height) // 2))
+        if image is not None:
+            fitted = _fitted(image, side)
+            both.paste(fitted, (left + (side - fitted.width) // 2, (side - fitted.height) // 2))
+    ImageDraw.Draw(both).rectangle((0, 0, 2 * side, side // 60), fill=color)
     return both
+
+
+def close_ups(image: Image.Image, faces: Sequence[Face], side: int) -> Image.Image:
+    """The faces of a photo one by one, large and numbered from the left, in a square of that side.
+
+    Args:
+        image: The photo itself, RGB: small copies have too few pixels for this.
+        faces: In its pixels.
+        side: In pixels.
+    """
+    columns = max(math.ceil(math.sqrt(len(faces))), 1)
+    cell = side // columns
+    grid = Image.new("RGB", (side, side), PAPER)
+    draw = ImageDraw.Draw(grid)
+    font = ImageFont.load_default(max(cell // 7, 10))
+    for index, face in enumerate(faces):
+        half = 0.75 * max(face.box.width, face.box.height)
+        x, y = face.box.center
+        left, top = index % columns * cell, index // columns * cell
+        shown = image.crop((round(x - half), round(y - half), round(x + half), round(y + half)))
+        grid.paste(shown.resize((cell, cell), Image.Resampling.LANCZOS), (left, top))
+        _label(draw, font, str(index + 1), (left, top, 0), _OTHER, max(cell // 90, 1), inside=True)
+    return grid
 
 
 def oval_mask(size: tuple[int, int], face: Face) -> Image.Image:
@@ -83,3 +111,34 @@ def oval_mask(size: tuple[int, int], face: Face) -> Image.Image:
 
 def _corners(box: Box, across: float, down: float) -> tuple[float, float, float, float]:
     return box.x * across, box.y * down, (box.x + box.width) * across, (box.y + box.height) * down
+
+
+def _fitted(image: Image.Image, side: int) -> Image.Image:
+    scale = side / max(image.size)
+    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _label(
+    draw: ImageDraw.ImageDraw,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    text: str,
+    place: tuple[float, float, float],
+    color: tuple[int, int, int],
+    line: int,
+    inside: bool = False,
+) -> None:
+    """Write a number above a box, or below it where the picture ends there: on the box it would hide a small face.
+
+    Args:
+        place: Left, top and height of the box.
+        inside: Write it into the corner after all.
+    """
+    left, top, height = place
+    bounds = draw.textbbox((0, 0), text, font=font)
+    wide, high = bounds[2] + 4 * line, bounds[3] + 2 * line
+    y = top if inside else top - high
+    if y < 0:
+        y = top + height
+    draw.rectangle((left, y, left + wide, y + high), fill=color)
+    draw.text((left + 2 * line, y + line), text, fill=(255, 255, 255), font=font)

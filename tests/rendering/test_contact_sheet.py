@@ -37,6 +37,13 @@ def test_captions_add_ink_and_never_touch_the_pictures() -> None:
     assert (captioned == (200, 0, 0)).all(axis=2).sum() == 4 * 128 * 128
 
 
+def test_wide_cells_have_no_empty_room_above_wide_pictures() -> None:
+    pictures = [_solid((200, 0, 0), (128, 64))] * 2
+    pixels = np.asarray(contact_sheet(pictures, ["a", "b"], columns=1, cell_px=(128, 64), font_px=11))
+    assert pixels.shape[0] < 2 * (64 + 3 * 14)
+    assert (pixels == (200, 0, 0)).all(axis=2).sum() == 2 * 128 * 64
+
+
 def test_wrong_numbers_are_refused() -> None:
     with pytest.raises(ValueError, match=r"0 pictures"):
         contact_sheet([])
