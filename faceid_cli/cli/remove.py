@@ -24,7 +24,8 @@ def remove(name: Name, yes: Yes = False, json: Json = False, quiet: Quiet = Fals
     except UnknownNameError:
         if not people.is_unfinished(name):
             raise
-        return _remove_unfinished(name, yes)
+        _remove_unfinished(name, yes)
+        return
     _make_sure(f"Forget {person.name}, with everything that was learned?", yes)
     removed = people.remove(person.name)
     pictures = [str(path) for path in removed.pictures if path.exists()]
