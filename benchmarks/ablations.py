@@ -30,9 +30,10 @@ from benchmarks.tables import interval_of, table
 from faceid_cli.attention import AttentionRecord
 from faceid_cli.backbone import BaseModel
 from faceid_cli.tokens import ENCODER, class_embedding
-from faceid_cli.training.data import Batch, Sentence, alignment_of
+from faceid_cli.training.data import Batch
 from faceid_cli.training.engine import Engine
 from faceid_cli.training.losses import Alignment, LayerAttention, face_wise_attention_loss
+from faceid_cli.training.sentences import Sentence, alignment_of
 from faceid_cli.types import FaceCrop
 
 RESULTS = Path(__file__).parent / "results"

@@ -61,6 +61,8 @@ class TrainConfig:
         norm_limit: Longest a feature may be, in typical lengths of the text encoder's embeddings; 0 for no limit.
         initial_token: What the features start from: "class", or "search" for the best of the words that the text
             encoder knows.
+        direction_limit: Least cosine between a feature and what it started from, from 0 to below 1; 0 for no limit.
+        other_words_weight: Weight of the penalty on what the person's word takes of the other words' attention.
     """
 
     method: str = "sefi"
@@ -86,6 +88,8 @@ class TrainConfig:
     average_last: int = 0
     norm_limit: float = 0.0
     initial_token: str = "class"
+    direction_limit: float = 0.0
+    other_words_weight: float = 0.0
 
     def __post_init__(self) -> None:
         _at_least("steps", self.steps, 1)
@@ -113,6 +117,10 @@ class TrainConfig:
         _at_least("number of averaged steps", self.average_last, 0)
         if not 0 <= self.norm_limit < float("inf"):
             raise UsageError(f"norm limit must be 0 or more, not {self.norm_limit}")
+        if not 0 <= self.direction_limit < 1:
+            raise UsageError(f"direction limit is {self.direction_limit}", "a cosine from 0 to below 1; 0 for none")
+        if not 0 <= self.other_words_weight < float("inf"):
+            raise UsageError(f"weight of the other words must be 0 or more, not {self.other_words_weight}")
 
 
 @dataclass(frozen=True)

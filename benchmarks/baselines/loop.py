@@ -47,8 +47,7 @@ def fit(
         )
         record = stack.enter_context(record_attention(base.unet)) if with_attention else None
         for _ in range(config.steps):
-            reconstruction, attention = engine.losses(module, draws.draw(config.batch_size), record)
-            total = reconstruction + config.attention_weight * attention
+            total = engine.losses(module, draws.draw(config.batch_size), record).total(config)
             if more_loss is not None:
                 total = total + more_loss()
             optimizer.zero_grad(set_to_none=True)

@@ -23,9 +23,10 @@ from faceid_cli.backbone import BaseModel
 from faceid_cli.config import TrainConfig, preset
 from faceid_cli.tokens import ENCODER, EncoderRows, class_embedding, encode_prompt, encode_rows
 from faceid_cli.training import train_identity
-from faceid_cli.training.data import Batch, Sentence
-from faceid_cli.training.engine import Engine
+from faceid_cli.training.data import Batch
+from faceid_cli.training.engine import Engine, StepLosses
 from faceid_cli.training.losses import add_noise, training_target
+from faceid_cli.training.sentences import Sentence
 from faceid_cli.types import FaceCrop, IdentityTokens
 
 
@@ -162,7 +163,7 @@ class LayerEngine(Engine):
         super().__init__(base, crops, config)
         self.contexts: dict[str, Tensor] = {}
 
-    def losses(self, module: nn.Module, batch: Batch, record: AttentionRecord | None) -> tuple[Tensor, Tensor]:
+    def losses(self, module: nn.Module, batch: Batch, record: AttentionRecord | None) -> StepLosses:
         """See `Engine.losses`; inside `own_contexts` of the UNet."""
         base = self.base
         latents, noise, timesteps = self.latents[batch.pictures], batch.noise, batch.timesteps
@@ -172,7 +173,7 @@ class LayerEngine(Engine):
         self.contexts.update(self._encode(module()[0], sentences))
         anything = next(iter(self.contexts.values()))
         prediction = base.unet(noisy.to(base.dtype), timesteps, encoder_hidden_states=anything).sample
-        return (prediction.float() - target.float()).square().mean(), torch.zeros(())
+        return StepLosses((prediction.float() - target.float()).square().mean(), torch.zeros(()), torch.zeros(()))
 
     def _encode(self, tokens: Tensor, sentences: Sequence[Sentence]) -> dict[str, Tensor]:
         """Each layer's (B, T, C)."""

@@ -101,6 +101,8 @@ _MORE_SETTINGS: dict[str, type] = {
     "norm_limit": float,
     "initial_token": str,
     "self_attention": bool,
+    "direction_limit": float,
+    "other_words_weight": float,
 }
 
 

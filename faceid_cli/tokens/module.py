@@ -34,7 +34,11 @@ class TokenModule(nn.Module):
         generator: Draws the initial projections.
         norm_limit: Longest a feature may be, in lengths of a typical embedding; 0 for no limit. A feature far longer
             than the vocabulary's draws attention from the other words of a prompt.
+        direction_limit: Least cosine between a feature and the class word's embedding, below 1; 0 for no limit. A
+            feature beyond it is turned back to it, at its length.
     """
+
+    start: Tensor
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class TokenModule(nn.Module):
         self_attention: bool,
         generator: torch.Generator,
         norm_limit: float = 0.0,
+        direction_limit: float = 0.0,
     ) -> None:
         super().__init__()
         width = class_embedding.shape[-1]
@@ -54,6 +59,8 @@ class TokenModule(nn.Module):
         self.stages, self.vectors, self.features = stages, vectors, 2 if split else 1
         self.self_attention = self_attention
         self.longest = norm_limit * embedding_scale * width**0.5
+        self.direction_limit = direction_limit
+        self.register_buffer("start", F.normalize(initial, dim=0), persistent=False)
         slots = self.features * stages * vectors
         if not self_attention:
             self.embeddings = nn.Parameter(initial.repeat(slots, 1))
@@ -68,6 +75,8 @@ class TokenModule(nn.Module):
     def forward(self) -> tuple[Tensor, Tensor]:
         """Return (P^K, P^V), each float32 (S, N, D); the same tensor twice where K and V are not split."""
         flat = self._mixed() if self.self_attention else self.embeddings
+        if self.direction_limit:
+            flat = turned_back(flat, self.start, self.direction_limit)
         if self.longest:
             flat = flat * (self.longest / flat.norm(dim=-1, keepdim=True)).clamp(max=1.0)
         shaped = flat.view(self.features, self.stages, self.vectors, -1)
@@ -84,6 +93,20 @@ class TokenModule(nn.Module):
         weights = torch.softmax(query @ key.transpose(1, 2) / query.shape[-1] ** 0.5, dim=-1)
         mixed = (weights @ value).transpose(0, 1).reshape(slots.shape)
         return slots + self.output_scale * F.linear(mixed, self.projection_out)
+
+
+def turned_back(features: Tensor, direction: Tensor, least_cosine: float) -> Tensor:
+    """Return features, (R, D), turned towards a unit vector (D,) until their cosine to it is no less than the limit.
+
+    Lengths stay, and so do features within the limit. Gradients along the limit and of the length pass; the turned
+    features' gradient towards the forbidden side is nothing.
+    """
+    along = features @ direction  # (R,)
+    aside = features - along.unsqueeze(1) * direction
+    length, width = features.norm(dim=1), aside.norm(dim=1)
+    sine = (1 - least_cosine**2) ** 0.5
+    turned = length.unsqueeze(1) * (least_cosine * direction + sine * aside / width.clamp_min(1e-12).unsqueeze(1))
+    return torch.where((along < least_cosine * length).unsqueeze(1), turned, features)
 
 
 class TokenModules(nn.Module):

@@ -10,7 +10,7 @@ E width of the pooled text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from diffusers import DDPMScheduler
@@ -34,25 +34,43 @@ from faceid_cli.training.checkpoint import RunState
 from faceid_cli.training.data import (
     Batch,
     Draws,
-    Sentence,
-    alignment_of,
     encode_latents,
     loss_weights,
     seeded_generator,
-    sentences_for,
 )
-from faceid_cli.training.initial import search_initial
+from faceid_cli.training.initial import initial_embeddings
 from faceid_cli.training.losses import (
     LayerAttention,
     add_noise,
     face_wise_attention_loss,
     min_snr_weights,
+    other_words_loss,
     reconstruction_loss,
     training_target,
 )
+from faceid_cli.training.sentences import Sentence, alignment_of, sentences_for
 from faceid_cli.types import FaceCrop
 
 WEIGHT_DECAY = 1e-2
+
+
+class StepLosses(NamedTuple):
+    """The losses of a batch, each a number, before they are weighted.
+
+    Attributes:
+        reconstruction: Of the noise (or velocity).
+        attention: The face-wise attention loss; 0 where its weight is.
+        others: What the other words lose; 0 where its weight is.
+    """
+
+    reconstruction: Tensor
+    attention: Tensor
+    others: Tensor
+
+    def total(self, config: TrainConfig) -> Tensor:
+        """What is trained on."""
+        total = self.reconstruction + config.attention_weight * self.attention
+        return total + config.other_words_weight * self.others if config.other_words_weight else total
 
 
 class Engine:
@@ -65,10 +83,10 @@ class Engine:
     """
 
     def __init__(self, base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> None:
-        self.base, self.config = base, config
+        self.base, self.config, self.crops = base, config, tuple(crops)
         self.latents = encode_latents(base, crops, config.mirror)  # (P, C, h, w)
         self.weights = loss_weights(crops, self.latents, config.mirror)  # (P, 1, h, w) or None
-        self.uses_reference = config.attention_weight > 0
+        self.uses_reference = config.attention_weight > 0 or config.other_words_weight > 0
         self.sentences = sentences_for(
             base, config.templates, config.class_word, config.vectors, with_reference=self.uses_reference
         )
@@ -80,8 +98,7 @@ class Engine:
     def new_state(self) -> RunState:
         """Return the state before the first step."""
         config = self.config
-        initial = search_initial(self) if config.initial_token == "search" else {}
-        module = self.token_modules(initial)
+        module = self.token_modules(initial_embeddings(self))
         optimizer = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
         return RunState(module, optimizer, self.new_draws(), [])
 
@@ -121,12 +138,11 @@ class Engine:
             self_attention=config.self_attention and not plain,
             generator=seeded_generator(config.seed, purpose),
             norm_limit=config.norm_limit,
+            direction_limit=config.direction_limit,
         )
 
-    def losses(
-        self, module: TokenModule | TokenModules, batch: Batch, record: AttentionRecord | None
-    ) -> tuple[Tensor, Tensor]:
-        """Return (reconstruction, attention) losses of a batch; inside `split_attention` of the UNet."""
+    def losses(self, module: TokenModule | TokenModules, batch: Batch, record: AttentionRecord | None) -> StepLosses:
+        """Return the losses of a batch; inside `split_attention` of the UNet."""
         base = self.base
         latents = self.latents[batch.pictures.to(base.device)]
         noise, timesteps = batch.noise.to(base.device), batch.timesteps.to(base.device)
@@ -139,13 +155,23 @@ class Engine:
         weights = None if self.weights is None else self.weights[batch.pictures.to(base.device)]
         row_weights = None if self.timestep_weights is None else self.timestep_weights[timesteps]
         reconstruction = reconstruction_loss(prediction, target, weights, row_weights)
+        nothing = torch.zeros((), device=base.device)
         if record is None:
-            return reconstruction, torch.zeros((), device=base.device)
-        return reconstruction, self.attention_loss(record, sentences, batch)
+            return StepLosses(reconstruction, nothing, nothing)
+        # Without its weight the face-wise loss is still worth a line in the losses, where there is a record anyway.
+        attention = self.attention_loss(record, sentences, batch)
+        others = self.others_loss(record, sentences) if self.config.other_words_weight else nothing
+        return StepLosses(reconstruction, attention, others)
 
     def attention_loss(self, record: AttentionRecord, sentences: Sequence[Sentence], batch: Batch) -> Tensor:
         """Return the attention loss of the last forward pass, a number."""
         return face_wise_attention_loss(_layers(record, sentences), alignment_of(sentences))
+
+    def others_loss(self, record: AttentionRecord, sentences: Sequence[Sentence]) -> Tensor:
+        """Return what the other words lost in the last forward pass, a number."""
+        others = torch.stack([sentence.others for sentence in sentences])
+        reference_others = torch.stack([sentence.reference_others for sentence in sentences])
+        return other_words_loss(_layers(record, sentences), others, reference_others)
 
     def _added_conditions(self, pooled: Tensor | None, rows: int) -> dict[str, Any]:
         size = self.base.size_px

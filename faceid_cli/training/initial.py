@@ -24,6 +24,17 @@ _BATCHES, _TRIED = 4, 24
 _WORD = re.compile(r"[a-z]{3,}</w>")
 
 
+def initial_embeddings(engine: Engine) -> dict[str, Tensor]:
+    """Return what the features start from for each text encoder, (D,), as the settings say; empty for the class word.
+
+    Raises:
+        UsageError: A way that does not work with this base model or these photos.
+    """
+    if engine.config.initial_token == "search":
+        return search_initial(engine)
+    return {}
+
+
 def search_initial(engine: Engine) -> dict[str, Tensor]:
     """Return the embedding to start from for each text encoder, (D,): that of a known word, or the class word's.
 

@@ -136,8 +136,8 @@ def _preview(
 
 def _step(engine: Engine, state: RunState, record: AttentionRecord | None) -> None:
     config = engine.config
-    reconstruction, attention = engine.losses(state.module, state.draws.draw(config.batch_size), record)
-    total = reconstruction + config.attention_weight * attention
+    losses = engine.losses(state.module, state.draws.draw(config.batch_size), record)
+    total = losses.total(config)
     if not math.isfinite(float(total.detach())):
         raise FaceIDError(
             f"training went astray: the loss of step {state.step + 1} is not a number",
@@ -152,7 +152,7 @@ def _step(engine: Engine, state: RunState, record: AttentionRecord | None) -> No
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate_at(state.step, config)
     state.optimizer.step()
-    state.losses.append((float(reconstruction.detach()), float(attention.detach())))
+    state.losses.append((float(losses.reconstruction.detach()), float(losses.attention.detach())))
     if record is not None:
         record.clear()
     if state.step > config.steps - config.average_last:

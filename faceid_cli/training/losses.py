@@ -128,15 +128,49 @@ def face_wise_attention_loss(layers: Sequence[LayerAttention], alignment: Alignm
     return torch.stack([_layer_loss(layer, alignment) for layer in layers]).mean()
 
 
+def other_words_loss(layers: Sequence[LayerAttention], others: Tensor, reference_others: Tensor) -> Tensor:
+    """Return which part of the other words' attention the person's word takes away, 0 to 1.
+
+    At each pixel the words other than the person's share some of the attention. What they have in the reference prompt
+    and lose in the target prompt is summed over pixels and heads and divided by all that they have in the reference
+    prompt, then averaged over layers. Unlike the face-wise loss it does not mind where the person's word looks, nor
+    that other words gain. 0.2 means that a fifth of the others' attention is lost.
+
+    Gradients reach the target's keys only, as those of the face-wise loss do.
+
+    Args:
+        layers: One entry a cross-attention layer.
+        others: (B, T), 1 where the target prompt has a word beside the person's.
+        reference_others: (B, T), the same for the reference prompt.
+
+    Raises:
+        ValueError: No layers.
+    """
+    if not layers:
+        raise ValueError("no attention to compare")
+    lost = []
+    for layer in layers:
+        target, reference = _both(layer)
+        had = (reference * reference_others[:, None, None]).sum(dim=-1)  # (B, M, Q)
+        has = (target * others[:, None, None]).sum(dim=-1)
+        lost.append((had - has).clamp(min=0).sum() / had.sum().clamp(min=1e-9))
+    return torch.stack(lost).mean()
+
+
 def _layer_loss(layer: LayerAttention, alignment: Alignment | None) -> Tensor:
-    queries = layer.queries.detach()
-    with torch.no_grad():
-        reference = attention_probabilities(queries, layer.reference_keys, layer.scale)  # (B, M, Q, T)
-    target = attention_probabilities(queries, layer.keys, layer.scale)
+    target, reference = _both(layer)
     if alignment is not None:
         reference = reference @ alignment.reference.unsqueeze(1)
         target = target @ alignment.target.unsqueeze(1)
     return (target - reference).square().sum(dim=-1).mean()
+
+
+def _both(layer: LayerAttention) -> tuple[Tensor, Tensor]:
+    """Attention to the target prompt, with gradients to its keys alone, and to the reference prompt: (B, M, Q, T)."""
+    queries = layer.queries.detach()
+    with torch.no_grad():
+        reference = attention_probabilities(queries, layer.reference_keys, layer.scale)
+    return attention_probabilities(queries, layer.keys, layer.scale), reference
 
 
 def _signal_and_spread(timesteps: Tensor, alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from faceid_cli.attention import record_attention, split_attention
 from faceid_cli.config import PRESETS, TrainConfig
 from faceid_cli.errors import InterruptedRunError, UsageError
 from faceid_cli.tokens import ENCODER, class_embedding, embedding_scale
+from faceid_cli.tokens.module import turned_back
 from faceid_cli.training import train_identity
 from faceid_cli.training.data import Draws
 from faceid_cli.training.engine import Engine
@@ -26,6 +28,7 @@ def test_the_defaults_are_the_papers() -> None:
         "constant",
     )
     assert (config.warm_up, config.average_last, config.norm_limit, config.initial_token) == (0, 0, 0.0, "class")
+    assert (config.direction_limit, config.other_words_weight) == (0.0, 0.0)
     assert replace(PRESETS["sefi-paper"], method="sefi") == PRESETS["sefi"]
 
 
@@ -39,6 +42,10 @@ def test_the_defaults_are_the_papers() -> None:
         ({"warm_up": -1}, "warm-up must be 0 or more"),
         ({"average_last": -1}, "number of averaged steps must be 0 or more"),
         ({"norm_limit": -1.0}, "norm limit must be 0 or more"),
+        ({"direction_limit": 1.0}, "direction limit is 1.0"),
+        ({"direction_limit": -0.1}, "direction limit is -0.1"),
+        ({"other_words_weight": -1.0}, "weight of the other words must be 0 or more"),
+        ({"other_words_weight": float("nan")}, "weight of the other words must be 0 or more"),
     ],
 )
 def test_settings_that_cannot_be(changes, message) -> None:
@@ -142,3 +149,67 @@ def test_the_search_starts_from_a_word_that_explains_the_photos_no_worse(tiny_ba
     assert torch.equal(search_initial(engine)[ENCODER], found), "the same photos, the same word"
     train_identity(tiny_base, make_crops(), config)
     assert all(not weight.requires_grad and weight.grad is None for weight in tiny_base.unet.parameters())
+
+
+def cosines(features: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cosine_similarity(features, direction, dim=-1)
+
+
+def test_features_are_turned_back_to_the_limit_at_their_length() -> None:
+    direction = torch.tensor([0.0, 1.0, 0.0])
+    features = torch.tensor([[1.0, 3.0, 0.0], [3.0, 1.0, 0.0], [0.0, -2.0, 1.0], [0.0, -2.0, 0.0]])
+    found = turned_back(features, direction, 0.6)
+    assert torch.equal(found[0], features[0]), "within the limit nothing changes"
+    assert torch.allclose(found[1], 10**0.5 * torch.tensor([0.8, 0.6, 0.0]), atol=1e-6)
+    assert torch.allclose(found[2], 5**0.5 * torch.tensor([0.0, 0.6, 0.8]), atol=1e-6)
+    assert torch.isfinite(found).all(), "also of the very opposite, which has no side to turn to"
+    assert (cosines(found[:3], direction) >= 0.6 - 1e-6).all()
+
+
+def test_turned_features_keep_finite_gradients_along_the_limit() -> None:
+    features = torch.tensor([[3.0, 1.0, 0.0]], requires_grad=True)
+    direction = torch.tensor([0.0, 1.0, 0.0])
+    found = turned_back(features, direction, 0.6)
+    (cosines(found, direction).sum()).backward()
+    assert torch.allclose(features.grad, torch.zeros(1, 3), atol=1e-6), "the limit holds whatever the feature does"
+    features.grad = None
+    turned_back(features, direction, 0.6)[0, 2].backward()
+    assert features.grad[0, 2] > 0
+    assert torch.isfinite(features.grad).all()
+
+
+@pytest.mark.parametrize("self_attention", [True, False])
+def test_features_keep_to_the_class_words_direction(tiny_base, quick, make_crops, self_attention) -> None:
+    start = class_embedding(tiny_base, "person")
+    config = replace(quick, direction_limit=0.95, learning_rate=0.5, self_attention=self_attention)
+    limited, _ = train_identity(tiny_base, make_crops(), config)
+    free, _ = train_identity(tiny_base, make_crops(), replace(config, direction_limit=0.0))
+    assert cosines(limited.keys[ENCODER], start).min() >= 0.95 - 1e-4
+    assert cosines(free.keys[ENCODER], start).min() < 0.95
+
+
+def test_the_penalty_leaves_the_other_words_more(tiny_base, quick, make_crops) -> None:
+    config = replace(quick, steps=15, attention_weight=0.0, learning_rate=0.02)
+
+    def lost(weight: float) -> float:
+        engine = Engine(tiny_base, make_crops(), replace(config, other_words_weight=1.0))
+        tokens, _ = train_identity(tiny_base, make_crops(), replace(config, other_words_weight=weight))
+        features = (tokens.keys[ENCODER], tokens.values[ENCODER])
+        with (
+            torch.no_grad(),
+            split_attention(tiny_base.unet, 5, tiny_base.text_window),
+            record_attention(tiny_base.unet) as record,
+        ):
+            return float(engine.losses(_Fixed(features), engine.new_draws().draw(8), record).others)
+
+    assert lost(30.0) < 0.7 * lost(0.0)
+
+
+class _Fixed:
+    """Features that are not learned."""
+
+    def __init__(self, features) -> None:
+        self._features = features
+
+    def __call__(self):
+        return self._features
