@@ -60,9 +60,13 @@ class Bench:
         photos: int,
         learn: Callable[[BaseModel, Sequence[FaceCrop]], Learned],
         grid: Path | None = None,
+        crops: Sequence[FaceCrop] | None = None,
     ) -> dict[str, Any]:
-        """Learn an unseen person from some photos, and score a picture a prompt against other drawings of them."""
-        crops = person_crops(self.networks, person, photos, self.base.size_px)
+        """Learn an unseen person from some photos, and score a picture a prompt against other drawings of them.
+
+        With `crops`, those are learned from instead of the usual ones.
+        """
+        crops = crops or person_crops(self.networks, person, photos, self.base.size_px)
         started = time.perf_counter()
         learned = learn(self.base, crops)
         seconds = time.perf_counter() - started  # by one clock for all methods, with all that a user waits for
