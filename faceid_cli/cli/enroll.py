@@ -173,6 +173,7 @@ def enroll(
         consent = out.ask(f"What did {name} say to being learned? (Enter for nothing)")
 
     from faceid_cli import api
+    from faceid_cli.api.material import material_folder
 
     with training_progress() as on_step:
 
@@ -212,7 +213,8 @@ def enroll(
         [identity.name],
     )
     if preview_every:
-        out.note(f"faceid report {identity.name} shows the previews, which are kept with {identity.name}")
+        kept = material_folder(identity.id)
+        out.note(f"the previews are now in {kept}; faceid report {identity.name} shows them")
     out.hint(f'next: faceid generate {identity.name} "holding a basketball, eiffel tower"')
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,8 @@ def samples(
     )
     # Pictures of others in the same folder would be learned, too.
     others = {file.name for file in folder.expanduser().iterdir()} - {file.name for file in files}
-    photos = f"{folder}/person-{person}-*.png" if others else str(folder)
+    quoted = shlex.quote(str(folder))
+    photos = f"{quoted}/person-{person}-*.png" if others else quoted
     out.hint(f"next: faceid enroll person{person} {photos}")
 
 
