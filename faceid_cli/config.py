@@ -167,7 +167,8 @@ class RenderConfig:
         height: Pixels, or None for the base model's own size.
         negative_prompt: What the picture should not show.
         clip_skip: How many of the text encoders' last layers to leave out (other programs count one more).
-        strength: With a picture to start from: how much of it may change, above 0 up to 1.
+        strength: With a picture to start from: how much of it may change, above 0 up to 1; None for 0.6, or for 0.8
+            where a mask holds the rest.
         batch_size: Pictures rendered at once. Changes speed and memory, not the pictures (up to rounding).
         fit_batch: Halve `batch_size` until the pictures fit into memory.
         precision: Of the model's arithmetic; "auto" picks by device.
@@ -186,13 +187,16 @@ class RenderConfig:
     height: int | None = None
     negative_prompt: str = ""
     clip_skip: int = 0
-    strength: float = 0.6
+    strength: float | None = None
     batch_size: int = 4
     fit_batch: bool = False
     precision: str = "auto"
     device: str = "auto"
     likeness: float = 1.0
     likeness_keys: float | None = None
+        control_scale: With a ControlNet: how closely it is followed; 0 is not at all, 1 as it was taught.
+        hires: Above 1: enlarge the finished picture so many times, and render it once more from there.
+        hires_strength: How much of the enlarged picture may change, above 0 up to 1.
     likeness_values: float | None = None
     stages: tuple[int, ...] = ()
 
@@ -202,8 +206,13 @@ class RenderConfig:
         if self.steps > 1000:
             raise UsageError(f"steps is {self.steps}, but there are only 1000 timesteps", "20 to 50 is usual")
         _at_least("clip skip", self.clip_skip, 0)
-        if not 0 < self.strength <= 1:
-            raise UsageError(f"strength is {self.strength}", "use a number above 0, up to 1; 0.6 is usual")
+        for name, strength in (("strength", self.strength), ("strength of the second pass", self.hires_strength)):
+            if strength is not None and not 0 < strength <= 1:
+                raise UsageError(f"{name} is {strength}", "use a number above 0, up to 1; 0.6 is usual")
+        if not 0 <= self.control_scale <= 2:
+            raise UsageError(f"control scale is {self.control_scale:g}", "use 0 to 2; 1 is usual")
+        if not 1 <= self.hires <= 4:
+            raise UsageError(f"a picture cannot be enlarged {self.hires:g} times", "use 1 to 4; 1.5 is usual")
         if not self.guidance_scale >= 0:
             raise UsageError(f"guidance scale must be 0 or more, not {self.guidance_scale}")
         for name, likeness in (
@@ -211,6 +220,9 @@ class RenderConfig:
             ("likeness of keys", self.likeness_keys),
             ("likeness of values", self.likeness_values),
         ):
+    control_scale: float = 1.0
+    hires: float = 1.0
+    hires_strength: float = 0.5
             if likeness is not None and not 0 <= likeness <= 2:
                 raise UsageError(f"{name} is {likeness:g}", "0 is anybody of the class, 1 the person, 2 the most")
         if any(stage < 1 for stage in self.stages):
@@ -238,6 +250,10 @@ def check_seed(seed: int) -> int:
     """
     _check_seed(seed)
     return seed
+    def strength_of(self, masked: bool) -> float:
+        """How much of a picture to start from may change; `masked` tells whether a mask holds the rest."""
+        return (0.8 if masked else 0.6) if self.strength is None else self.strength
+
 
 
 def _check_seed(seed: int) -> None:

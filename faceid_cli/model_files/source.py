@@ -73,7 +73,7 @@ def _hub_folder(source: str, variant: str | None) -> Path:
                 )
             )
         except Exception as error:  # the hub client raises a dozen unrelated kinds: all mean "not to be had"
-            reason = _reason(error)
+            reason = hub_reason(error)
             continue
         try:
             check_model_folder(folder, variant)
@@ -88,11 +88,11 @@ def _hub_folder(source: str, variant: str | None) -> Path:
     raise ModelNotFoundError(
         f"base model {source} is not in the local cache and could not be downloaded"
         + (f": {reason}" if reason else ""),
-        _hint(name, reason),
+        hub_hint(name, reason),
     )
 
 
-def _reason(error: Exception) -> str:
+def hub_reason(error: Exception) -> str:
     kind = type(error).__name__
     if kind == "GatedRepoError":
         return "its owner wants you to agree to terms first"
@@ -104,7 +104,7 @@ def _reason(error: Exception) -> str:
     return lines[0] if lines else kind
 
 
-def _hint(name: str, reason: str) -> str:
+def hub_hint(name: str, reason: str) -> str:
     if "terms" in reason or "private" in reason:
         return f"agree on https://huggingface.co/{name}, then log in with: hf auth login"
     return f"check the name and the connection, or download it first: hf download {name}"

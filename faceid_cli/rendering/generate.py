@@ -13,31 +13,30 @@ import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import diffusers
 import torch
 import transformers
-from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionXLImg2ImgPipeline
-from PIL import Image, ImageOps
-from torch import Tensor
+from PIL import Image
 
 from faceid_cli import __version__
-from faceid_cli.attention import split_attention
 from faceid_cli.backbone import BaseModel, memory_errors
 from faceid_cli.config import RenderConfig, check_seed
 from faceid_cli.errors import OutOfMemoryError
+from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.metadata import RenderMetadata
+from faceid_cli.rendering.passes import Contexts, OnStep, initial_noise
+from faceid_cli.rendering.plan import Plan, plan_rendering
 from faceid_cli.rendering.prompts import people_in, place_people
-from faceid_cli.rendering.schedulers import scheduler_for
 from faceid_cli.tokens import EncodedPrompt, dialled, encode_prompt
 from faceid_cli.types import IdentityTokens, Render, RenderRequest
 
 Progress = Callable[[int, int], None]
 """Called with (sampler steps done, sampler steps in all)."""
 
-Contexts = dict[str, Tensor]
-"""Text as arguments of the stock pipeline, one row each: (1, 2 * S * T, C), pooled (1, S * E)."""
+__all__ = ["Progress", "initial_noise", "metadata_of", "render", "render_batches"]
 
 
 def render(
@@ -49,6 +48,8 @@ def render(
     on_progress: Progress | None = None,
     init: Image.Image | None = None,
     words: Mapping[str, IdentityTokens] | None = None,
+    mask: Image.Image | None = None,
+    control: Control | None = None,
 ) -> list[Render]:
     """Render one picture for each seed, in order.
 
@@ -61,13 +62,16 @@ def render(
         on_progress: Called after every sampler step.
         init: A picture to start from, of any size; `config.strength` says how much of it may change.
         words: Tokens of other words that the prompt marks as `<word>`, such as textual-inversion files of others.
+        mask: Of the size of `init`, light where it may change: only a part around that is rendered, and the pictures
+            have the size of `init`.
+        control: A ControlNet, and the picture that it follows.
 
     Raises:
         UsageError: In its subclasses: seeds out of range, marks that mean nobody, a prompt that is too long.
         ModelMismatchError: Tokens that do not fit the base model.
         OutOfMemoryError: Says to render fewer at once.
     """
-    batches = render_batches(base, prompt, people, seeds, config, on_progress, init, words)
+    batches = render_batches(base, prompt, people, seeds, config, on_progress, init, words, mask, control)
     return [picture for batch in batches for picture in batch]
 
 
@@ -80,6 +84,8 @@ def render_batches(
     on_progress: Progress | None = None,
     init: Image.Image | None = None,
     words: Mapping[str, IdentityTokens] | None = None,
+    mask: Image.Image | None = None,
+    control: Control | None = None,
 ) -> Iterator[list[Render]]:
     """As `render`, batch by batch, so that finished pictures can be saved while others are still to come.
 
@@ -94,23 +100,23 @@ def render_batches(
         encoded = encode_prompt(base, placed, {**words, **tokens}, config.clip_skip)
         negative = encode_prompt(base, config.negative_prompt, words, config.clip_skip).with_stages(encoded.stages)
         contexts = _contexts(base, encoded, negative, blank=not config.negative_prompt.strip())
-    settings = _settings(base, placed, config, init)
-    steps = sampler_steps(config, init)
+    plan = plan_rendering(base, config, init, mask, control)
+    settings = _settings(base, placed, plan, mask)
     names = tuple(name for name in people_in(placed) if name in people)
 
     def batches() -> Iterator[list[Render]]:
         done, start, size = 0, 0, config.batch_size
         while start < len(seeds):
             batch = seeds[start : start + size]
-            report = _step_report(on_progress, done, done + steps * -(-(len(seeds) - start) // size))
+            total = done + plan.steps * -(-(len(seeds) - start) // size)
             try:
-                images = _render_batch(base, contexts, encoded.stages, batch, settings, report, init)
+                images = _render_batch(base, contexts, encoded.stages, batch, plan, _report(on_progress, done, total))
             except OutOfMemoryError:
                 if not config.fit_batch or len(batch) == 1:
                     raise
                 size = len(batch) // 2
                 continue
-            done, start = done + steps, start + len(batch)
+            done, start = done + plan.steps, start + len(batch)
             yield [
                 Render(image, RenderRequest(prompt, names, seed), {**settings, "seed": seed})
                 for image, seed in zip(images, batch, strict=True)
@@ -120,50 +126,48 @@ def render_batches(
 
 
 def metadata_of(picture: Render, identity_ids: Sequence[str] = ()) -> RenderMetadata:
-    """What to write into the picture's file, see rendering/metadata.py."""
-    return RenderMetadata(names=picture.request.names, identity_ids=tuple(identity_ids), **picture.settings)
+    """What to write into the picture's file, see rendering/metadata.py; other settings stay on this machine."""
+    known = {field.name for field in fields(RenderMetadata)}
+    settings = {name: value for name, value in picture.settings.items() if name in known}
+    return RenderMetadata(names=picture.request.names, identity_ids=tuple(identity_ids), **settings)
 
 
-def sampler_steps(config: RenderConfig, init: Image.Image | None) -> int:
-    """How many steps are really taken: of a picture to start from, only the last ones."""
-    return config.steps if init is None else max(int(config.steps * config.strength), 1)
-
-
-def initial_noise(base: BaseModel, seed: int, width: int, height: int) -> tuple[Tensor, torch.Generator]:
-    """Draw the noise that a picture starts from.
-
-    Returns:
-        (1, latent channels, latent height, latent width) float32 on the CPU, before the scheduler scales it; and its
-        generator, from which samplers with noise of their own draw on.
-    """
-    generator = torch.Generator("cpu").manual_seed(seed)
-    factor = int(base.pipeline.vae_scale_factor)
-    return torch.randn((1, base.latent_channels, height // factor, width // factor), generator=generator), generator
-
-
-def _settings(base: BaseModel, placed: str, config: RenderConfig, init: Image.Image | None) -> dict[str, Any]:
+def _settings(base: BaseModel, placed: str, plan: Plan, mask: Image.Image | None) -> dict[str, Any]:
     """All that `RenderMetadata` holds beside people and seed."""
+    config, control = plan.config, plan.control
     return {
         "prompt": placed,
         "negative_prompt": config.negative_prompt,
         "steps": config.steps,
         "guidance_scale": float(config.guidance_scale),
         "scheduler": config.scheduler,
-        "width": config.width or base.size_px,
-        "height": config.height or base.size_px,
+        "width": plan.width,
+        "height": plan.height,
         "base_model": base.source,
         "base_fingerprint": base.fingerprint,
         "precision": str(base.dtype).removeprefix("torch."),
         "additions": base.additions,
         "clip_skip": config.clip_skip,
-        "init": "" if init is None else hashlib.sha256(init.convert("RGB").tobytes()).hexdigest(),
-        "strength": 1.0 if init is None else float(config.strength),
+        "init": _digest(plan.init),
+        "mask": _digest(mask),
+        "strength": 1.0 if plan.strength is None else float(plan.strength),
+        "control": "" if control is None else control.kind,
+        "control_model": "" if control is None else control.name,
+        "control_image": "" if control is None else _digest(control.image),
+        "control_scale": float(config.control_scale),
+        "hires": float(config.hires),
+        "hires_strength": float(config.hires_strength),
         "likeness": float(config.likeness),
         "likeness_keys": config.likeness_keys,
         "likeness_values": config.likeness_values,
         "stages": config.stages,
         "versions": _versions(),
     }
+
+
+def _digest(image: Image.Image | None) -> str:
+    """SHA-256 of a picture's pixels; "" for none."""
+    return "" if image is None else hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
 def _versions() -> dict[str, str]:
@@ -177,65 +181,11 @@ def _versions() -> dict[str, str]:
 
 
 def _render_batch(
-    base: BaseModel,
-    contexts: Contexts,
-    stages: int,
-    seeds: Sequence[int],
-    settings: Mapping[str, Any],
-    report: Callable[..., dict[str, Any]] | None,
-    init: Image.Image | None,
-) -> list[Any]:
-    """One call of the stock pipeline; contexts as `_contexts` returns them."""
-    with memory_errors(_memory_hint(base, len(seeds))), torch.no_grad():
-        rows = {
-            name: part.expand(len(seeds), *part.shape[1:]).to(base.device, base.dtype)
-            for name, part in contexts.items()
-        }
-        text_length = rows["prompt_embeds"].shape[1] // (2 * stages)
-        with (
-            _scheduler(base, str(settings["scheduler"])),
-            _text_encoders_away(base),
-            split_attention(base.unet, stages, text_length, base.num_train_timesteps),
-        ):
-            pipeline, start = _start(base, seeds, settings, init)
-            output = pipeline(
-                **rows,
-                **start,
-                num_inference_steps=settings["steps"],
-                guidance_scale=settings["guidance_scale"],
-                output_type="pil",
-                callback_on_step_end=report,
-            )
-    return list(output.images)
-
-
-def _start(
-    base: BaseModel, seeds: Sequence[int], settings: Mapping[str, Any], init: Image.Image | None
-) -> tuple[Any, dict[str, Any]]:
-    """The pipeline, and what it starts from: noise of each seed, or a picture and each seed's generator."""
-    width, height = settings["width"], settings["height"]
-    if init is None:
-        drawn = [initial_noise(base, seed, width, height) for seed in seeds]
-        noise = torch.cat([each for each, _ in drawn]).to(base.device, base.dtype)
-        generators = [generator for _, generator in drawn]
-        return base.pipeline, {"latents": noise, "generator": generators, "width": width, "height": height}
-    fitted = ImageOps.fit(init.convert("RGB"), (width, height), Image.Resampling.LANCZOS)
-    return _image_pipeline(base), {
-        "image": [fitted] * len(seeds),
-        "strength": settings["strength"],
-        "generator": [torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-    }
-
-
-def _image_pipeline(base: BaseModel) -> Any:
-    """The stock pipeline that starts from a picture, of the same parts."""
-    parts = dict(base.pipeline.components)
-    if base.family == "sdxl":
-        pipeline = StableDiffusionXLImg2ImgPipeline(**parts, add_watermarker=False)
-    else:
-        pipeline = StableDiffusionImg2ImgPipeline(**parts, requires_safety_checker=False)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    base: BaseModel, contexts: Contexts, stages: int, seeds: Sequence[int], plan: Plan, on_step: OnStep | None
+) -> list[Image.Image]:
+    """All passes of some pictures; contexts as `_contexts` returns them."""
+    with memory_errors(_memory_hint(base, len(seeds))), torch.no_grad(), _text_encoders_away(base):
+        return plan.run(base, contexts, stages, seeds, on_step)
 
 
 @contextmanager
@@ -276,23 +226,5 @@ def _contexts(base: BaseModel, encoded: EncodedPrompt, negative: EncodedPrompt, 
     return found
 
 
-@contextmanager
-def _scheduler(base: BaseModel, name: str) -> Iterator[None]:
-    """Put another scheduler into the pipeline, and the old one back."""
-    original = base.pipeline.scheduler
-    base.pipeline.scheduler = scheduler_for(base, name)
-    try:
-        yield
-    finally:
-        base.pipeline.scheduler = original
-
-
-def _step_report(on_progress: Progress | None, before: int, total: int) -> Callable[..., dict[str, Any]] | None:
-    if on_progress is None:
-        return None
-
-    def after_step(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        on_progress(min(before + step + 1, total), total)
-        return {}
-
-    return after_step
+def _report(on_progress: Progress | None, before: int, total: int) -> OnStep | None:
+    return None if on_progress is None else lambda step: on_progress(min(before + step, total), total)

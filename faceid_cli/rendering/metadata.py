@@ -8,32 +8,30 @@ DigitalSourceType).
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from faceid_cli.errors import NotAnImageError, PhotoNotFoundError
+from faceid_cli.rendering.infotext import DIGITAL_SOURCE_TYPE, parameters_text, xmp_packet
+
+__all__ = [
+    "CHUNK",
+    "DIGITAL_SOURCE_TYPE",
+    "RenderMetadata",
+    "from_json",
+    "parameters_text",
+    "png_chunks",
+    "read_metadata",
+    "to_json",
+    "xmp_packet",
+]
 
 CHUNK = "faceid"
 FORMAT_VERSION = 1
-DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-
 _XMP_CHUNK = "XML:com.adobe.xmp"
-_SAMPLER_NAMES = {
-    "ddim": "DDIM",
-    "euler": "Euler",
-    "euler-a": "Euler a",
-    "dpm++": "DPM++ 2M",
-    "unipc": "UniPC",
-    "dpm++-karras": "DPM++ 2M Karras",
-    "dpm++-sde": "DPM++ 2M SDE",
-    "dpm++-sde-karras": "DPM++ 2M SDE Karras",
-    "lcm": "LCM",
-}
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,17 @@ class RenderMetadata:
         additions: What was put into the base model: LoRA adapters, another VAE.
         clip_skip: How many of the text encoders' last layers were left out.
         init: SHA-256 of the picture it started from; "" for noise alone.
+        mask: SHA-256 of the mask, where only a part of that picture could change; else "".
+        face: Which face of that picture was replaced, as it was asked for; "" where none was.
         strength: How much of that picture could change.
+        control: What the control image showed, one of guides.CONTROLS; "" without a ControlNet.
+        control_model: The ControlNet: its name and the beginning of its weights' SHA-256.
+        control_image: SHA-256 of the control image, as it was given.
+        control_scale: How closely it was followed.
+        hires: How many times the picture was enlarged for a second pass; 1 for none.
+        hires_strength: How much of it could change then.
+        files: Names of the files that were given, by option; without their folders.
+        embeddings: Files of other words in the prompt, as "WORD FILE", with the beginning of the file's SHA-256.
         likeness: How much of the people was in their tokens: 0 the class word, 1 all that was learned.
         likeness_keys: The same for their key features alone; None for `likeness`.
         likeness_values: The same for their value features alone; None for `likeness`.
@@ -82,7 +90,17 @@ class RenderMetadata:
     additions: tuple[str, ...] = ()
     clip_skip: int = 0
     init: str = ""
+    mask: str = ""
+    face: str = ""
     strength: float = 1.0
+    control: str = ""
+    control_model: str = ""
+    control_image: str = ""
+    control_scale: float = 1.0
+    hires: float = 1.0
+    hires_strength: float = 0.5
+    files: dict[str, str] = field(default_factory=dict)
+    embeddings: tuple[str, ...] = ()
     likeness: float = 1.0
     likeness_keys: float | None = None
     likeness_values: float | None = None
@@ -138,105 +156,54 @@ def read_metadata(path: Path) -> RenderMetadata | None:
     return from_json(text) if isinstance(text, str) else None
 
 
-def parameters_text(metadata: RenderMetadata) -> str:
-    """The `parameters` chunk: prompt, negative prompt, then one line of `Key: value` pairs."""
-    lines = [_one_line(metadata.prompt)]
-    if metadata.negative_prompt.strip():
-        lines.append(f"Negative prompt: {_one_line(metadata.negative_prompt)}")
-    pairs: dict[str, object] = {
-        "Steps": metadata.steps,
-        "Sampler": _SAMPLER_NAMES.get(metadata.scheduler, metadata.scheduler),
-        "CFG scale": f"{metadata.guidance_scale:g}",
-        "Seed": metadata.seed,
-        "Size": f"{metadata.width}x{metadata.height}",
-        "Model hash": metadata.base_fingerprint.rpartition(":")[2],
-        "Model": PurePath(metadata.base_model).name,
-        "Clip skip": metadata.clip_skip + 1 if metadata.clip_skip else "",
-        "Denoising strength": f"{metadata.strength:g}" if metadata.init else "",
-        "FaceID": " ".join(metadata.names),
-        "FaceID likeness": _likeness_text(metadata),
-        "FaceID stages": " ".join(map(str, metadata.stages)),
-        "Version": f"faceid {metadata.versions['faceid']}" if "faceid" in metadata.versions else "faceid",
-    }
-    lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in pairs.items() if str(value)))
-    return "\n".join(lines)
-
-
-def xmp_packet(metadata: RenderMetadata) -> str:
-    """XMP that declares the picture as made by a trained model, in IPTC's vocabulary."""
-    tool = quoteattr(f"faceid {metadata.versions.get('faceid', '')}".strip())
-    return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-        ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-        f' Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}" xmp:CreatorTool={tool}/>'
-        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
-    )
+_TEXTS = (
+    "prompt",
+    "scheduler",
+    "negative_prompt",
+    "base_model",
+    "base_fingerprint",
+    "precision",
+    "init",
+    "mask",
+    "face",
+    "control",
+    "control_model",
+    "control_image",
+    "chosen",
+)
+_COUNTS = ("seed", "steps", "width", "height", "clip_skip")
+_NUMBERS = ("guidance_scale", "strength", "likeness", "control_scale", "hires", "hires_strength")
+_OPTIONAL_NUMBERS = ("likeness_keys", "likeness_values")
+_LISTS = {"names": str, "identity_ids": str, "additions": str, "embeddings": str, "stages": int}
+_MAPPINGS = ("files", "versions")
 
 
 def _checked(values: dict[str, Any]) -> RenderMetadata:
     """Build the metadata from parsed JSON, type by type: the file may come from anyone."""
-    for name in ("names", "identity_ids", "additions"):
-        items = values.get(name, []) if name == "additions" else values[name]
-        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+    for name, value in values.items():
+        if not _is_valid(name, value):
             raise TypeError(name)
-        values[name] = tuple(items)
-    for name in ("seed", "steps", "width", "height"):
-        if type(values[name]) is not int or values[name] < 0:
-            raise TypeError(name)
-    for name in (
-        "prompt",
-        "scheduler",
-        "negative_prompt",
-        "base_model",
-        "base_fingerprint",
-        "precision",
-        "init",
-        "chosen",
-    ):
-        if not isinstance(values.get(name, ""), str):
-            raise TypeError(name)
-    if type(values.get("clip_skip", 0)) is not int or type(values.get("strength", 1.0)) not in (int, float):
-        raise TypeError("clip_skip or strength")
-    if type(values.get("likeness", 1.0)) not in (int, float):
-        raise TypeError("likeness")
-    for name in ("likeness_keys", "likeness_values"):
-        if type(values.get(name)) not in (int, float, type(None)):
-            raise TypeError(name)
-    stages = values.get("stages", [])
-    if not isinstance(stages, list) or not all(type(stage) is int for stage in stages):
-        raise TypeError("stages")
-    values["stages"] = tuple(stages)
-    guidance_scale = values["guidance_scale"]
-    if type(guidance_scale) not in (int, float) or not 0 <= guidance_scale < float("inf"):
-        raise TypeError("guidance_scale")
-    values["guidance_scale"] = float(guidance_scale)
-    versions = values.get("versions", {})
-    if not isinstance(versions, dict):
-        raise TypeError("versions")
-    values["versions"] = {key: str(value) for key, value in versions.items()}
+        if name in _LISTS:
+            values[name] = tuple(value)
+        elif name in _NUMBERS:
+            values[name] = float(value)
+        elif name in _MAPPINGS:
+            values[name] = {key: str(entry) for key, entry in value.items()}
     return RenderMetadata(**values)
 
 
-def _likeness_text(metadata: RenderMetadata) -> str:
-    """Empty where every dial stands at 1; "0.8 keys 1 values" where they differ."""
-    keys, values = (
-        metadata.likeness if likeness is None else likeness
-        for likeness in (metadata.likeness_keys, metadata.likeness_values)
-    )
-    if keys != values:
-        return f"{keys:g} keys {values:g} values"
-    return f"{keys:g}" if keys != 1 else ""
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _quoted(value: str) -> str:
-    """Quote a value that holds characters which separate pairs."""
-    return json.dumps(value, ensure_ascii=False) if re.search(r'[,:\n"]', value) else value
+def _is_valid(name: str, value: Any) -> bool:
+    if name in _TEXTS:
+        return isinstance(value, str)
+    if name in _COUNTS:
+        return type(value) is int and value >= 0
+    if name in _NUMBERS:
+        return type(value) in (int, float) and 0 <= value < float("inf")
+    if name in _OPTIONAL_NUMBERS:
+        return type(value) in (int, float, type(None))
+    if name in _LISTS:
+        return isinstance(value, list) and all(type(item) is _LISTS[name] for item in value)
+    return name in _MAPPINGS and isinstance(value, dict)
 
 
 def _encodable(text: str) -> str:

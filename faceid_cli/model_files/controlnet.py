@@ -1,0 +1,100 @@
+"""From what a user calls a ControlNet to its folder, and what that is made for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faceid_cli.errors import ModelNotFoundError, UnsupportedModelError
+from faceid_cli.model_files.source import HUB_ID, hub_hint, hub_reason
+
+_WEIGHTS = "diffusion_pytorch_model"
+_FILES = ("config.json", f"{_WEIGHTS}.safetensors", f"{_WEIGHTS}-*.safetensors", f"{_WEIGHTS}.safetensors.index.json")
+
+
+@dataclass(frozen=True)
+class ControlNetFiles:
+    """A ControlNet on this machine.
+
+    Attributes:
+        name: What it is called: the folder's name, or the hub id.
+        folder: In diffusers' layout.
+        config: Its `config.json`.
+    """
+
+    name: str
+    folder: Path
+    config: dict[str, Any]
+
+    @property
+    def weights(self) -> list[Path]:
+        """Its weight files."""
+        return sorted(self.folder.glob(f"{_WEIGHTS}*.safetensors"))
+
+
+def find_controlnet(source: str) -> ControlNetFiles:
+    """Find a ControlNet: a folder in diffusers' layout, or a hub id, which is downloaded if it is not in the cache.
+
+    Raises:
+        ModelNotFoundError: Nothing there, or the hub cannot be reached.
+        UnsupportedModelError: Something else than a ControlNet in safetensors.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        raise UnsupportedModelError(
+            f"{path} is a single file, and ControlNets are read from folders",
+            "give a folder in diffusers' layout (config.json and diffusion_pytorch_model.safetensors), or a hub id",
+        )
+    if path.is_dir():
+        return _checked(path, path.resolve().name)
+    if not HUB_ID.fullmatch(source):
+        raise ModelNotFoundError(f"no ControlNet at {source}", "give a folder in diffusers' layout, or owner/name")
+    return _from_hub(source)
+
+
+def _from_hub(source: str) -> ControlNetFiles:
+    from huggingface_hub import snapshot_download  # only hub ids need it
+
+    name, _, revision = source.partition("@")
+    reason = ""
+    for local_only in (True, False):
+        try:
+            folder = snapshot_download(
+                name, revision=revision or None, allow_patterns=list(_FILES), local_files_only=local_only
+            )
+            return _checked(Path(folder), source)
+        except UnsupportedModelError:
+            raise
+        except Exception as error:  # the hub client raises a dozen unrelated kinds: all mean "not to be had"
+            reason = error.message if isinstance(error, ModelNotFoundError) else hub_reason(error)
+    raise ModelNotFoundError(
+        f"ControlNet {source} is not in the local cache and could not be downloaded: {reason}",
+        hub_hint(name, reason),
+    )
+
+
+def _checked(folder: Path, name: str) -> ControlNetFiles:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelNotFoundError(
+            f"no ControlNet in {folder}: config.json is missing", "copy the whole folder"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UnsupportedModelError(f"{folder / 'config.json'} cannot be read", "copy the folder again") from error
+    kind = config.get("_class_name") if isinstance(config, dict) else None
+    if kind != "ControlNetModel":
+        raise UnsupportedModelError(
+            f"{folder} holds {'a ' + kind if isinstance(kind, str) else 'something else'}, not a ControlNetModel",
+            "give a ControlNet for the family of the base model",
+        )
+    found = ControlNetFiles(name, folder, config)
+    if not found.weights:
+        pickled = list(folder.glob(f"{_WEIGHTS}*.bin"))
+        raise (UnsupportedModelError if pickled else ModelNotFoundError)(
+            f"the ControlNet in {folder} has no weights in safetensors",
+            "pickled weights are never read: convert them first" if pickled else "copy the whole folder",
+        )
+    return found

@@ -1,0 +1,37 @@
+"""ControlNets: a second network that lets a picture follow another one's edges, pose or depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from faceid_cli.rendering.edges import edge_map
+
+
+@dataclass(frozen=True)
+class Control:
+    """A ControlNet with the picture that it follows.
+
+    Attributes:
+        kind: One of `guides.CONTROLS`.
+        name: Of the network, for the picture's metadata.
+        network: diffusers' ControlNetModel, on the base model's device.
+        image: The picture, RGB, of any size; of kind "canny" its edges are what is followed.
+    """
+
+    kind: str
+    name: str
+    network: Any
+    image: Image.Image
+
+    def picture(self, size: tuple[int, int], image: Image.Image | None = None) -> Image.Image:
+        """What the network is shown, at the size of the rendering; cut to its shape, never stretched.
+
+        Args:
+            size: Width and height in pixels.
+            image: Another picture in the place of the control's own: a part of it.
+        """
+        fitted = ImageOps.fit((image or self.image).convert("RGB"), size, Image.Resampling.LANCZOS)
+        return edge_map(fitted) if self.kind == "canny" else fitted

@@ -1,0 +1,227 @@
+"""One pass through the base model: a call of the stock pipeline that fits what the pass starts from and follows.
+
+Shapes: B pictures, S stages, T text positions, C width of the encoded text, h x w a latent picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import (
+    StableDiffusionControlNetImg2ImgPipeline,
+    StableDiffusionControlNetPipeline,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionXLControlNetImg2ImgPipeline,
+    StableDiffusionXLControlNetPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+)
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
+from torch import Tensor
+
+from faceid_cli.attention import split_attention
+from faceid_cli.backbone import BaseModel
+from faceid_cli.rendering.schedulers import scheduler_for
+
+Contexts = dict[str, Tensor]
+"""Text as arguments of the stock pipeline, one row each: (1, 2 * S * T, C), pooled (1, S * E)."""
+
+OnStep = Callable[[int], None]
+"""Called with the sampler steps that the pass has done."""
+
+# By family, whether a picture is started from, and whether a ControlNet is followed.
+_PIPELINES: dict[tuple[bool, bool, bool], Any] = {
+    (False, True, False): StableDiffusionImg2ImgPipeline,
+    (False, False, True): StableDiffusionControlNetPipeline,
+    (False, True, True): StableDiffusionControlNetImg2ImgPipeline,
+    (True, True, False): StableDiffusionXLImg2ImgPipeline,
+    (True, False, True): StableDiffusionXLControlNetPipeline,
+    (True, True, True): StableDiffusionXLControlNetImg2ImgPipeline,
+}
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass does.
+
+    Attributes:
+        seeds: One for each picture.
+        width: Pixels.
+        height: Pixels.
+        steps: Sampler steps from noise alone; with pictures to start from, only the last of them are taken.
+        guidance_scale: Classifier-free guidance scale.
+        scheduler: One of config.SCHEDULERS.
+        starts: A picture of this width and height for each seed; empty to start from noise.
+        strength: How much of them may change, above 0 up to 1.
+        free: Which latent places of them may change, (1, 1, h, w) of 0 and 1; None for all.
+        network: A ControlNet, or None.
+        control: What it is shown, of this width and height.
+        control_scale: How closely it is followed.
+    """
+
+    seeds: Sequence[int]
+    width: int
+    height: int
+    steps: int
+    guidance_scale: float
+    scheduler: str
+    starts: Sequence[Image.Image] = ()
+    strength: float = 1.0
+    free: Tensor | None = None
+    network: Any = None
+    control: Image.Image | None = None
+    control_scale: float = 1.0
+
+
+def run_pass(base: BaseModel, contexts: Contexts, stages: int, work: Pass, on_step: OnStep | None) -> list[Image.Image]:
+    """Render, in the order of the seeds; the base model is left as found.
+
+    Args:
+        base: The base model.
+        contexts: The encoded prompts.
+        stages: S.
+        work: What to do.
+        on_step: Called after every sampler step.
+    """
+    rows = {
+        name: part.expand(len(work.seeds), *part.shape[1:]).to(base.device, base.dtype)
+        for name, part in contexts.items()
+    }
+    text_length = rows["prompt_embeds"].shape[1] // (2 * stages)
+    with ExitStack() as stack:
+        stack.enter_context(_scheduler(base, work.scheduler))
+        for network in (base.unet, work.network):
+            if network is not None:
+                stack.enter_context(split_attention(network, stages, text_length, base.num_train_timesteps))
+        pipeline = _pipeline(base, bool(work.starts), work.network)
+        output = pipeline(
+            **rows,
+            **_start(base, work),
+            **_control(work),
+            num_inference_steps=work.steps,
+            guidance_scale=work.guidance_scale,
+            output_type="pil",
+            callback_on_step_end=_after_step(base, work, on_step),
+        )
+    return list(output.images)
+
+
+def steps_taken(steps: int, strength: float | None) -> int:
+    """How many steps a pass really takes: of a picture to start from, only the last ones; None for noise."""
+    return steps if strength is None else max(int(steps * strength), 1)
+
+
+def initial_noise(base: BaseModel, seed: int, width: int, height: int) -> tuple[Tensor, torch.Generator]:
+    """Draw the noise that a picture starts from.
+
+    Returns:
+        (1, latent channels, latent height, latent width) float32 on the CPU, before the scheduler scales it; and its
+        generator, from which samplers with noise of their own draw on.
+    """
+    generator = torch.Generator("cpu").manual_seed(seed)
+    factor = int(base.pipeline.vae_scale_factor)
+    return torch.randn((1, base.latent_channels, height // factor, width // factor), generator=generator), generator
+
+
+def _pipeline(base: BaseModel, from_picture: bool, network: Any) -> Any:
+    """The stock pipeline for the job, of the base model's own parts."""
+    if not from_picture and network is None:
+        return base.pipeline
+    xl = base.family == "sdxl"
+    parts = {**base.pipeline.components, **({} if network is None else {"controlnet": network})}
+    settings = {"add_watermarker": False} if xl else {"requires_safety_checker": False}
+    pipeline = _PIPELINES[xl, from_picture, network is not None](**parts, **settings)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _start(base: BaseModel, work: Pass) -> dict[str, Any]:
+    """Noise of each seed, or pictures and each seed's generator."""
+    if work.starts:
+        return {"image": list(work.starts), "strength": work.strength, "generator": _generators(work)}
+    drawn = [initial_noise(base, seed, work.width, work.height) for seed in work.seeds]
+    noise = torch.cat([each for each, _ in drawn]).to(base.device, base.dtype)
+    generators = [generator for _, generator in drawn]
+    return {"latents": noise, "generator": generators, "width": work.width, "height": work.height}
+
+
+def _generators(work: Pass) -> list[torch.Generator]:
+    return [torch.Generator("cpu").manual_seed(seed) for seed in work.seeds]
+
+
+def _control(work: Pass) -> dict[str, Any]:
+    if work.network is None:
+        return {}
+    name = "control_image" if work.starts else "image"
+    return {name: work.control, "controlnet_conditioning_scale": float(work.control_scale)}
+
+
+def _after_step(base: BaseModel, work: Pass, on_step: OnStep | None) -> Callable[..., dict[str, Any]] | None:
+    """What is done after each sampler step: hold what may not change, and report."""
+    hold = None if work.free is None else _Hold(base, work)
+    if hold is None and on_step is None:
+        return None
+
+    def after_step(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if on_step is not None:
+            on_step(step + 1)
+        return {} if hold is None else {"latents": hold.held(pipeline, step, tensors["latents"])}
+
+    return after_step
+
+
+class _Hold:
+    """Keeps places of a latent picture: after each step they become the picture again, at the noise of that step.
+
+    Noise and picture are those that the pipeline itself starts from, so that the free places never see a seam.
+    """
+
+    def __init__(self, base: BaseModel, work: Pass) -> None:
+        generators = _generators(work)
+        latents = [_encoded(base, start, generator) for start, generator in zip(work.starts, generators, strict=True)]
+        self._latents = torch.cat(latents).to(base.device, base.dtype)
+        self._noise = randn_tensor(self._latents.shape, generator=generators, device=base.device, dtype=base.dtype)
+        assert work.free is not None
+        self._free = work.free.to(base.device, base.dtype)
+
+    def held(self, pipeline: Any, step: int, latents: Tensor) -> Tensor:
+        """The latents after a step, (B, channels, h, w), with the places that may not change put back."""
+        timesteps = pipeline.scheduler.timesteps[-pipeline.num_timesteps :]
+        kept = self._latents
+        if step + 1 < len(timesteps):
+            kept = pipeline.scheduler.add_noise(kept, self._noise, timesteps[step + 1].reshape(1))
+        return self._free * latents + (1 - self._free) * kept.to(latents.dtype)
+
+
+def _encoded(base: BaseModel, image: Image.Image, generator: torch.Generator) -> Tensor:
+    """A picture as the pipelines encode it, (1, channels, h, w)."""
+    vae = base.pipeline.vae
+    dtype = torch.float32 if getattr(vae.config, "force_upcast", False) and base.family == "sdxl" else base.dtype
+    pixels = torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 255)
+    vae.to(dtype)
+    try:
+        rows = (2 * pixels.permute(2, 0, 1)[None] - 1).to(base.device, dtype)
+        latents: Tensor = vae.encode(rows).latent_dist.sample(generator).to(base.dtype)
+    finally:
+        vae.to(base.dtype)
+    mean, spread = getattr(vae.config, "latents_mean", None), getattr(vae.config, "latents_std", None)
+    if base.family == "sdxl" and mean is not None and spread is not None:
+        mean, spread = (torch.tensor(each).view(1, -1, 1, 1).to(latents) for each in (mean, spread))
+        latents = (latents - mean) / spread
+    return latents * float(vae.config.scaling_factor)
+
+
+@contextmanager
+def _scheduler(base: BaseModel, name: str) -> Iterator[None]:
+    """Put another scheduler into the pipeline, and the old one back."""
+    original = base.pipeline.scheduler
+    base.pipeline.scheduler = scheduler_for(base, name)
+    try:
+        yield
+    finally:
+        base.pipeline.scheduler = original

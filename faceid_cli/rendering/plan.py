@@ -1,0 +1,142 @@
+"""From settings and guides to passes: what is rendered first, what after it, and what becomes of the result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from PIL import Image, ImageOps
+
+from faceid_cli.backbone import BaseModel
+from faceid_cli.config import RenderConfig
+from faceid_cli.errors import UsageError
+from faceid_cli.rendering.control import Control
+from faceid_cli.rendering.inpaint import Patch, plan_patch
+from faceid_cli.rendering.passes import Contexts, OnStep, Pass, run_pass, steps_taken
+
+_STEP_PX = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a picture is made.
+
+    Attributes:
+        config: The settings.
+        width: Of the first pass, in pixels.
+        height: The same.
+        init: The picture to start from, RGB, or None.
+        patch: The part of it that is rendered, or None for all.
+        control: The ControlNet, or None.
+    """
+
+    config: RenderConfig
+    width: int
+    height: int
+    init: Image.Image | None
+    patch: Patch | None
+    control: Control | None
+
+    @property
+    def strength(self) -> float | None:
+        """How much of the picture to start from may change; None without one."""
+        return None if self.init is None else self.config.strength_of(self.patch is not None)
+
+    @property
+    def steps(self) -> int:
+        """Sampler steps of all passes together."""
+        second = steps_taken(self.config.steps, self.config.hires_strength) if self.config.hires > 1 else 0
+        return steps_taken(self.config.steps, self.strength) + second
+
+    def run(
+        self, base: BaseModel, contexts: Contexts, stages: int, seeds: Sequence[int], on_step: OnStep | None
+    ) -> list[Image.Image]:
+        """Render one picture for each seed; arguments as of `passes.run_pass`."""
+        images = run_pass(base, contexts, stages, self._first(base, seeds), on_step)
+        if self.config.hires > 1:
+            done = steps_taken(self.config.steps, self.strength)
+            images = run_pass(base, contexts, stages, self._second(seeds, images), _later(on_step, done))
+        if self.patch is None or self.init is None:
+            return images
+        return [self.patch.paste(self.init, image) for image in images]
+
+    def _first(self, base: BaseModel, seeds: Sequence[int]) -> Pass:
+        size = (self.width, self.height) if self.patch is None else self.patch.size
+        free, start = None, None
+        if self.patch is not None and self.init is not None:
+            start, free = self.patch.cut(self.init), self.patch.free(int(base.pipeline.vae_scale_factor))
+        elif self.init is not None:
+            start = ImageOps.fit(self.init, size, Image.Resampling.LANCZOS)
+        starts = [] if start is None else [start] * len(seeds)
+        work = self._pass(seeds, size, self._control(size))
+        return replace(work, starts=starts, strength=self.strength or 1.0, free=free)
+
+    def _second(self, seeds: Sequence[int], images: Sequence[Image.Image]) -> Pass:
+        size = enlarged(self.width, self.config.hires), enlarged(self.height, self.config.hires)
+        starts = [image.resize(size, Image.Resampling.LANCZOS) for image in images]
+        work = self._pass(seeds, size, self._control(size))
+        return replace(work, starts=starts, strength=self.config.hires_strength)
+
+    def _pass(self, seeds: Sequence[int], size: tuple[int, int], control: Image.Image | None) -> Pass:
+        config = self.config
+        return Pass(
+            seeds,
+            *size,
+            steps=config.steps,
+            guidance_scale=config.guidance_scale,
+            scheduler=config.scheduler,
+            network=None if self.control is None else self.control.network,
+            control=control,
+            control_scale=config.control_scale,
+        )
+
+    def _control(self, size: tuple[int, int]) -> Image.Image | None:
+        if self.control is None:
+            return None
+        if self.patch is None or self.init is None:
+            return self.control.picture(size)
+        whole = ImageOps.fit(self.control.image, self.init.size, Image.Resampling.LANCZOS)
+        return self.control.picture(size, self.patch.cut(whole))
+
+
+def plan_rendering(
+    base: BaseModel,
+    config: RenderConfig,
+    init: Image.Image | None = None,
+    mask: Image.Image | None = None,
+    control: Control | None = None,
+) -> Plan:
+    """Settle sizes and regions.
+
+    Args:
+        base: The base model.
+        config: The settings.
+        init: A picture to start from, of any size.
+        mask: Of the same size: light where it may change.
+        control: A ControlNet.
+
+    Raises:
+        UsageError: A mask without a picture, of another size or without light; a mask and a second pass.
+    """
+    width, height = config.width or base.size_px, config.height or base.size_px
+    patch = None
+    if mask is not None:
+        if init is None or mask.size != init.size:
+            raise UsageError("a mask needs a picture of its own size to start from")
+        if config.hires > 1:
+            raise UsageError(
+                "a picture that is changed in part keeps its own size, so there is no second pass",
+                "leave out --hires; --size says at which size the part is rendered",
+            )
+        patch = plan_patch(mask, width, height)
+    return Plan(config, width, height, None if init is None else init.convert("RGB"), patch, control)
+
+
+def enlarged(length: int, factor: float) -> int:
+    """A length in pixels after the second pass, in steps that autoencoders can take."""
+    return max(math.floor(length * factor / _STEP_PX + 0.5), 1) * _STEP_PX
+
+
+def _later(on_step: Callable[[int], None] | None, done: int) -> OnStep | None:
+    return None if on_step is None else lambda step: on_step(done + step)
