@@ -16,7 +16,8 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 LOSS_WEIGHTINGS = ("uniform", "min-snr")
 TIMESTEP_SAMPLINGS = ("uniform", "noisy", "middle")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
-INITIAL_TOKENS = ("class", "search")
+INITIAL_TOKENS = ("class", "search", "regression")
+STOPS = ("steps", "held-out", "renders")
 SCHEDULERS = (
     "ddim",
     "euler",
@@ -60,8 +61,12 @@ class TrainConfig:
         average_last: Over how many of the last steps the features are averaged; 0 takes those of the last step.
         norm_limit: Longest a feature may be, in typical lengths of the text encoder's embeddings; 0 for no limit.
         initial_token: What the features start from: "class", or "search" for the best of the words that the text
-            encoder knows.
+            encoder knows, or "regression" for what the judge's embedding of the photos says the person's name would be.
         direction_limit: Least cosine between a feature and what it started from, from 0 to below 1; 0 for no limit.
+        stop_by: When to stop, and which step to keep: "steps" the last one; "held-out" when the loss on noise that
+            training never draws stops to fall; "renders" when rendered pictures get no more alike and obey less.
+        look_every: Steps between looks at that.
+        patience: How many looks without gain end the training.
         other_words_weight: Weight of the penalty on what the person's word takes of the other words' attention.
     """
 
@@ -90,6 +95,9 @@ class TrainConfig:
     initial_token: str = "class"
     direction_limit: float = 0.0
     other_words_weight: float = 0.0
+    stop_by: str = "steps"
+    look_every: int = 25
+    patience: int = 3
 
     def __post_init__(self) -> None:
         _at_least("steps", self.steps, 1)
@@ -117,6 +125,14 @@ class TrainConfig:
         _at_least("number of averaged steps", self.average_last, 0)
         if not 0 <= self.norm_limit < float("inf"):
             raise UsageError(f"norm limit must be 0 or more, not {self.norm_limit}")
+        _one_of("way to stop", self.stop_by, STOPS)
+        _at_least("number of steps between looks", self.look_every, 1)
+        _at_least("patience", self.patience, 1)
+        if self.stop_by != "steps" and self.average_last:
+            raise UsageError(
+                f"average_last averages the last steps, and stop_by={self.stop_by} keeps the best one",
+                "set one of them",
+            )
         if not 0 <= self.direction_limit < 1:
             raise UsageError(f"direction limit is {self.direction_limit}", "a cosine from 0 to below 1; 0 for none")
         if not 0 <= self.other_words_weight < float("inf"):

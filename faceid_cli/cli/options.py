@@ -103,6 +103,9 @@ _MORE_SETTINGS: dict[str, type] = {
     "self_attention": bool,
     "direction_limit": float,
     "other_words_weight": float,
+    "stop_by": str,
+    "look_every": int,
+    "patience": int,
 }
 
 

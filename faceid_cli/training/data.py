@@ -18,6 +18,7 @@ from torch import Tensor
 
 from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import UsageError
+from faceid_cli.faces.crop import head_box
 from faceid_cli.types import FaceCrop
 
 
@@ -51,6 +52,7 @@ class Draws:
         timesteps: Number of training timesteps.
         latent_shape: (C, h, w).
         sampling: How often each timestep is drawn: "uniform", "noisy" or "middle".
+        stream: Another name gives other draws of the same seed.
     """
 
     PURPOSES = ("pictures", "sentences", "timesteps", "noise")
@@ -64,11 +66,12 @@ class Draws:
         timesteps: int,
         latent_shape: tuple[int, ...],
         sampling: str = "uniform",
+        stream: str = "",
     ) -> None:
         self._sampling = sampling
         self._pictures, self._sentences, self._timesteps = pictures, sentences, timesteps
         self._latent_shape = latent_shape
-        self._generators = {purpose: seeded_generator(seed, purpose) for purpose in self.PURPOSES}
+        self._generators = {purpose: seeded_generator(seed, stream + purpose) for purpose in self.PURPOSES}
 
     def draw(self, size: int) -> Batch:
         """Return the next batch."""
@@ -166,6 +169,33 @@ def loss_weights(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = Fals
     if mirror:
         weights = torch.cat([weights, weights.flip(-1)])
     return weights.to(latents.device)
+
+
+def face_weights(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = False) -> Tensor:
+    """Return where the latent pictures show the person's head: 1 there, 0 elsewhere, and 1 everywhere without a face.
+
+    Args:
+        crops: Training crops.
+        latents: What `encode_latents` made of them, (P, C, h, w).
+        mirror: As for `encode_latents`.
+
+    Returns:
+        (P, 1, h, w) float32 on the device of the latents.
+    """
+    height, width = latents.shape[-2:]
+    weights = torch.zeros(len(crops), 1, height, width)
+    for weight, crop in zip(weights, crops, strict=True):
+        if crop.face is None:
+            weight[:] = 1
+            continue
+        head, across, down = head_box(crop.face), width / crop.image.width, height / crop.image.height
+        top, bottom = max(math.floor(head.y * down), 0), max(math.ceil((head.y + head.height) * down), 1)
+        left, right = max(math.floor(head.x * across), 0), max(math.ceil((head.x + head.width) * across), 1)
+        weight[:, top:bottom, left:right] = 1
+    if mirror:
+        weights = torch.cat([weights, weights.flip(-1)])
+    others = loss_weights(crops, latents, mirror)
+    return weights.to(latents.device) * (1 if others is None else others)
 
 
 def hash_of_crop(crop: FaceCrop) -> str:

@@ -102,15 +102,16 @@ class Engine:
         optimizer = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
         return RunState(module, optimizer, self.new_draws(), [])
 
-    def new_draws(self) -> Draws:
-        """Return the run's draws, from their start."""
+    def new_draws(self, stream: str = "", sampling: str | None = None) -> Draws:
+        """Return the run's draws, from their start; or those of another stream, or with another sampling."""
         return Draws(
             self.config.seed,
             pictures=self.latents.shape[0],
             sentences=len(self.sentences),
             timesteps=self.base.num_train_timesteps,
             latent_shape=tuple(self.latents.shape[1:]),
-            sampling=self.config.timestep_sampling,
+            sampling=sampling or self.config.timestep_sampling,
+            stream=stream,
         )
 
     def token_modules(self, initial: Mapping[str, Tensor], plain: bool = False) -> TokenModule | TokenModules:
@@ -141,8 +142,21 @@ class Engine:
             direction_limit=config.direction_limit,
         )
 
-    def losses(self, module: TokenModule | TokenModules, batch: Batch, record: AttentionRecord | None) -> StepLosses:
-        """Return the losses of a batch; inside `split_attention` of the UNet."""
+    def losses(
+        self,
+        module: TokenModule | TokenModules,
+        batch: Batch,
+        record: AttentionRecord | None,
+        weights: Tensor | None = None,
+    ) -> StepLosses:
+        """Return the losses of a batch; inside `split_attention` of the UNet.
+
+        Args:
+            module: Gives the features.
+            batch: The draws.
+            record: Of the UNet's attention; None where no loss looks at it.
+            weights: (P, 1, h, w), how much each place counts; by default as in training.
+        """
         base = self.base
         latents = self.latents[batch.pictures.to(base.device)]
         noise, timesteps = batch.noise.to(base.device), batch.timesteps.to(base.device)
@@ -152,7 +166,8 @@ class Engine:
         context, pooled = self._context(module, sentences, timesteps)
         added = self._added_conditions(pooled, len(sentences))
         prediction = base.unet(noisy.to(base.dtype), timesteps, encoder_hidden_states=context, **added).sample
-        weights = None if self.weights is None else self.weights[batch.pictures.to(base.device)]
+        weights = self.weights if weights is None else weights
+        weights = None if weights is None else weights[batch.pictures.to(base.device)]
         row_weights = None if self.timestep_weights is None else self.timestep_weights[timesteps]
         reconstruction = reconstruction_loss(prediction, target, weights, row_weights)
         nothing = torch.zeros((), device=base.device)

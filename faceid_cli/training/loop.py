@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from faceid_cli.training.checkpoint import RunState, load_checkpoint, run_key, s
 from faceid_cli.training.engine import Engine
 from faceid_cli.training.interrupt import deferred_interrupt
 from faceid_cli.training.schedule import learning_rate_at
+from faceid_cli.training.stopping import RenderScores, Watch, best_look, flat_tokens, kept_tokens, should_stop
 from faceid_cli.types import FaceCrop, IdentityTokens, StepReport, TrainReport
 
 _HALF_PRECISION_SCALE = 1024.0  # keeps float16 gradients from vanishing on their way through the UNet
@@ -39,6 +40,7 @@ def train_identity(
     on_step: Callable[[StepReport], None] | None = None,
     preview_every: int = 0,
     on_preview: OnPreview | None = None,
+    render_scores: RenderScores | None = None,
 ) -> tuple[IdentityTokens, TrainReport]:
     """Learn the tokens of the person in the crops.
 
@@ -54,9 +56,10 @@ def train_identity(
         on_step: Called after each step.
         preview_every: Steps between previews; 0 for none.
         on_preview: Called between steps, before the first and after the last of them, too, when the model is as found.
+        render_scores: Scores tokens by pictures, when the model is as found; needed for `stop_by` "renders".
 
     Raises:
-        UsageError: Crops or class word that cannot work.
+        UsageError: Crops or settings that cannot work.
         CheckpointError: No checkpoint to resume, or one of another run.
         InterruptedRunError: Ctrl-C; a checkpoint was saved.
         OutOfMemoryError: The batch does not fit.
@@ -66,20 +69,26 @@ def train_identity(
         engine = Engine(base, crops, config)
         state = engine.new_state()
         key = run_key(base, crops, config)
+        watch = Watch(engine, render_scores)
         if resume:
             load_checkpoint(_folder_to_resume(checkpoint_dir), state, key)
         resumed_from = state.step
         try:
             while True:
-                if on_preview is not None and _preview_is_due(state.step, config.steps, preview_every):
-                    _preview(state, config, checkpoint_dir, key, on_preview)
-                if state.step >= config.steps:
+                with _interruptible(state, config, checkpoint_dir, key):
+                    if watch.is_due(state.step, state.looks):
+                        _look(watch, state, config)
+                    if on_preview is not None and _preview_is_due(state, config, preview_every):
+                        on_preview(state.step, _tokens_of(state, config))
+                if _is_finished(state, config):
                     break
-                until = _next_pause(state.step, config.steps, preview_every)
+                until = _next_pause(state.step, config, preview_every)
                 _train(engine, state, checkpoint_dir, key, on_step, until)
         except KeyboardInterrupt:  # a second Ctrl-C, or one that could not be deferred
             raise _cut_short(state, config.steps) from None
-    return _tokens_of(state, config), TrainReport(tuple(state.losses), state.seconds, resumed_from)
+    kept = best_look(state.looks).step if state.looks else state.step
+    report = TrainReport(tuple(state.losses), state.seconds, resumed_from, tuple(state.looks), kept)
+    return _tokens_of(state, config), report
 
 
 def _train(
@@ -116,21 +125,36 @@ def _train(
                 save_checkpoint(checkpoint_dir, state, key)
 
 
-def _preview_is_due(step: int, steps: int, every: int) -> bool:
-    return every > 0 and (step % every == 0 or step == steps)
+def _is_finished(state: RunState, config: TrainConfig) -> bool:
+    return state.step >= config.steps or should_stop(state.looks, config)
 
 
-def _next_pause(step: int, steps: int, every: int) -> int:
-    """The step after which the next preview is due, or the last."""
-    return min((step // every + 1) * every, steps) if every > 0 else steps
+def _preview_is_due(state: RunState, config: TrainConfig, every: int) -> bool:
+    return every > 0 and (state.step % every == 0 or _is_finished(state, config))
 
 
-def _preview(
-    state: RunState, config: TrainConfig, checkpoint_dir: Path | None, key: dict[str, Any], on_preview: OnPreview
-) -> None:
+def _next_pause(step: int, config: TrainConfig, preview_every: int) -> int:
+    """The step after which the next preview or look is due, or the last."""
+    every = [preview_every] if preview_every > 0 else []
+    every += [config.look_every] if config.stop_by != "steps" else []
+    return min([(step // each + 1) * each for each in every] + [config.steps])
+
+
+def _look(watch: Watch, state: RunState, config: TrainConfig) -> None:
+    tokens = _current_tokens(state, config)
+    state.looks.append(watch.look(state.step, state.module, tokens))
+    if best_look(state.looks) is state.looks[-1]:
+        state.best = flat_tokens(tokens)
+
+
+@contextmanager
+def _interruptible(
+    state: RunState, config: TrainConfig, checkpoint_dir: Path | None, key: dict[str, Any]
+) -> Iterator[None]:
+    """What is done between steps, where everything is whole and can be saved."""
     try:
-        on_preview(state.step, _tokens_of(state, config))
-    except KeyboardInterrupt:  # between steps everything is whole
+        yield
+    except KeyboardInterrupt:
         raise _interrupted(state, checkpoint_dir, key, config.steps) from None
 
 
@@ -219,12 +243,20 @@ def _cut_short(state: RunState, steps: int) -> InterruptedRunError:
 
 def _tokens_of(state: RunState, config: TrainConfig) -> IdentityTokens:
     """The tokens as they are now; after the last step, those that the run ends with."""
+    if state.best and _is_finished(state, config):
+        return kept_tokens(state.best, config.class_word)
+    tokens = _current_tokens(state, config)
+    if not (state.sums and state.step >= config.steps):
+        return tokens
+    count = min(config.average_last, config.steps)
+    keys = {name: (state.sums[f"{name}.keys"] / count).float() for name in tokens.keys}
+    values = {name: (state.sums[f"{name}.values"] / count).float() for name in tokens.values}
+    return IdentityTokens(keys, values, config.class_word)
+
+
+def _current_tokens(state: RunState, config: TrainConfig) -> IdentityTokens:
     keys, values = {}, {}
     with torch.no_grad():
         for name, sides in features_of(state.module, ENCODER).items():
             keys[name], values[name] = (side.detach().float().cpu().contiguous().clone() for side in sides)
-    if state.sums and state.step >= config.steps:
-        count = min(config.average_last, config.steps)
-        keys = {name: (state.sums[f"{name}.keys"] / count).float() for name in keys}
-        values = {name: (state.sums[f"{name}.values"] / count).float() for name in values}
     return IdentityTokens(keys, values, config.class_word)
