@@ -175,7 +175,8 @@ def _decode(data: bytes, path: Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except UnidentifiedImageError as error:
-        raise NotAnImageError(f"{path} is not a picture", "give picture files such as JPEG or PNG") from error
+        kind = "a damaged HEIC picture" if _is_heic(data) else "not a picture"
+        raise NotAnImageError(f"{path} is {kind}", "give picture files such as JPEG or PNG") from error
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(path)
     with warnings.catch_warnings():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
@@ -87,6 +88,11 @@ class Output:
     def live(self) -> bool:
         """Whether a moving display can be shown on stderr."""
         return self.mode == "human" and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    @property
+    def columns(self) -> int:
+        """Characters in a line of the terminal; no limit where stdout is none."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
     def _styled(self, text: str, **style: Any) -> str:
         if os.environ.get("NO_COLOR") or not sys.stderr.isatty():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from faceid_cli.faces.verdict import PhotoVerdict
 
 _HEADING = ("PHOTO", "VERDICT", "FACES", "FACE", "HEIGHT", "BLUR", "LIGHT", "TURN", "HIDDEN", "WHY")
+_FIRST_TO_GO = tuple(_HEADING.index(column) for column in ("TURN", "LIGHT", "BLUR", "HIDDEN", "HEIGHT"))
 
 
 def check(
@@ -60,7 +62,7 @@ def check(
             "sheet": None if result.sheet is None else str(result.sheet),
         },
         [
-            *table([_row(verdict) for verdict in result.verdicts], _HEADING),
+            *_table([_row(verdict) for verdict in result.verdicts]),
             f"{result.usable} of {views.plural(len(result.verdicts), 'photo')} can be used",
         ],
         [str(verdict.path) for verdict in result.verdicts if verdict.grade != "left out"],
@@ -107,6 +109,17 @@ def _row(verdict: PhotoVerdict) -> tuple[str, ...]:
         *measured,
         ", ".join(verdict.reasons),
     )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The table without columns that nobody filled; in a narrow terminal, with fewer measurements."""
+    shown = [column for column in range(len(_HEADING)) if column == 0 or any(row[column] for row in rows)]
+    dispensable = [column for column in _FIRST_TO_GO if column in shown]
+    while True:
+        lines = table([[row[column] for column in shown] for row in rows], [_HEADING[column] for column in shown])
+        if not dispensable or max(map(len, lines)) <= out.columns:
+            return lines
+        shown.remove(dispensable.pop(0))
 
 
 def register(app: typer.Typer) -> None:

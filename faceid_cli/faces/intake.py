@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from faceid_cli.errors import PhotoError, SeveralFacesError, UsageError
-from faceid_cli.faces.crop import choose_face
+from faceid_cli.faces.crop import FACE_SHARE, choose_face
 from faceid_cli.faces.cutting import AUTO, IntakeOptions, cut_crop, shaken
 from faceid_cli.faces.finder import FaceFinder
 from faceid_cli.faces.look import Look, look_at_photos
@@ -19,6 +19,7 @@ from faceid_cli.faces.verdict import (
     Grade,
     PhotoVerdict,
     flaws_of,
+    folder_verdict,
     near_copies,
     nothing_left,
     short_reason,
@@ -139,15 +140,16 @@ def judge_photos(
     doubtful = _choose(entries, finder, options, on_unclear) if finder else False
     crops = _cut_all(entries, finder, options)
     if not options.keep_poor:
-        _leave_out_poor(entries)
+        _leave_out_poor(entries, options)
     _stop_if_strict(entries, options)
     used = [entry for entry in entries if not entry.left_out]
-    verdicts = [*map(_verdict, entries), *(_problem_verdict(problem) for problem in problems)]
+    verdicts = [*map(_verdict, entries), *map(folder_verdict, problems)]
     kept = {entry.look.path for entry in used}
+    compared = finder is None or options.which != AUTO or finder.can_compare
     return Intake(
         crops=tuple(crop for crop in crops if crop.photo_path in kept),
         verdicts=tuple(verdicts),
-        warnings=tuple(warnings_of(verdicts, [entry.look.fingerprint for entry in used], doubtful)),
+        warnings=tuple(warnings_of(verdicts, [entry.look.fingerprint for entry in used], doubtful, compared)),
         looks=tuple(entry.look for entry in entries),
     )
 
@@ -268,9 +270,14 @@ def _measure(entry: _Entry, crop: FaceCrop, finder: FaceFinder | None, options: 
     entry.flaws, entry.poor = flaws_of(entry.quality, options.size_px)
 
 
-def _leave_out_poor(entries: Sequence[_Entry]) -> None:
+def _leave_out_poor(entries: Sequence[_Entry], options: IntakeOptions) -> None:
     used = [entry for entry in entries if not entry.left_out]
-    copies = near_copies([entry.look.fingerprint for entry in used], [entry.quality for entry in used])
+    copies = near_copies(
+        [entry.look.fingerprint for entry in used],
+        [entry.quality for entry in used],
+        [len(entry.flaws) for entry in used],
+        FACE_SHARE * options.size_px,
+    )
     for copy, kept in copies.items():
         used[copy].leave_out(f"nearly the same as {used[kept].look.path.name}")
     rest = [entry for entry in used if not entry.left_out]
@@ -294,9 +301,3 @@ def _verdict(entry: _Entry) -> PhotoVerdict:
         quality=entry.quality,
         problem=entry.problem,
     )
-
-
-def _problem_verdict(problem: PhotoError) -> PhotoVerdict:
-    """Of a subfolder that may not be read."""
-    path = Path(problem.message.removeprefix("cannot read folder ").rpartition(":")[0])
-    return PhotoVerdict(path, "left out", ("cannot be read",), problem=problem)

@@ -79,15 +79,25 @@ def flaws_of(quality: Quality, size_px: int) -> tuple[list[str], bool]:
     return found, poor
 
 
-def near_copies(fingerprints: Sequence[int], qualities: Sequence[Quality | None]) -> dict[int, int]:
+def near_copies(
+    fingerprints: Sequence[int], qualities: Sequence[Quality | None], flaws: Sequence[int], enough_px: float
+) -> dict[int, int]:
     """Which photos are near copies of a better one: index of the copy -> index of the one that is kept.
 
-    The better one has the sharper face, then the larger one, then comes first.
+    The better one has fewer flaws, then the clearly sharper face, then the larger one, then comes first.
+
+    Args:
+        fingerprints: See `quality.likeness_hash`.
+        qualities: Of the chosen faces.
+        flaws: How many each has.
+        enough_px: Faces higher than this are as good as any: they are shrunk to it.
     """
 
-    def worse(index: int) -> tuple[float, float, int]:
+    def worse(index: int) -> tuple[int, float, float, int]:
         quality = qualities[index]
-        return (round(quality.blur, 2), -quality.face_px, index) if quality else (1.0, 0.0, index)
+        if quality is None:
+            return (flaws[index], 1.0, 0.0, index)
+        return (flaws[index], round(quality.blur, 1), -min(quality.face_px, enough_px), index)
 
     kept: list[int] = []
     copies: dict[int, int] = {}
@@ -100,15 +110,23 @@ def near_copies(fingerprints: Sequence[int], qualities: Sequence[Quality | None]
     return copies
 
 
-def warnings_of(verdicts: Sequence[PhotoVerdict], fingerprints: Sequence[int], doubtful: bool) -> list[str]:
+def warnings_of(
+    verdicts: Sequence[PhotoVerdict], fingerprints: Sequence[int], doubtful: bool, compared: bool = True
+) -> list[str]:
     """What to tell about the usable photos as a set.
 
     Args:
         verdicts: Of all photos.
         fingerprints: Of the usable ones, see `quality.likeness_hash`.
         doubtful: Whether they may show different people.
+        compared: Whether that was looked at.
     """
     found = []
+    if not compared and len(fingerprints) > 1:
+        found.append(
+            "faces were not compared, so photos of somebody else are not noticed: the weights for comparing them "
+            "are missing (faceid weights fetch face-recognition)"
+        )
     if doubtful:
         found.append("the photos may show different people: no two faces are clearly the same one")
     if len(verdicts) > 1 and 0 < len(fingerprints) < ENOUGH_PHOTOS:
@@ -124,6 +142,12 @@ def short_reason(error: PhotoError, path: Path) -> str:
     """An error as a reason beside the file's name."""
     text = error.message.replace(f" in {path}", "").removeprefix(f"{path} ").removeprefix("is ")
     return text.replace(f" {path}", "").replace(f"{path}", "it").rstrip(":")
+
+
+def folder_verdict(problem: PhotoError) -> PhotoVerdict:
+    """The verdict on a subfolder that may not be read."""
+    path = Path(problem.message.removeprefix("cannot read folder ").rpartition(":")[0])
+    return PhotoVerdict(path, "left out", ("cannot be read",), problem=problem)
 
 
 def nothing_left(verdicts: Sequence[PhotoVerdict]) -> PhotoError:

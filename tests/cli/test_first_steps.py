@@ -1,5 +1,6 @@
 """`samples` and `demo`: the built-in world, from drawing to the judge."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ def test_samples_draws_picture_files_and_says_where(faceid) -> None:
         with Image.open(file) as image:
             assert image.mode == "RGB"
             assert min(image.size) >= 64
+
+
+def test_the_next_command_can_be_pasted(faceid) -> None:
+    words = shlex.split(faceid("samples", "my photos of å", "--person", 3, "--count", 1).err.splitlines()[-1])
+    assert words == ["next:", "faceid", "enroll", "person3", "my photos of å"]
 
 
 def test_samples_are_the_same_again_and_never_overwrite_others(faceid) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from faceid_cli import paths
 from faceid_cli.builtin.samples import photo_set
+from faceid_cli.cli.output import Output
 from faceid_cli.registry.store import Registry
 
 KEYS = {"file", "verdict", "reasons", "faces", "face", "quality"}
@@ -51,6 +52,17 @@ def test_check_is_a_table_with_a_verdict_and_the_reason(faceid, drawn) -> None:
     with Image.open("photos-check.png") as sheet:
         assert min(sheet.size) > 300
     assert not paths.home().exists()  # looking keeps nothing
+
+
+def test_check_fits_into_a_narrow_terminal(faceid, drawn, monkeypatch) -> None:
+    def headings() -> list[str]:
+        return faceid("photos", "check", drawn, "--no-sheet").out.splitlines()[0].split()
+
+    assert headings() == ["PHOTO", "VERDICT", "FACES", "FACE", "HEIGHT", "BLUR", "LIGHT", "TURN", "WHY"]
+    monkeypatch.setattr(Output, "columns", 58)
+    assert headings() == ["PHOTO", "VERDICT", "FACES", "FACE", "HEIGHT", "WHY"]
+    monkeypatch.setattr(Output, "columns", 10)  # the verdict and the reason stay
+    assert headings() == ["PHOTO", "VERDICT", "FACES", "FACE", "WHY"]
 
 
 def test_check_as_json_and_quiet(faceid, drawn) -> None:
@@ -107,8 +119,6 @@ def test_consent_travels_in_an_exported_file(faceid, add_person) -> None:
 
 
 def test_consent_is_asked_for_where_somebody_sits(terminal, capsys) -> None:
-    from faceid_cli.cli.output import Output
-
     terminal("of course\n")
     assert Output().ask("Well?") == "of course"
     terminal("\n")

@@ -88,8 +88,17 @@ def test_near_copies_are_near_and_others_far() -> None:
 
 def test_of_near_copies_the_sharpest_is_kept() -> None:
     soft = Quality(200, 0.5, 0.7, 0.0, 0.0, 0.0, None)
-    assert near_copies([0, 1, 2**200 - 1], [soft, GOOD, soft]) == {0: 1}
-    assert near_copies([7, 7], [None, None]) == {1: 0}
+    assert near_copies([0, 1, 2**200 - 1], [soft, GOOD, soft], [0, 0, 0], 230) == {0: 1}
+    assert near_copies([7, 7], [None, None], [0, 0], 230) == {1: 0}
+
+
+def test_of_near_copies_one_without_flaws_is_kept_then_the_larger() -> None:
+    """The noise of a dark photo, or of a palette, looks a little sharper than the photo itself."""
+    noisy, small = (Quality(px, GOOD.blur - 0.02, 0.7, 0.0, 0.0, 0.0, None) for px in (GOOD.face_px, 60))
+    assert near_copies([7, 7], [noisy, GOOD], [1, 0], 230) == {0: 1}
+    assert near_copies([7, 7], [small, GOOD], [0, 0], 230) == {0: 1}
+    huge = Quality(900, GOOD.blur, 0.7, 0.0, 0.0, 0.0, None)
+    assert near_copies([7, 7], [GOOD, huge], [0, 0], GOOD.face_px) == {1: 0}  # more pixels than the crop has are no use
 
 
 def test_flaws_in_words() -> None:
@@ -113,7 +122,9 @@ def test_warnings_on_the_set() -> None:
     assert warnings_of(verdicts, [1, 2**200], doubtful=False) == [
         "only 2 of 4 photos can be used: five or more work better"
     ]
+    apart = [likeness_hash(picture(seed)) for seed in range(4)]
+    assert warnings_of(verdicts[:1], [1], doubtful=False, compared=False) == []
+    assert "faces were not compared" in warnings_of(verdicts, apart, doubtful=False, compared=False)[0]
     assert "different people" in warnings_of(verdicts, [1, 2, 3, 4], doubtful=True)[0]
     assert "very much alike" in warnings_of(verdicts, [1, 2, 3, 4], doubtful=False)[0]
-    apart = [likeness_hash(picture(seed)) for seed in range(4)]
     assert warnings_of(verdicts, apart, doubtful=False) == []
