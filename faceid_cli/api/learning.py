@@ -14,6 +14,7 @@ from faceid_cli.api.intake import lines_on, photo_records, take_in_photos
 from faceid_cli.api.material import keep_material, keep_previews, remove_material
 from faceid_cli.api.people import metadata_of
 from faceid_cli.api.previews import Previews, preview_prompt, previews_folder
+from faceid_cli.api.watching import line_on_stopping, render_scorer, stopping_record
 from faceid_cli.config import ModelOptions, TrainConfig
 from faceid_cli.errors import InterruptedRunError, UsageError
 from faceid_cli.identity_file import save_identity
@@ -128,6 +129,7 @@ def enroll(
             on_note(line)
     if fit_batch:
         config = _fitting(base, crops, config, on_note)
+    scorer = render_scorer(base, crops, config)
     Registry.open().close()  # a registry that cannot be written is better found now than after the training
     folder = checkpoint_dir(name)
     if not resume and folder.exists():
@@ -136,9 +138,12 @@ def enroll(
         shutil.rmtree(folder, ignore_errors=True)
     try:
         previews = Previews(base, name, sample, config.seed, previews_folder(folder), on_preview, on_note)
-        tokens, report = train_identity(base, crops, config, folder, resume, on_step, preview_every, previews)
+        tokens, report = train_identity(base, crops, config, folder, resume, on_step, preview_every, previews, scorer)
     except KeyboardInterrupt as error:
         raise InterruptedRunError(f"the enrolment of {name} was stopped", "start it again") from error
+    stopped = line_on_stopping(report, config)
+    if on_note and stopped:
+        on_note(stopped)
     new = dataclasses.replace(
         draft,
         base_fingerprint=base.fingerprint,
@@ -150,7 +155,7 @@ def enroll(
     # Where the photos are is kept on this machine only: `evaluate` compares pictures with them.
     files_used = list(dict.fromkeys(str(crop.photo_path.absolute()) for crop in crops))
     chosen = {str(verdict.path.absolute()): verdict.face for verdict in intake.verdicts if verdict.face is not None}
-    settings = {**new.method, "photo_files": files_used, "face": face, "faces": chosen}
+    settings = {**new.method, "photo_files": files_used, "face": face, "faces": chosen, **stopping_record(report)}
     settings["request"] = {
         "photos": [str(file.expanduser().absolute()) for file in files],
         "detect": detect,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceid_cli.api.base_models import OnNote, options_for, source_for
+from faceid_cli.api.judging import picture_judge
 from faceid_cli.api.material import SCORES, keep_json
 from faceid_cli.api.references import find_references
 from faceid_cli.config import ModelOptions, RenderConfig
@@ -159,24 +160,12 @@ class _Bases:
         if (source, options) not in self._loaded:
             from faceid_cli.backbone import load_base_model
 
-            judge = self._scorer(source == BUILTIN)  # first: it may be missing, and the base model takes long
-            base = load_base_model(source, self._config.device, self._config.precision, options)
+            device = self._config.device
+            # The judge first: it may be missing, and the base model takes long.
+            judge = picture_judge(self._judge, source == BUILTIN, self._clip, device)
+            base = load_base_model(source, device, self._config.precision, options)
             self._loaded = {(source, options): (base, judge)}
         return self._loaded[source, options]
-
-    def _scorer(self, builtin: bool) -> PictureJudge:
-        from faceid_cli.evaluation.judges import DrawnJudge, check_fit
-
-        if not isinstance(self._judge, str):
-            return self._judge
-        check_fit(self._judge, builtin)
-        if builtin:
-            from faceid_cli.builtin.judge import Judge
-
-            return DrawnJudge(Judge.load())
-        from faceid_cli.evaluation.photographs import PhotographJudge
-
-        return PhotographJudge.load(self._clip, self._config.device)
 
 
 def _people(names: Sequence[str] | None) -> list[Identity]:

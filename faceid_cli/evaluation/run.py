@@ -82,14 +82,14 @@ def evaluate_tokens(
     """
     scored: list[ScoredPicture] = []
     for place, prompt in enumerate(prompts):
-        text = _placed(prompt, name)
+        text = placed_prompt(prompt, name)
         seeds = [place * 1000 + number for number in range(pictures)]
         with around(text) if around else nullcontext():
             images, shares, seconds = _render(
                 base, judge, text, {name: tokens}, seeds, rendering, place % _ATTENTION_EVERY == 0
             )
         for seed, image, share in zip(seeds, images, shares, strict=True):
-            scored.append(_score(judge, likeness, prompt, seed, image, share, seconds))
+            scored.append(score_picture(judge, likeness, prompt, seed, image, share, seconds))
         if on_picture is not None:
             on_picture(len(scored), len(prompts) * pictures)
     return scored
@@ -100,7 +100,8 @@ def largest_face(faces: Sequence[Face]) -> Face | None:
     return max(faces, key=lambda face: face.box.area, default=None)
 
 
-def _placed(prompt: EvaluationPrompt, name: str) -> str:
+def placed_prompt(prompt: EvaluationPrompt, name: str) -> str:
+    """The prompt with the person as `<name>`, a sentence about them where it has no mark."""
     text = prompt.with_mark(f"<{name}>")
     return text if text != prompt.text else f"a photo of <{name}>, {text}"
 
@@ -130,15 +131,26 @@ def _render(
     return images, shares, None
 
 
-def _score(
+def score_picture(
     judge: PictureJudge,
     likeness: Likeness | None,
     prompt: EvaluationPrompt,
     seed: int,
     image: Image.Image,
-    share: float | None,
-    seconds: float | None,
+    share: float | None = None,
+    seconds: float | None = None,
 ) -> ScoredPicture:
+    """Score one picture.
+
+    Args:
+        judge: Scores it.
+        likeness: What its largest face is compared with; without it the identity is not scored.
+        prompt: What it was asked to show.
+        seed: Of its noise.
+        image: The picture.
+        share: Of the person's attention inside the face, where it was recorded.
+        seconds: Of rendering, where they were measured.
+    """
     faces = judge.find_faces(image)
     face = largest_face(faces)
     obedience = judge.obedience(image, face, prompt)
