@@ -134,9 +134,10 @@ def judge_photos(
         _entry(look if number < _KEPT_THUMBNAILS else replace(look, thumbnail=None), photo, finder, options)
         for number, (look, photo) in enumerate(look_at_photos(files, finder))
     ]
+    different = {entry.look.sha256 for entry in entries if entry.look.problem is None}
+    if options.box is not None and len(different) > 1:
+        raise UsageError(f"one box cannot fit {len(different)} photos", "give one photo with --box")
     _leave_out_unusable(entries, options)
-    if options.box is not None and sum(not entry.left_out for entry in entries) > 1:
-        raise UsageError(f"one box cannot fit {len(entries)} photos", "give one photo with --box")
     doubtful = _choose(entries, finder, options, on_unclear) if finder else False
     crops = _cut_all(entries, finder, options)
     if not options.keep_poor:

@@ -14,6 +14,7 @@ from typing import Any
 from faceid_cli.backbone import BaseModel, TextEncoder
 from faceid_cli.errors import PromptTooLongError, UsageError
 
+_MOST_WORDS_TOLD = 12
 _WEIGHTED = re.compile(r"\(([^()]+):(\d+(?:\.\d+)?)\)")
 _PLACEHOLDER = re.compile(r"<([A-Za-z0-9_-]{1,64})>")
 
@@ -69,7 +70,7 @@ def tokenize_prompt(
             words.append((f"<{name}>", len(pieces)))
             continue
         done = len(pieces)
-        ids = tokenizer(text, add_special_tokens=False).input_ids
+        ids = tokenizer(text, add_special_tokens=False, verbose=False).input_ids  # what is too long is told below
         pieces += [_Piece(token, _text_of(tokenizer, token), weight) for token in ids]
         for word in text.split():
             done += len(tokenizer(word, add_special_tokens=False).input_ids)
@@ -125,8 +126,9 @@ def _check_length(words: Sequence[tuple[str, int]], used: int, room: int) -> Non
     if used <= room:
         return
     lost = [word for word, end in words if end > room]
+    told = " ".join(lost[:_MOST_WORDS_TOLD]) + (" ..." if len(lost) > _MOST_WORDS_TOLD else "")
     raise PromptTooLongError(
-        f"the prompt is too long by {used - room} of {room} tokens; these words fall off: {' '.join(lost)}",
+        f"the prompt is too long by {used - room} of {room} tokens; these words fall off: {told}",
         "shorten the prompt",
     )
 

@@ -124,6 +124,8 @@ def test_a_box_by_hand_needs_no_finder(tmp_path: Path) -> None:
     _drawing((300, 300)).save(tmp_path / "b.png")
     with pytest.raises(UsageError, match=r"one box cannot fit 2 photos"):
         crops_from_photos([tmp_path], None, 128, box=Box(0, 0, 100, 100))
+    with pytest.raises(UsageError, match=r"one box cannot fit 2 photos"):  # rather than that the face is too small
+        crops_from_photos([tmp_path], None, 128, box=Box(0, 0, 10, 10))
 
 
 def test_a_bad_file_among_good_ones_is_named(tmp_path: Path) -> None:

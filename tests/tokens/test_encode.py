@@ -120,6 +120,11 @@ def test_too_long_prompts_name_the_words_that_fall_off(tiny_base, prompt, lost):
     assert caught.value.exit_code == 2
 
 
+def test_of_many_words_that_fall_off_the_first_are_named(tiny_base):
+    with pytest.raises(PromptTooLongError, match=r"fall off: (castle ){12}\.\.\.$"):
+        encode_prompt(tiny_base, "castle " * 300, {})
+
+
 def test_a_prompt_that_just_fits(tiny_base):
     assert encode_prompt(tiny_base, "a " * 35 + "<al>", {"al": person(vectors=3)}).positions == {"al": (36, 37, 38)}
 
