@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from faceid_cli.cli import options, views
+from faceid_cli.cli import guiding, options, views
 from faceid_cli.cli.options import complete_names, examples
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import render_progress
@@ -43,9 +43,15 @@ def compose(
     output: options.OutputPath = None,
     batch: options.RenderBatch = options.RENDER_BATCH,
     clip_skip: options.ClipSkip = 0,
-    init: options.Init = None,
+    init: guiding.Init = None,
+    mask: guiding.Mask = None,
+    strength: guiding.Strength = None,
+    control: guiding.Control = None,
+    control_image: guiding.ControlImage = None,
+    control_scale: guiding.ControlScale = guiding.CONTROL_SCALE,
+    hires: guiding.Hires = guiding.HIRES,
+    hires_strength: guiding.HiresStrength = guiding.HIRES_STRENGTH,
     embedding: options.Embedding = None,
-    strength: options.Strength = _DEFAULTS.strength,
     model: options.Model = None,
     variant: options.Variant = None,
     vae: options.Vae = None,
@@ -78,6 +84,9 @@ def compose(
         likeness_k,
         likeness_v,
         in_stages,
+        control_scale,
+        hires,
+        hires_strength,
     )
     where = output_folder(output)
 
@@ -92,6 +101,9 @@ def compose(
             config=config,
             model=model,
             init=init,
+            mask=mask,
+            control=control,
+            control_image=control_image,
             embeddings=embedding or (),
             options=options.model_options(variant, vae, lora, low_vram),
             output=where,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from faceid_cli.cli import options, views
+from faceid_cli.cli import guiding, options, views
 from faceid_cli.cli.options import examples
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import render_progress
@@ -16,6 +16,7 @@ _DEFAULTS = options.RENDER_DEFAULTS
 EPILOG = examples(
     'faceid generate alice "holding a basketball, eiffel tower" --seed 7',
     'faceid generate alice "<alice> wearing a crown, castle" --count 8 -o pictures',
+    'faceid generate alice "smiling" --into group.jpg --face left',
 )
 
 
@@ -36,15 +37,27 @@ def generate(
     likeness_k: options.LikenessKeys = None,
     likeness_v: options.LikenessValues = None,
     in_stages: options.InStages = None,
+    auto: Annotated[
+        bool,
+        typer.Option("--auto", help="Try five levels of likeness on four pictures each, and take the best for PROMPT."),
+    ] = False,
     scheduler: options.Scheduler = _DEFAULTS.scheduler,
     negative: options.Negative = "",
     size: options.Size = None,
     output: options.OutputPath = None,
     batch: options.RenderBatch = options.RENDER_BATCH,
     clip_skip: options.ClipSkip = 0,
-    init: options.Init = None,
+    init: guiding.Init = None,
+    mask: guiding.Mask = None,
+    into: guiding.Into = None,
+    face: guiding.Face = "only",
+    strength: guiding.Strength = None,
+    control: guiding.Control = None,
+    control_image: guiding.ControlImage = None,
+    control_scale: guiding.ControlScale = guiding.CONTROL_SCALE,
+    hires: guiding.Hires = guiding.HIRES,
+    hires_strength: guiding.HiresStrength = guiding.HIRES_STRENGTH,
     embedding: options.Embedding = None,
-    strength: options.Strength = _DEFAULTS.strength,
     model: options.Model = None,
     variant: options.Variant = None,
     vae: options.Vae = None,
@@ -72,6 +85,9 @@ def generate(
         likeness_k,
         likeness_v,
         in_stages,
+        control_scale,
+        hires,
+        hires_strength,
     )
     where = output_folder(output)
 
@@ -86,7 +102,13 @@ def generate(
             config=config,
             model=model,
             init=init,
+            mask=mask,
+            into=into,
+            face=face,
+            control=control,
+            control_image=control_image,
             embeddings=embedding or (),
+            auto=auto,
             options=options.model_options(variant, vae, lora, low_vram),
             output=where,
             on_progress=on_progress,

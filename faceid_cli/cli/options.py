@@ -234,13 +234,7 @@ RenderBatch = Annotated[
 ClipSkip = Annotated[
     int, typer.Option("--clip-skip", metavar="N", help="Layers of the text encoder to leave out at its end.")
 ]
-Init = Annotated[
-    Path | None, typer.Option("--init", metavar="FILE", help="A picture to start from, instead of noise alone.")
-]
 Embedding = Annotated[
     list[str] | None,
     typer.Option("--embedding", metavar="FILE[:WORD]", help="A textual-inversion file; the prompt marks it as <WORD>."),
-]
-Strength = Annotated[
-    float, typer.Option("--strength", metavar="X", help="How much of --init may change, above 0 up to 1.")
 ]

@@ -23,11 +23,14 @@ def render_config(
     device: str | None,
     precision: str | None,
     clip_skip: int = 0,
-    strength: float = RenderConfig.strength,
+    strength: float | None = None,
     likeness: float = RenderConfig.likeness,
     likeness_keys: float | None = None,
     likeness_values: float | None = None,
     stages: str | None = None,
+    control_scale: float = RenderConfig.control_scale,
+    hires: float = RenderConfig.hires,
+    hires_strength: float = RenderConfig.hires_strength,
 ) -> RenderConfig:
     """Build the settings of a rendering, checked."""
     width, height = parse_size(size)
@@ -47,6 +50,9 @@ def render_config(
         likeness_keys=likeness_keys,
         likeness_values=likeness_values,
         stages=parse_stages(stages),
+        control_scale=control_scale,
+        hires=hires,
+        hires_strength=hires_strength,
         **machine(device, precision),
     )
 

@@ -143,7 +143,9 @@ def _pipeline(base: BaseModel, from_picture: bool, network: Any) -> Any:
 def _start(base: BaseModel, work: Pass) -> dict[str, Any]:
     """Noise of each seed, or pictures and each seed's generator."""
     if work.starts:
-        return {"image": list(work.starts), "strength": work.strength, "generator": _generators(work)}
+        # The pipelines would round a strength below one step down to no step at all, and fail.
+        strength = min(max(work.strength, 1.0001 / work.steps), 1.0)
+        return {"image": list(work.starts), "strength": strength, "generator": _generators(work)}
     drawn = [initial_noise(base, seed, work.width, work.height) for seed in work.seeds]
     noise = torch.cat([each for each, _ in drawn]).to(base.device, base.dtype)
     generators = [generator for _, generator in drawn]
@@ -201,14 +203,16 @@ class _Hold:
 def _encoded(base: BaseModel, image: Image.Image, generator: torch.Generator) -> Tensor:
     """A picture as the pipelines encode it, (1, channels, h, w)."""
     vae = base.pipeline.vae
-    dtype = torch.float32 if getattr(vae.config, "force_upcast", False) and base.family == "sdxl" else base.dtype
+    upcast = base.family == "sdxl" and base.dtype != torch.float32 and getattr(vae.config, "force_upcast", False)
     pixels = torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 255)
-    vae.to(dtype)
+    rows = (2 * pixels.permute(2, 0, 1)[None] - 1).to(base.device, torch.float32 if upcast else base.dtype)
+    if upcast:
+        vae.to(torch.float32)
     try:
-        rows = (2 * pixels.permute(2, 0, 1)[None] - 1).to(base.device, dtype)
         latents: Tensor = vae.encode(rows).latent_dist.sample(generator).to(base.dtype)
     finally:
-        vae.to(base.dtype)
+        if upcast:
+            vae.to(base.dtype)
     mean, spread = getattr(vae.config, "latents_mean", None), getattr(vae.config, "latents_std", None)
     if base.family == "sdxl" and mean is not None and spread is not None:
         mean, spread = (torch.tensor(each).view(1, -1, 1, 1).to(latents) for each in (mean, spread))

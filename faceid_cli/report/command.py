@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from faceid_cli.config import PRESETS
+from faceid_cli.rendering.command import option
 
 _OPTIONS = {
     "steps": "--steps",
@@ -48,32 +49,24 @@ def enrol_command(
     photos = [str(photo) for photo in request.get("photos") or settings.get("photo_files") or ()]
     if settings.get("method") not in PRESETS or not photos:
         return ""
-    words = ["faceid", "enroll", name, *photos, "--replace", *_option("--model", base_model)]
+    words = ["faceid", "enroll", name, *photos, "--replace", *option("--model", base_model)]
     words += [*_training(settings), *_model(settings, request), *_intake(settings, request)]
     for tag in tags:
-        words += _option("--tag", tag)
-    words += [*_option("--note", note), *_option("--consent", consent)]
+        words += option("--tag", tag)
+    words += [*option("--note", note), *option("--consent", consent)]
     return shlex.join(words)
-
-
-def _option(option: str, value: object) -> list[str]:
-    """An option with its value; with "=" where the value itself looks like one. Nothing for no value."""
-    text = f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
-    if value is None or not text:
-        return []
-    return [f"{option}={text}"] if text.startswith("-") else [option, text]
 
 
 def _training(settings: Mapping[str, Any]) -> Iterator[str]:
     """What differs from the preset."""
     preset = PRESETS[settings["method"]]
-    yield from _option("--preset", settings["method"])
+    yield from option("--preset", settings["method"])
     for field, usual in vars(preset).items():
         value = settings.get(field, usual)
         if value == usual or field == "method":
             continue
         if field in _OPTIONS:
-            yield from _option(_OPTIONS[field], value)
+            yield from option(_OPTIONS[field], value)
         elif field in _FLAGS:
             yield _FLAGS[field][0 if value else 1]
         else:
@@ -83,29 +76,29 @@ def _training(settings: Mapping[str, Any]) -> Iterator[str]:
 def _model(settings: Mapping[str, Any], request: Mapping[str, Any]) -> Iterator[str]:
     kept = settings.get("model_options")
     options = kept if isinstance(kept, dict) else {}
-    yield from _option("--variant", options.get("variant"))
-    yield from _option("--vae", options.get("vae"))
+    yield from option("--variant", options.get("variant"))
+    yield from option("--vae", options.get("vae"))
     for lora in options.get("loras") or ():
-        yield from _option("--lora", lora)
+        yield from option("--lora", lora)
     if request.get("low_vram"):
         yield "--low-vram"
 
 
 def _intake(settings: Mapping[str, Any], request: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("face", "auto") != "auto":
-        yield from _option("--face", settings["face"])
+        yield from option("--face", settings["face"])
     if request.get("detect") is False:
         yield "--no-detect"
     if request.get("box"):
-        yield from _option("--box", ",".join(f"{float(number):.12g}" for number in request["box"]))
+        yield from option("--box", ",".join(f"{float(number):.12g}" for number in request["box"]))
     if request.get("strict"):
         yield "--strict"
-    yield from _option("--face-share", request.get("face_share"))
+    yield from option("--face-share", request.get("face_share"))
     if request.get("jitter"):
-        yield from _option("--jitter", request["jitter"])
+        yield from option("--jitter", request["jitter"])
     if request.get("keep_photos") is False:
         yield "--no-keep-photos"
     if request.get("preview_every"):
-        yield from _option("--preview-every", request["preview_every"])
+        yield from option("--preview-every", request["preview_every"])
         if request.get("preview") != "a photo of {name}":
-            yield from _option("--preview", request.get("preview"))
+            yield from option("--preview", request.get("preview"))

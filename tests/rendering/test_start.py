@@ -38,6 +38,13 @@ def test_little_strength_changes_little(tiny_base, photo):
     assert near.image.size == (64, 64)
 
 
+def test_at_least_one_step_is_taken(tiny_base, photo):
+    seen = []
+    config = RenderConfig(steps=1, strength=0.1)
+    render(tiny_base, "a cup", {}, [3], config, lambda *done: seen.append(done), init=photo)
+    assert seen == [(1, 1)]
+
+
 def test_a_seed_gives_the_same_picture_alone_and_in_a_batch(tiny_base, photo):
     config = RenderConfig(steps=4, strength=0.5, batch_size=3)
     together = render(tiny_base, "a cup", {}, [3, 4, 5], config, init=photo)
