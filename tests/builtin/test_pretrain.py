@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from faceid_cli.builtin.people import person_from_seed
-from faceid_cli.builtin.pretrain.dataset import importance_of
+from faceid_cli.builtin.pretrain.dataset import CROP_HEIGHT, CROP_WIDTH, crop_place, importance_of
 from faceid_cli.builtin.pretrain.tokenizer import WINDOW, build_tokenizer
 from faceid_cli.builtin.sampling import random_picture
 from faceid_cli.paths import builtin_model_dir
@@ -34,3 +34,16 @@ def test_faces_and_things_count_more_than_their_area() -> None:
         figure = picture.figures[0]
         assert weights[int(figure.y / 4), int(figure.x / 4)] > 1.2
         assert weights[0, 0] < 1
+
+
+def test_crops_lie_inside_the_picture_and_show_a_face() -> None:
+    rng = np.random.default_rng(5)
+    for number in range(40):
+        people = [person_from_seed(number + place) for place in range(1 + number % 3)]
+        picture = random_picture(people, rng)
+        rows, columns = crop_place(picture, 32, rng)
+        assert (rows.stop - rows.start, columns.stop - columns.start) == (CROP_HEIGHT, CROP_WIDTH)
+        assert min(rows.start, columns.start) >= 0
+        assert max(rows.stop, columns.stop) <= 32
+        centers = [(figure.x / 4, figure.y / 4) for figure in picture.figures]
+        assert any(columns.start <= x <= columns.stop and rows.start <= y <= rows.stop for x, y in centers)

@@ -66,9 +66,7 @@ class Model(nn.Module):
 def loss_of(model: Model, batch: Batch, alphas_cumprod: Tensor) -> Tensor:
     """Velocity loss with min-SNR weights, faces and things counting more than their area."""
     latents = batch.latents
-    # One timestep from each of B equal parts of the range: less variance than B independent ones.
-    parts = torch.arange(len(latents), device=latents.device) + torch.rand(len(latents), device=latents.device)
-    timesteps = (parts / len(latents) * len(alphas_cumprod)).long().clamp(max=len(alphas_cumprod) - 1)
+    timesteps = (batch.moments * len(alphas_cumprod)).long().clamp(max=len(alphas_cumprod) - 1)
     alphas = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
     noise = torch.randn_like(latents)
     noisy = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
@@ -82,10 +80,20 @@ def loss_of(model: Model, batch: Batch, alphas_cumprod: Tensor) -> Tensor:
 
 
 def train(
-    work: Path, minutes: float, batch_size: int, decay: bool, device: str, shards: int, start: Path | None = None
+    work: Path,
+    minutes: float,
+    batch_size: int,
+    decay: bool,
+    device: str,
+    shards: int,
+    crops: float = 0.0,
+    start: Path | None = None,
 ) -> None:
     """Train for some minutes more; a fresh run may start from a packaged model instead of random weights."""
     workers = Workers(device)
+    if device == "cpu":
+        # The fused attention's backward pass is slower than plain matrix products at so few positions.
+        torch.backends.cuda.enable_flash_sdp(False)  # despite its name, for the CPU too
     with workers.first_goes_first():
         autoencoder = AutoencoderKL.from_pretrained(start / "vae" if start else work / "vae")
         data = LatentDataset(work, autoencoder.to(device, memory_format=torch.channels_last), device, shards)
@@ -96,7 +104,7 @@ def train(
     # What was learned before, in text.py or an earlier run, changes more slowly than the denoiser.
     read = [*model.text_encoder.parameters(), *model.people.parameters()]
     groups = [{"params": list(model.unet.parameters()), "share": 1.0}, {"params": read, "share": TEXT_SHARE}]
-    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     checkpoint = Checkpoint(work / "diffusion", {"model": model, "average": average}, optimizer)
     first = step = checkpoint.load()
     if not step:
@@ -106,7 +114,7 @@ def train(
             load_text(model, work)
         average.load_state_dict(model.state_dict())
     torch.manual_seed(64 * step + workers.rank)
-    batches = Batches(data, batch_size, model.tokenizer, [step, workers.rank])
+    batches = Batches(data, batch_size, model.tokenizer, [step, workers.rank], crops)
     # A GPU takes batches faster than one process can write captions.
     loader = iter(DataLoader(batches, batch_size=None, num_workers=0 if device == "cpu" else LOADERS))
     alphas_cumprod = build_scheduler().alphas_cumprod.to(device)
@@ -122,8 +130,8 @@ def train(
             group["lr"] = float(rate) * group["share"]
         batch = next(loader)
         batch = Batch(*(getattr(batch, field).to(device) for field in batch.__dataclass_fields__))
-        loss = loss_of(model, batch, alphas_cumprod)
         optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(model, batch, alphas_cumprod)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -199,6 +207,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--decay", action="store_true", help="let the learning rate fall over this run")
     parser.add_argument("--shards", type=int, default=16, help="how many of the drawn shards to use")
+    parser.add_argument("--crops", type=float, default=0.5, help="share of batches that are crops around people")
     parser.add_argument("--from", dest="start", type=Path, help="a packaged model to go on from, in a fresh WORKDIR")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
@@ -209,6 +218,7 @@ def main() -> None:
         arguments.decay,
         arguments.device,
         arguments.shards,
+        arguments.crops,
         arguments.start,
     )
 
