@@ -54,9 +54,10 @@ def load_base_model(
         )
         _check_parts(pipeline, family, path)
         additions = _vae_line(options.vae) + add_loras(pipeline, options.loras or ())
-        pipeline.to(target)
-    base = BaseModel(source, family, fingerprint, pipeline, target, dtype, additions, options.low_vram)
-    _settle(base)
+        base = BaseModel(source, family, fingerprint, pipeline, target, dtype, additions, options.low_vram)
+        if not base.offloads:  # else parts are moved when they are at work
+            pipeline.to(target)
+        _settle(base)
     return base
 
 

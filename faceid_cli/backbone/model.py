@@ -89,6 +89,20 @@ class BaseModel:
         return self.unet, *(encoder.module for encoder in self.encoders), self.pipeline.vae
 
     @property
+    def offloads(self) -> bool:
+        """Whether parts wait on the CPU while they are not at work, see `memory.at_work`."""
+        return self.low_vram and self.device.type != "cpu"
+
+    def parts(self, *names: str) -> tuple[Any, ...]:
+        """The modules of some parts: "unet", "text" (all text encoders) and "vae"."""
+        known = {
+            "unet": (self.unet,),
+            "text": tuple(encoder.module for encoder in self.encoders),
+            "vae": (self.pipeline.vae,),
+        }
+        return tuple(module for name in names for module in known[name])
+
+    @property
     def size_px(self) -> int:
         """Width and height of the pictures it was trained on, in pixels."""
         return int(self.unet.config.sample_size) * int(self.pipeline.vae_scale_factor)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
@@ -22,7 +21,7 @@ import transformers
 from PIL import Image
 
 from faceid_cli import __version__
-from faceid_cli.backbone import BaseModel, memory_errors
+from faceid_cli.backbone import BaseModel, at_work, memory_errors
 from faceid_cli.config import RenderConfig, check_seed
 from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.rendering.control import Control
@@ -184,23 +183,8 @@ def _render_batch(
     base: BaseModel, contexts: Contexts, stages: int, seeds: Sequence[int], plan: Plan, on_step: OnStep | None
 ) -> list[Image.Image]:
     """All passes of some pictures; contexts as `_contexts` returns them."""
-    with memory_errors(_memory_hint(base, len(seeds))), torch.no_grad(), _text_encoders_away(base):
+    with memory_errors(_memory_hint(base, len(seeds))), torch.no_grad(), at_work(base, "unet", "vae"):
         return plan.run(base, contexts, stages, seeds, on_step)
-
-
-@contextmanager
-def _text_encoders_away(base: BaseModel) -> Iterator[None]:
-    """The prompt is encoded by now; with little memory, its encoders wait on the CPU meanwhile."""
-    if not base.low_vram or base.device.type == "cpu":
-        yield
-        return
-    for encoder in base.encoders:
-        encoder.module.to("cpu")
-    try:
-        yield
-    finally:
-        for encoder in base.encoders:
-            encoder.module.to(base.device)
 
 
 def _memory_hint(base: BaseModel, batch: int) -> str:

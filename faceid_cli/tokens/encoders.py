@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from faceid_cli.backbone import BaseModel, TextEncoder
+from faceid_cli.backbone import BaseModel, TextEncoder, at_work
 from faceid_cli.errors import UsageError
 
 
@@ -65,6 +65,11 @@ def encode_rows(base: BaseModel, inputs: Mapping[str, EncoderRows], clip_skip: i
     Raises:
         UsageError: There are not so many layers.
     """
+    with at_work(base, "text"):
+        return _encode(base, inputs, clip_skip)
+
+
+def _encode(base: BaseModel, inputs: Mapping[str, EncoderRows], clip_skip: int) -> EncodedRows:
     if base.family == "sdxl":
         hidden, pooled = [], None
         for encoder in base.encoders:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from faceid_cli.attention import AttentionRecord
 from faceid_cli.attention.hooks import stages_of
-from faceid_cli.backbone import BaseModel, TextEncoder
+from faceid_cli.backbone import BaseModel, TextEncoder, at_work
 from faceid_cli.config import TrainConfig
 from faceid_cli.tokens import (
     ENCODER,
@@ -84,12 +84,14 @@ class Engine:
 
     def __init__(self, base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> None:
         self.base, self.config, self.crops = base, config, tuple(crops)
-        self.latents = encode_latents(base, crops, config.mirror)  # (P, C, h, w)
+        with at_work(base, "vae"):
+            self.latents = encode_latents(base, crops, config.mirror)  # (P, C, h, w)
         self.weights = loss_weights(crops, self.latents, config.mirror)  # (P, 1, h, w) or None
         self.uses_reference = config.attention_weight > 0 or config.other_words_weight > 0
-        self.sentences = sentences_for(
-            base, config.templates, config.class_word, config.vectors, with_reference=self.uses_reference
-        )
+        with at_work(base, "text", "unet"):
+            self.sentences = sentences_for(
+                base, config.templates, config.class_word, config.vectors, with_reference=self.uses_reference
+            )
         self.alphas_cumprod = DDPMScheduler.from_config(base.pipeline.scheduler.config).alphas_cumprod.to(base.device)
         self.timestep_weights: Tensor | None = None  # (timesteps,)
         if config.loss_weighting == "min-snr":

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from faceid_cli.attention import AttentionRecord, record_attention, split_attention
-from faceid_cli.backbone import BaseModel, memory_errors
+from faceid_cli.backbone import BaseModel, at_work, memory_errors, ready_to_learn
 from faceid_cli.config import TrainConfig
 from faceid_cli.errors import FaceIDError, InterruptedRunError
 from faceid_cli.tokens import ENCODER, features_of
@@ -67,7 +67,8 @@ def train_identity(
     """
     with memory_errors(_memory_hint(base, config)):
         engine = Engine(base, crops, config)
-        state = engine.new_state()
+        with at_work(base, "text", "unet"):
+            state = engine.new_state()
         key = run_key(base, crops, config)
         watch = Watch(engine, render_scores)
         if resume:
@@ -103,9 +104,7 @@ def _train(
     config, base = engine.config, engine.base
     recent: deque[float] = deque(maxlen=_RECENT_STEPS)
     with ExitStack() as stack:
-        if base.low_vram:  # the pictures are encoded by now
-            base.pipeline.vae.to("cpu")
-            stack.callback(base.pipeline.vae.to, base.device)
+        stack.enter_context(ready_to_learn(base))
         stack.enter_context(split_attention(base.unet, config.stages, base.text_window, base.num_train_timesteps))
         record = stack.enter_context(record_attention(base.unet)) if engine.uses_reference else None
         interrupt = stack.enter_context(deferred_interrupt())
@@ -142,7 +141,8 @@ def _next_pause(step: int, config: TrainConfig, preview_every: int) -> int:
 
 def _look(watch: Watch, state: RunState, config: TrainConfig) -> None:
     tokens = _current_tokens(state, config)
-    state.looks.append(watch.look(state.step, state.module, tokens))
+    with at_work(watch.engine.base, "text", "unet"):
+        state.looks.append(watch.look(state.step, state.module, tokens))
     if best_look(state.looks) is state.looks[-1]:
         state.best = flat_tokens(tokens)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from faceid_cli.attention.record import attention_probabilities
 
@@ -125,7 +126,9 @@ def face_wise_attention_loss(layers: Sequence[LayerAttention], alignment: Alignm
     """
     if not layers:
         raise ValueError("no attention to compare")
-    return torch.stack([_layer_loss(layer, alignment) for layer in layers]).mean()
+    # Attention maps are large, and cheap to compute again in the backward pass.
+    each = [_again_in_backward(layer, alignment) for layer in layers]
+    return torch.stack(each).mean()
 
 
 def other_words_loss(layers: Sequence[LayerAttention], others: Tensor, reference_others: Tensor) -> Tensor:
@@ -155,6 +158,11 @@ def other_words_loss(layers: Sequence[LayerAttention], others: Tensor, reference
         has = (target * others[:, None, None]).sum(dim=-1)
         lost.append((had - has).clamp(min=0).sum() / had.sum().clamp(min=1e-9))
     return torch.stack(lost).mean()
+
+
+def _again_in_backward(layer: LayerAttention, alignment: Alignment | None) -> Tensor:
+    found: Tensor = checkpoint(_layer_loss, layer, alignment, use_reentrant=False, preserve_rng_state=False)
+    return found
 
 
 def _layer_loss(layer: LayerAttention, alignment: Alignment | None) -> Tensor:

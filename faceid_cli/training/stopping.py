@@ -41,7 +41,7 @@ class Watch:
     """
 
     def __init__(self, engine: Engine, render_scores: RenderScores | None = None) -> None:
-        self._engine, self._config, self._render_scores = engine, engine.config, render_scores
+        self.engine, self._config, self._render_scores = engine, engine.config, render_scores
         if self._config.stop_by == "renders" and render_scores is None:
             raise UsageError(
                 "to stop by renders, something must score them", "use stop_by held-out, or `faceid enroll`"
@@ -62,13 +62,13 @@ class Watch:
         return Look(step, -self._held_out_loss(module))
 
     def _held_out_loss(self, module: TokenModule | TokenModules) -> float:
-        base, losses = self._engine.base, []
+        base, losses = self.engine.base, []
         with (
             torch.no_grad(),
             split_attention(base.unet, self._config.stages, base.text_window, base.num_train_timesteps),
         ):
             for batch in self._batches:
-                losses.append(float(self._engine.losses(module, batch, None, self._weights).reconstruction))
+                losses.append(float(self.engine.losses(module, batch, None, self._weights).reconstruction))
         return sum(losses) / len(losses)
 
 
