@@ -44,6 +44,11 @@ def fingerprints_file() -> Path:
     return home() / "fingerprints.json"
 
 
+def name_regression_file(key: str) -> Path:
+    """Cache of what training may start from, see training/regression.py; the key is hexadecimal."""
+    return home() / "cache" / f"name-regression-{key}.safetensors"
+
+
 def config_file() -> Path:
     """User settings written by `faceid config set`."""
     return home() / "config.json"

@@ -16,6 +16,7 @@ from torch import Tensor
 from faceid_cli.attention import split_attention
 from faceid_cli.tokens import class_embedding
 from faceid_cli.training.data import Batch
+from faceid_cli.training.regression import regressed_initial
 
 if TYPE_CHECKING:
     from faceid_cli.training.engine import Engine
@@ -32,6 +33,8 @@ def initial_embeddings(engine: Engine) -> dict[str, Tensor]:
     """
     if engine.config.initial_token == "search":
         return search_initial(engine)
+    if engine.config.initial_token == "regression":
+        return regressed_initial(engine.base, engine.crops)
     return {}
 
 

@@ -1,0 +1,88 @@
+"""training/regression.py: from the judge's embedding of a person to where their name would lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from faceid_cli import paths
+from faceid_cli.backbone import load_base_model
+from faceid_cli.builtin.draw import draw
+from faceid_cli.builtin.judge import Judge
+from faceid_cli.builtin.names import roster
+from faceid_cli.builtin.people import person_from_seed
+from faceid_cli.builtin.sampling import photo_picture
+from faceid_cli.config import TrainConfig
+from faceid_cli.errors import UsageError
+from faceid_cli.tokens import ENCODER
+from faceid_cli.training import regression
+from faceid_cli.training.engine import Engine
+from faceid_cli.training.regression import drawn_embedding, fit, name_regression, regressed_initial
+from faceid_cli.types import FaceCrop
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return Judge.load()
+
+
+def test_ridge_finds_a_straight_line_through_the_means() -> None:
+    rng = np.random.default_rng(0)
+    faces, true = rng.normal(size=(200, 6)), rng.normal(size=(6, 4))
+    names = 3 + faces @ true + 0.01 * rng.normal(size=(200, 4))
+    found = fit(faces, names, 1e-6)
+    assert np.allclose(found.weights, true, atol=0.01)
+    assert np.allclose(found.name_of(np.zeros(6)), 3, atol=0.01)
+    assert np.abs(fit(faces, names, 1e6).weights).max() < 1e-3, "much ridge leaves the mean name"
+
+
+def test_the_names_of_people_left_out_are_found(judge, monkeypatch) -> None:
+    """Of people whom the fit has not seen, each one's own name is the nearest of all."""
+    base = load_base_model("builtin", "cpu", "float32")
+    table = regression._name_table(base)
+    monkeypatch.setattr(regression, "PEOPLE", 128)
+    fitted = name_regression(table, judge)
+    others = range(1500, 1520)
+    found = np.stack([fitted.name_of(drawn_embedding(judge, number)) for number in others])
+    distances = ((found[:, None] - table[None, 1500:1520]) ** 2).sum(-1)
+    assert (distances.argmin(axis=1) == np.arange(20)).mean() >= 0.9
+    away, true = found - table.mean(0), table[1500:1520] - table.mean(0)
+    cosines = (away * true).sum(1) / np.linalg.norm(away, axis=1) / np.linalg.norm(true, axis=1)
+    assert cosines.mean() > 0.7
+
+
+def crops_of(person: int, base) -> list[FaceCrop]:
+    rng = np.random.default_rng([7, person])
+    drawings = [draw(photo_picture(person_from_seed(person), rng), base.size_px) for _ in range(2)]
+    return [FaceCrop(each.image, each.faces[0], str(n), Path(f"{n}.png")) for n, each in enumerate(drawings)]
+
+
+def test_training_starts_there_and_the_fit_is_kept(judge, monkeypatch) -> None:
+    monkeypatch.setattr(regression, "PEOPLE", 24)
+    base = load_base_model("builtin", "cpu", "float32")
+    crops = crops_of(1600, base)
+    first = Engine(base, crops, TrainConfig(initial_token="regression")).new_state().module()
+    (file,) = paths.name_regression_file("x").parent.iterdir()
+    expected = regressed_initial(base, crops)[ENCODER]
+    assert torch.equal(first[0], expected.expand(5, 1, -1))
+    assert torch.equal(first[1], first[0])
+
+    made = file.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(regression, "drawn_embedding", None)  # nothing is drawn again
+        assert torch.equal(regressed_initial(base, crops)[ENCODER], expected)
+    file.write_bytes(b"damaged")
+    assert torch.equal(regressed_initial(base, crops)[ENCODER], expected)
+    assert file.read_bytes() == made, "made anew, and the same"
+
+
+def test_it_needs_a_model_with_named_people_and_a_face(tiny_base, make_crops) -> None:
+    with pytest.raises(UsageError, match="needs the built-in model, whose people have names"):
+        Engine(tiny_base, make_crops(), TrainConfig(initial_token="regression")).new_state()
+    assert len(roster()) >= regression.PEOPLE
+    base = load_base_model("builtin", "cpu", "float32")
+    with pytest.raises(UsageError, match="the judge sees no face in the photos"):
+        regressed_initial(base, make_crops(1, base.size_px))
