@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,9 +78,9 @@ def save_sheet(sheet: Image.Image, target: Path) -> Path:
         sheet.save(target)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(
-            f"cannot write {target}: {reason}", "give a .png or .jpg file in a folder that exists"
-        ) from error
+        full = getattr(error, "errno", None) == errno.ENOSPC
+        hint = "free some space" if full else "give a .png or .jpg file in a folder that exists"
+        raise OutputError(f"cannot write {target}: {reason}", hint) from error
     return target
 
 
