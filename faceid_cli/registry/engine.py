@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from faceid_cli.errors import FaceIDError, OutputError, RegistryError
 
 # How long a writer waits for another one before it gives up.
 BUSY_SECONDS = 10.0
+
+# SQLite needs a shared-memory file of 32 KiB and a write-ahead log beside the database, even to read it.
+_LEAST_FREE_BYTES = 128 * 1024
 
 
 def make_engine(file: Path | None) -> Engine:
@@ -87,7 +91,7 @@ def plain_errors(file: Path | None) -> Iterator[None]:
 
 def _translated(error: Exception, file: Path | None) -> FaceIDError:
     text = str(error).lower()
-    if "disk is full" in text or getattr(error, "errno", None) == errno.ENOSPC:
+    if "disk is full" in text or getattr(error, "errno", None) == errno.ENOSPC or _has_no_room(text, file):
         return OutputError(f"no space left for the registry {file}", "free some disk space and try again")
     if "locked" in text or "busy" in text:
         return RegistryError(
@@ -100,3 +104,13 @@ def _translated(error: Exception, file: Path | None) -> FaceIDError:
     return RegistryError(
         f"the registry {file} cannot be used: {error}", "check the folder's permissions, or set FACEID_HOME"
     )
+
+
+def _has_no_room(text: str, file: Path | None) -> bool:
+    """Whether an unspecific failure comes from a full disk: SQLite says so only of the database file itself."""
+    if file is None or "disk i/o" not in text:
+        return False
+    try:
+        return shutil.disk_usage(file.parent).free < _LEAST_FREE_BYTES
+    except OSError:
+        return False

@@ -2,12 +2,13 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
-from faceid_cli.errors import OutputError, RegistryError, RegistryTooNewError
+from faceid_cli.errors import FaceIDError, OutputError, RegistryError, RegistryTooNewError
 from faceid_cli.registry.engine import make_engine, plain_errors
 from faceid_cli.registry.migrations import MIGRATIONS, migrate
 from faceid_cli.registry.store import Registry
@@ -139,6 +140,17 @@ def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
         raise sqlite3.OperationalError("database or disk is full")
     assert caught.value.message == f"no space left for the registry {tmp_path / 'registry.db'}"
     assert caught.value.exit_code == 9
+
+
+def test_an_unspecific_error_on_a_full_disk_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_with(free: int) -> str:
+        monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+        with pytest.raises(FaceIDError) as caught, plain_errors(tmp_path / "registry.db"):
+            raise sqlite3.OperationalError("disk I/O error")
+        return caught.value.message
+
+    assert "no space left" in fail_with(0)
+    assert "disk I/O error" in fail_with(10**9)
 
 
 def test_many_at_once_may_create_the_registry(tmp_path: Path) -> None:
