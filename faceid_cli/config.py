@@ -148,12 +148,14 @@ class ModelOptions:
         vae: Another autoencoder: a file, a folder; None for the model's own.
         loras: LoRA adapters as "FILE" or "FILE:SCALE"; None for those a person was learned with, () for none.
         low_vram: Trade time for memory.
+        compile: Let torch translate its parts first, which takes minutes and makes long work quicker.
     """
 
     variant: str | None = None
     vae: str | None = None
     loras: tuple[str, ...] | None = None
     low_vram: bool = False
+    compile: bool = False
 
 
 def preset(name: str, **changes: Any) -> TrainConfig:
@@ -194,6 +196,9 @@ class RenderConfig:
         likeness_values: The same for the value features alone; None for `likeness`.
         stages: Timestep stages, counted from 1 at the noisiest, in which the person is there; the class word stands in
             the others. All of them if empty.
+        control_scale: With a ControlNet: how closely it is followed; 0 is not at all, 1 as it was taught.
+        hires: Above 1: enlarge the finished picture so many times, and render it once more from there.
+        hires_strength: How much of the enlarged picture may change, above 0 up to 1.
     """
 
     steps: int = 20
@@ -210,11 +215,11 @@ class RenderConfig:
     device: str = "auto"
     likeness: float = 1.0
     likeness_keys: float | None = None
-        control_scale: With a ControlNet: how closely it is followed; 0 is not at all, 1 as it was taught.
-        hires: Above 1: enlarge the finished picture so many times, and render it once more from there.
-        hires_strength: How much of the enlarged picture may change, above 0 up to 1.
     likeness_values: float | None = None
     stages: tuple[int, ...] = ()
+    control_scale: float = 1.0
+    hires: float = 1.0
+    hires_strength: float = 0.5
 
     def __post_init__(self) -> None:
         _at_least("steps", self.steps, 1)
@@ -236,9 +241,6 @@ class RenderConfig:
             ("likeness of keys", self.likeness_keys),
             ("likeness of values", self.likeness_values),
         ):
-    control_scale: float = 1.0
-    hires: float = 1.0
-    hires_strength: float = 0.5
             if likeness is not None and not 0 <= likeness <= 2:
                 raise UsageError(f"{name} is {likeness:g}", "0 is anybody of the class, 1 the person, 2 the most")
         if any(stage < 1 for stage in self.stages):
@@ -249,6 +251,10 @@ class RenderConfig:
             if size is not None and (size < 64 or size % 8):
                 raise UsageError(f"{name} is {size} px", "sizes are multiples of 8, from 64 px")
         _check_precision(self.precision)
+
+    def strength_of(self, masked: bool) -> float:
+        """How much of a picture to start from may change; `masked` tells whether a mask holds the rest."""
+        return (0.8 if masked else 0.6) if self.strength is None else self.strength
 
     @property
     def dials(self) -> tuple[float, float, tuple[int, ...]]:
@@ -266,10 +272,6 @@ def check_seed(seed: int) -> int:
     """
     _check_seed(seed)
     return seed
-    def strength_of(self, masked: bool) -> float:
-        """How much of a picture to start from may change; `masked` tells whether a mask holds the rest."""
-        return (0.8 if masked else 0.6) if self.strength is None else self.strength
-
 
 
 def _check_seed(seed: int) -> None:

@@ -149,6 +149,9 @@ def _render(
     from faceid_cli.tokens import read_embedding, tokens_from_arrays
 
     base = load_base_model(source, config.device, config.precision, loading)
+    if on_note:
+        for line in base.notes:
+            on_note(line)
     tokens = {
         name: tokens_from_arrays(file.keys, file.values, file.metadata.class_word) for name, file in stored.items()
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from faceid_cli.backbone.additions import add_loras, hash_of_file, load_vae
+from faceid_cli.backbone.compiling import compile_parts
 from faceid_cli.backbone.memory import memory_errors
 from faceid_cli.backbone.model import BaseModel
 from faceid_cli.backbone.single_file import pipeline_from_file
@@ -32,7 +34,7 @@ def load_base_model(
         source: "builtin", a local folder in diffusers' layout, a single file, or a hub id (local cache first).
         device: "auto" (a CUDA device, Apple's mps, else the CPU), or a torch device such as "cpu" or "cuda:1".
         precision: "auto" (float32 on the CPU and mps; on CUDA bfloat16 where it is native, else float16), or a type.
-        options: Variant of the files, another VAE, LoRA adapters, and whether to save memory.
+        options: Variant of the files, another VAE, LoRA adapters, whether to save memory, and whether to compile.
 
     Raises:
         ModelNotFoundError: Nothing there, or files are missing.
@@ -58,7 +60,12 @@ def load_base_model(
         if not base.offloads:  # else parts are moved when they are at work
             pipeline.to(target)
         _settle(base)
-    return base
+    return _compiled(base) if options.compile else base
+
+
+def _compiled(base: BaseModel) -> BaseModel:
+    note = compile_parts(base.unet, base.pipeline.vae, base.device)
+    return replace(base, compiled=not note, notes=(*base.notes, note) if note else base.notes)
 
 
 def _settle(base: BaseModel) -> None:

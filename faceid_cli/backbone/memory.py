@@ -79,7 +79,7 @@ def ready_to_learn(base: BaseModel) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(at_rest(base, "vae"))
         stack.enter_context(at_work(base, "text", "unet"))
-        if is_large and not base.low_vram:
+        if is_large and not base.low_vram and not base.compiled:  # the compiler chooses by itself what to keep
             stack.enter_context(lean_backward(base.unet))
         if is_large and base.device.type == "cpu":
             stack.enter_context(_tight_heap())

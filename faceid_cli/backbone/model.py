@@ -49,6 +49,8 @@ class BaseModel:
         dtype: Type of their weights.
         additions: What was put into it beside its own weights, one line each: LoRA files, another VAE.
         low_vram: Whether to trade time for memory.
+        compiled: Whether torch has translated its parts.
+        notes: What is worth telling the user about how it was loaded.
     """
 
     source: str
@@ -59,6 +61,8 @@ class BaseModel:
     dtype: torch.dtype
     additions: tuple[str, ...] = ()
     low_vram: bool = False
+    compiled: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def unet(self) -> Any:

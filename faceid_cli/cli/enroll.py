@@ -10,6 +10,7 @@ import typer
 from faceid_cli.cli import views
 from faceid_cli.cli.options import (
     FACES,
+    Compile,
     Device,
     Json,
     Lora,
@@ -145,6 +146,7 @@ def enroll(
     vae: Vae = None,
     lora: Lora = None,
     low_vram: LowVram = False,
+    compile_: Compile = False,
     device: Device = None,
     precision: Precision = None,
     json: Json = False,
@@ -187,7 +189,7 @@ def enroll(
             config=config,
             model=model,
             fit_batch=batch == "auto",
-            options=model_options(variant, vae, lora, low_vram),
+            options=model_options(variant, vae, lora, low_vram, compile_),
             face=face,
             replace=replace_old,
             resume=resume,

@@ -85,9 +85,11 @@ def parse_box(text: str | None) -> Box | None:
     return Box(x, y, width, height)
 
 
-def model_options(variant: str | None, vae: str | None, lora: list[str] | None, low_vram: bool) -> ModelOptions | None:
+def model_options(
+    variant: str | None, vae: str | None, lora: list[str] | None, low_vram: bool, compile_: bool = False
+) -> ModelOptions | None:
     """How to load the base model; None where nothing is said."""
-    given = ModelOptions(variant, vae, tuple(lora) if lora else None, low_vram)
+    given = ModelOptions(variant, vae, tuple(lora) if lora else None, low_vram, compile_)
     return None if given == ModelOptions() else given
 
 
@@ -171,6 +173,9 @@ Lora = Annotated[
     typer.Option("--lora", metavar="FILE[:SCALE]", help="Put a LoRA into the base model; may be repeated."),
 ]
 LowVram = Annotated[bool, typer.Option("--low-vram", help="Use less memory and more time.")]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Let torch compile the model first: takes minutes, pays in long work.")
+]
 Device = Annotated[
     str | None,
     typer.Option(
