@@ -121,6 +121,9 @@ def enroll(
     from faceid_cli.training.loop import train_identity
 
     base = load_base_model(source, config.device, config.precision, loading)
+    if on_note:
+        for line in base.notes:
+            on_note(line)
     wanted = IntakeOptions(base.size_px, face, detect, box, strict, False, face_share, jitter, config.seed)
     intake, masks = take_in_photos(base, files, config, wanted, sheet)
     crops = intake.crops
