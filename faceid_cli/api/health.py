@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from faceid_cli import __version__, paths
-from faceid_cli.api.checkpoints import checkpoint_dir
+from faceid_cli.api.checkpoints import checkpoint_dir, is_home_writable
 from faceid_cli.api.material import stray_material
 from faceid_cli.errors import FaceIDError
 from faceid_cli.model_files import BUILTIN, check_model
@@ -118,10 +117,9 @@ def _problem(found: dict[str, Any], name: str) -> str:
 
 def _home() -> Finding:
     home = paths.home()
-    existing = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    if not is_home_writable():
         return Finding("home", "fail", f"{home} cannot be written", "set FACEID_HOME to a folder of yours")
-    return Finding("home", "ok", str(home) if existing == home else f"{home} (made when it is first needed)")
+    return Finding("home", "ok", str(home) if home.exists() else f"{home} (made when it is first needed)")
 
 
 def _registry() -> list[Finding]:

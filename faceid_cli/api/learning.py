@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceid_cli.api.base_models import OnNote, checked_options, chosen_source, kept_options
-from faceid_cli.api.checkpoints import checkpoint_dir
+from faceid_cli.api.checkpoints import check_home_writable, checkpoint_dir
 from faceid_cli.api.intake import lines_on, photo_records, take_in_photos
 from faceid_cli.api.material import keep_material, keep_previews, remove_material
 from faceid_cli.api.people import metadata_of
@@ -110,6 +110,7 @@ def enroll(
     sample = preview_prompt(name, preview)
     find_photos(files, None if strict else lambda problem: None)
     first, old = _check_free(name, replace)
+    check_home_writable()
     check_model(source, loading.variant)
     if first and source == BUILTIN and on_note:
         on_note(FIRST_TIME_NOTE)

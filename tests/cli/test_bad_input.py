@@ -98,12 +98,13 @@ def test_a_damaged_identity_file_is_named(alice, faceid) -> None:
         assert f"error: {file} is damaged" in answer.err
 
 
-def test_a_home_that_cannot_be_written_is_found_before_the_training(
-    faceid, photos, tiny_model_dir, tmp_path, monkeypatch, quick
+def test_a_home_that_cannot_be_written_is_told_before_the_training(
+    faceid, photos, tiny_model_dir, quick, tmp_path, monkeypatch
 ) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("FACEID_HOME", str(tmp_path / "file"))
+    home = tmp_path / "a-file"
+    home.write_text("somebody else's")
+    monkeypatch.setenv("FACEID_HOME", str(home))
     answer = faceid("enroll", "bob", photos, "--model", tiny_model_dir, *quick)
-    assert answer.code == 6
-    assert "error: the registry " in answer.err
-    assert "step " not in answer.err
+    assert answer.code == 9
+    assert answer.err == f"error: {home} cannot be written\n  set FACEID_HOME to a folder of yours\n"
+    assert home.read_text() == "somebody else's"
