@@ -49,7 +49,7 @@ def load_base_model(
     path = model_path(source, options.variant)
     family = check_model(source, options.variant)
     fingerprint = fingerprint_of(source, options.variant)
-    with memory_errors("close other programs, or choose a smaller base model"), _no_progress_bars():
+    with memory_errors(_memory_hint(options)), _no_progress_bars():
         vae = load_vae(options.vae, dtype, family) if options.vae else None
         pipeline = (
             pipeline_from_file(path, dtype, vae) if path.is_file() else _from_folder(path, dtype, family, options, vae)
@@ -66,6 +66,11 @@ def load_base_model(
 def _compiled(base: BaseModel) -> BaseModel:
     note = compile_parts(base.unet, base.pipeline.vae, base.device)
     return replace(base, compiled=not note, notes=(*base.notes, note) if note else base.notes)
+
+
+def _memory_hint(options: ModelOptions) -> str:
+    """The next smaller setting."""
+    return "close other programs, or choose a smaller base model" if options.low_vram else "give --low-vram"
 
 
 def _settle(base: BaseModel) -> None:

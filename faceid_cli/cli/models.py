@@ -111,8 +111,9 @@ def remove(
 def score(
     name: options.Name,
     base: Annotated[
-        list[str] | None, typer.Option("--base", metavar="MODEL", help="May be repeated; the person's own if none.")
+        list[str] | None, typer.Option("--base", metavar="MODEL", help="A base model; the person's own if none.")
     ] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="MODEL", help="Further base models.")] = None,
     photos: Annotated[
         list[Path] | None,
         typer.Option("--photos", metavar="PATH", help="Compare with these photos; by default with the enrolment's."),
@@ -139,7 +140,7 @@ def score(
     with picture_progress() as on_picture:
         found = models.check_models(
             name,
-            base or [],
+            [*(base or ()), *(more or ())],
             photos=photos or (),
             prompts=prompts,
             config=config,
@@ -190,7 +191,7 @@ def register(app: typer.Typer) -> None:
     part.command("info", epilog=examples("faceid models info photo", "faceid models info ~/models/sdxl"))(info)
     part.command("set-default", epilog=examples("faceid models set-default photo"))(set_default)
     part.command("remove", epilog=examples("faceid models remove photo"))(remove)
-    part.command("test", epilog=examples("faceid models test alice --base photo --base ~/models/sister.safetensors"))(
+    part.command("test", epilog=examples("faceid models test alice --base photo ~/models/sister.safetensors"))(
         score
     )
     app.add_typer(part, name="models")

@@ -195,7 +195,11 @@ def _memory_hint(base: BaseModel, config: TrainConfig) -> str:
     """The next smaller setting."""
     if config.batch_size > 1:
         return f"try --batch {max(config.batch_size // 2, 1)}, or --batch auto"
-    return "give --low-vram" if not base.low_vram else "try --precision bfloat16"
+    if not base.low_vram:
+        return "give --low-vram"
+    if base.dtype == torch.float32:
+        return "try --precision bfloat16"
+    return "close other programs, or use a smaller base model, or --device cpu, which is slow"
 
 
 def _is_due(step: int, config: TrainConfig) -> bool:

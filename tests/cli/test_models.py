@@ -87,6 +87,9 @@ def test_another_family_is_refused_with_the_reason(faceid, add_person, tiny_mode
     assert "xena was learned on Stable Diffusion XL" in answer.err
     assert "is Stable Diffusion 1.x: its text encoders read other tokens" in answer.err
     assert faceid("models", "test", "xena", "--base", tiny_model_dir).code == 5
+    assert faceid("models", "test", "xena", tiny_model_dir).code == 5
+    missing = faceid("models", "test", "xena", "--base", "/gone", "nothing")
+    assert missing.code == 5
 
 
 def test_a_changed_base_model_is_noticed(faceid, sister):
