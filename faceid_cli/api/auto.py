@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from faceid_cli.api.base_models import OnNote
 from faceid_cli.api.judging import picture_judge
-from faceid_cli.api.references import find_references
+from faceid_cli.api.references import likeness_of
 from faceid_cli.config import RenderConfig
 from faceid_cli.errors import UsageError
 from faceid_cli.rendering.prompts import place_people
@@ -40,13 +40,12 @@ def choose_likeness(
         UsageError: Nothing to compare faces with.
         WeightsMissingError: The judge of photographs needs weights that are not on this machine.
     """
-    from faceid_cli.evaluation.likeness import likeness_to
     from faceid_cli.evaluation.prompts import EvaluationPrompt, concepts_in
     from faceid_cli.evaluation.trade_off import SEEDS, best_trade_off, trade_offs
 
     judge = picture_judge("auto", base.is_builtin, device=config.device)
-    references = find_references(person, judge, (), True, None)
-    if not references:
+    likeness = likeness_of(person, judge, (), True, None)
+    if likeness is None:
         raise UsageError(
             f"the photos of {person.name} are not where they were, so --auto cannot tell who is alike",
             "put them back, or choose --likeness yourself",
@@ -59,7 +58,7 @@ def choose_likeness(
     found = trade_offs(
         base,
         judge,
-        likeness_to(judge, references),
+        likeness,
         tokens,
         person.name,
         text,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from faceid_cli.api.references import likeness_to_faces
 from faceid_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def picture_judge(
-    judge: str | PictureJudge, builtin: bool, clip: Path | None = None, device: str = "auto"
+    judge: str | PictureJudge,
+    builtin: bool,
+    clip: Path | None = None,
+    device: str = "auto",
+    with_faces: bool = True,
 ) -> PictureJudge:
     """The judge that is asked for, or that fits the base model.
 
@@ -24,6 +29,7 @@ def picture_judge(
         builtin: Whether the base model is the built-in one.
         clip: Folder of the CLIP model that scores prompts of photographs.
         device: Of the judge of photographs.
+        with_faces: Whether it needs to find faces in photographs; things have none.
 
     Raises:
         UsageError: A judge of another world than the base model's, or an unknown one.
@@ -40,7 +46,7 @@ def picture_judge(
         return DrawnJudge(Judge.load())
     from faceid_cli.evaluation.photographs import PhotographJudge
 
-    return PhotographJudge.load(clip, device)
+    return PhotographJudge.load(clip, device, with_faces)
 
 
 def likeness_to_crops(judge: PictureJudge, crops: Sequence[FaceCrop]) -> Likeness:
@@ -49,7 +55,6 @@ def likeness_to_crops(judge: PictureJudge, crops: Sequence[FaceCrop]) -> Likenes
     Raises:
         UsageError: The judge sees no face in any of them.
     """
-    from faceid_cli.evaluation.likeness import likeness_to
     from faceid_cli.evaluation.run import largest_face
 
     plain: dict[str, FaceCrop] = {}  # of each photo the first crop: jittered ones say the same again
@@ -60,10 +65,10 @@ def likeness_to_crops(judge: PictureJudge, crops: Sequence[FaceCrop]) -> Likenes
         # A box given by hand has no landmarks, which faces are compared by.
         face = crop.face if crop.face and crop.face.landmarks else largest_face(judge.find_faces(crop.image))
         if face is not None:
-            faces.append(judge.embed(crop.image, face))
+            faces.append((crop.image, face))
     if not faces:
         raise UsageError(
             "to stop by renders, faces are compared, and the judge sees none in the photos",
             "use --set stop_by=held-out",
         )
-    return likeness_to(judge, faces)
+    return likeness_to_faces(judge, faces)

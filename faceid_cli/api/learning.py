@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from faceid_cli.api import holding_out
 from faceid_cli.api.base_models import OnNote, checked_options, chosen_source, kept_options
 from faceid_cli.api.checkpoints import check_home_writable, checkpoint_dir
+from faceid_cli.api.holding_out import check_hold_out, held_out_files
 from faceid_cli.api.intake import lines_on, photo_records, take_in_photos
 from faceid_cli.api.material import keep_material, keep_previews, remove_material
 from faceid_cli.api.people import metadata_of
@@ -55,6 +57,7 @@ def enroll(
     strict: bool = False,
     face_share: float | None = None,
     jitter: int = 0,
+    hold_out: int = 0,
     keep_photos: bool = True,
     consent: str = "",
     sheet: Path | str | None = None,
@@ -84,6 +87,7 @@ def enroll(
         strict: Stop at the first photo that cannot be used, instead of leaving it out.
         face_share: Height of the face as a share of the crop, 0.1 to 1; see `faces.crop.FACE_SHARE`.
         jitter: Further crops of each photo, moved and resized a little at random.
+        hold_out: How many photos, the last ones, are not learned from: `evaluate` compares pictures with them.
         keep_photos: Keep the crops and masks that training used, for the person's report.
         consent: What the person said to being learned; kept with them.
         sheet: Where to write the numbered faces if it is not clear which one is meant; None for nowhere.
@@ -107,6 +111,7 @@ def enroll(
     draft = NewIdentity(
         check_name(name), config.class_word, source, "unknown", {}, tags=tuple(tags), note=note, consent=consent
     )
+    check_hold_out(hold_out)
     sample = preview_prompt(name, preview)
     find_photos(files, None if strict else lambda problem: None)
     first, old = _check_free(name, replace)
@@ -127,13 +132,13 @@ def enroll(
             on_note(line)
     wanted = IntakeOptions(base.size_px, face, detect, box, strict, False, face_share, jitter, config.seed)
     intake, masks = take_in_photos(base, files, config, wanted, sheet)
-    crops = intake.crops
+    crops, masks, held = holding_out.hold_out(intake.crops, masks, hold_out)
     for line in lines_on(intake):
         if on_note:
             on_note(line)
     if fit_batch:
         config = _fitting(base, crops, config, on_note)
-    scorer = render_scorer(base, crops, config)
+    scorer = render_scorer(base, held or crops, config)
     Registry.open().close()  # a registry that cannot be written is better found now than after the training
     folder = checkpoint_dir(name)
     if not resume and folder.exists():
@@ -160,6 +165,7 @@ def enroll(
     files_used = list(dict.fromkeys(str(crop.photo_path.absolute()) for crop in crops))
     chosen = {str(verdict.path.absolute()): verdict.face for verdict in intake.verdicts if verdict.face is not None}
     settings = {**new.method, "photo_files": files_used, "face": face, "faces": chosen, **stopping_record(report)}
+    settings["held_out_files"] = held_out_files(held)
     settings["request"] = {
         "photos": [str(file.expanduser().absolute()) for file in files],
         "detect": detect,
@@ -167,6 +173,7 @@ def enroll(
         "strict": strict,
         "face_share": face_share,
         "jitter": jitter,
+        "hold_out": hold_out,
         "keep_photos": keep_photos,
         "low_vram": loading.low_vram,
         "preview_every": preview_every,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from faceid_cli.api.base_models import OnNote, options_for, source_for
 from faceid_cli.api.judging import picture_judge
 from faceid_cli.api.material import SCORES, keep_json
-from faceid_cli.api.references import find_references
+from faceid_cli.api.references import likeness_of
+from faceid_cli.api.things import is_thing
 from faceid_cli.config import ModelOptions, RenderConfig
 from faceid_cli.errors import OutputError, UsageError
 from faceid_cli.identity_file import load_identity
@@ -100,9 +101,8 @@ def evaluate(
     _check_folder(output)
 
     # These bring in torch, which takes seconds.
-    from faceid_cli.evaluation.likeness import likeness_to
     from faceid_cli.evaluation.prompts import PROMPT_SET, read_prompts
-    from faceid_cli.evaluation.report import by_group, summarise
+    from faceid_cli.evaluation.report import by_group, summarise, warnings_of
     from faceid_cli.evaluation.run import evaluate_tokens
     from faceid_cli.tokens import tokens_from_arrays
 
@@ -110,16 +110,19 @@ def evaluate(
     wanted = read_prompts(Path(chosen)) if isinstance(chosen, str | Path) else tuple(chosen)
     bases, found = _Bases(model, config, judge, clip, on_note), []
     for person in people:
-        base, scorer = bases.of(person)
-        references = find_references(person, scorer, photos, len(people) == 1, on_note)
-        likeness = likeness_to(scorer, references) if references else None
+        thing = is_thing(person) and not photos
+        base, scorer = bases.of(person, with_faces=not thing)
+        asked = [prompt.about(person.class_word) for prompt in wanted] if thing else wanted
+        if thing and on_note:
+            on_note(f"{person.name} was learned as {person.class_word}, so no face is looked for")
+        likeness = None if thing else likeness_of(person, scorer, photos, len(people) == 1, on_note)
         file = stored[person.name]
         scored = evaluate_tokens(
             base,
             scorer,
             tokens_from_arrays(file.keys, file.values, file.metadata.class_word),
             likeness,
-            wanted,
+            asked,
             config,
             pictures,
             on_picture=None if on_picture is None else _for(person.name, on_picture),
@@ -135,6 +138,9 @@ def evaluate(
             scored,
             levels,
         )
+        if on_note:
+            for warning in warnings_of(result.summary):
+                on_note(f"{person.name}: {warning}")
         found.append(result if output is None else _written(result, Path(output), config))
     return found
 
@@ -152,20 +158,21 @@ class _Bases:
     ) -> None:
         self._model, self._config, self._judge, self._on_note = model, config, judge, on_note
         self._clip = None if clip is None else Path(clip).expanduser()
-        self._loaded: dict[tuple[str, ModelOptions], tuple[BaseModel, PictureJudge]] = {}
+        self._loaded: dict[tuple[str, ModelOptions, bool], tuple[BaseModel, PictureJudge]] = {}
 
-    def of(self, person: Identity) -> tuple[BaseModel, PictureJudge]:
+    def of(self, person: Identity, with_faces: bool = True) -> tuple[BaseModel, PictureJudge]:
         source = source_for([person], self._model, self._on_note)
         options = options_for([person])
-        if (source, options) not in self._loaded:
+        key = (source, options, with_faces)
+        if key not in self._loaded:
             from faceid_cli.backbone import load_base_model
 
             device = self._config.device
             # The judge first: it may be missing, and the base model takes long.
-            judge = picture_judge(self._judge, source == BUILTIN, self._clip, device)
+            judge = picture_judge(self._judge, source == BUILTIN, self._clip, device, with_faces)
             base = load_base_model(source, device, self._config.precision, options)
-            self._loaded = {(source, options): (base, judge)}
-        return self._loaded[source, options]
+            self._loaded = {key: (base, judge)}
+        return self._loaded[key]
 
 
 def _people(names: Sequence[str] | None) -> list[Identity]:

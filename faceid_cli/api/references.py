@@ -14,19 +14,21 @@ from faceid_cli.registry.store import Registry
 from faceid_cli.types import Face, Identity, Photo
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from faceid_cli.evaluation.judges import PictureJudge
-    from faceid_cli.evaluation.scores import Embedding
+    from faceid_cli.evaluation.likeness import Likeness
 
 
-def find_references(
+def likeness_of(
     person: Identity, judge: PictureJudge, given: Sequence[Path | str], take_all: bool, on_note: OnNote | None
-) -> list[Embedding]:
-    """Faces of a person to compare with; empty, with a note, where there is none.
+) -> Likeness | None:
+    """What pictures of a person are compared with; None, with a note, where there is no photo with a face.
 
     Args:
         person: Whose.
         judge: Finds and embeds faces.
-        given: Photos or folders of the user's; none for the photos that the person was learned from.
+        given: Photos or folders of the user's; none for those that the enrolment held out, else those it learned from.
         take_all: Whether all given photos show the person; else only those that they were learned from do.
         on_note: Called with a line worth telling the user.
 
@@ -40,7 +42,12 @@ def find_references(
     if given:
         photos = _given(person, given, take_all)
     else:
-        photos = _learned_from(person, [Path(str(file)) for file in settings.get("photo_files", ())])
+        held = settings.get("held_out_files") or {}
+        # What training did not see measures best.
+        photos = _unchanged([Path(str(file)) for file in held], set(held.values()))
+        photos = photos or _unchanged(
+            [Path(str(file)) for file in settings.get("photo_files", ())], set(person.photo_hashes)
+        )
         # Moved or deleted: what training made of them may have been kept.
         photos = photos or _readable(sorted(material_folder(person.id).glob("crop-*.png")))
     if not photos:
@@ -48,15 +55,24 @@ def find_references(
             on_note(
                 f"the photos of {person.name} are not where they were, so likeness is not scored: give them by --photos"
             )
-        return []
+        return None
     chosen = settings.get("faces", {})
-    found = [_embedding(photo, judge, chosen.get(str(photo.path.absolute()), which)) for photo in photos]
-    faces = [face for face in found if face is not None]
+    found = [_face(photo, judge, chosen.get(str(photo.path.absolute()), which)) for photo in photos]
+    faces = [(photo.image, face) for photo, face in zip(photos, found, strict=True) if face is not None]
     if not faces and given:
         raise NoFaceError(f"no face in the photos of {person.name}", "give photos that show the face with --photos")
     if not faces and on_note:
         on_note(f"the judge finds no face in the photos of {person.name}, so likeness is not scored")
-    return faces
+    return likeness_to_faces(judge, faces) if faces else None
+
+
+def likeness_to_faces(judge: PictureJudge, faces: Sequence[tuple[Image, Face]]) -> Likeness:
+    """What pictures are compared with, from at least one picture with a face of the person in it."""
+    from faceid_cli.evaluation.likeness import likeness_to
+    from faceid_cli.evaluation.overlooked import face_details, mean_details
+
+    details = mean_details([face_details(image, face) for image, face in faces])
+    return likeness_to(judge, [judge.embed(image, face) for image, face in faces], details)
 
 
 def _given(person: Identity, given: Sequence[Path | str], take_all: bool) -> list[Photo]:
@@ -65,9 +81,9 @@ def _given(person: Identity, given: Sequence[Path | str], take_all: bool) -> lis
     return list(distinct.values())
 
 
-def _learned_from(person: Identity, files: Sequence[Path]) -> list[Photo]:
+def _unchanged(files: Sequence[Path], hashes: set[str]) -> list[Photo]:
     """Those of the files that are still there and unchanged."""
-    photos = {photo.sha256: photo for photo in _readable(files) if photo.sha256 in person.photo_hashes}
+    photos = {photo.sha256: photo for photo in _readable(files) if photo.sha256 in hashes}
     return list(photos.values())
 
 
@@ -81,7 +97,7 @@ def _readable(files: Sequence[Path]) -> list[Photo]:
     return photos
 
 
-def _embedding(photo: Photo, judge: PictureJudge, which: str | int) -> Embedding | None:
+def _face(photo: Photo, judge: PictureJudge, which: str | int) -> Face | None:
     from faceid_cli.evaluation.run import largest_face
     from faceid_cli.faces.crop import choose_face
 
@@ -89,7 +105,6 @@ def _embedding(photo: Photo, judge: PictureJudge, which: str | int) -> Embedding
     if not faces:
         return None
     try:
-        face: Face | None = choose_face(faces, which, str(photo.path))
+        return choose_face(faces, which, str(photo.path))
     except (PhotoError, UsageError):  # "only" or "auto", where the judge sees more faces than the enrolment did
-        face = largest_face(faces)
-    return None if face is None else judge.embed(photo.image, face)
+        return largest_face(faces)

@@ -127,6 +127,9 @@ def enroll(
         int, typer.Option("--jitter", metavar="N", help="Further crops of each photo, moved and resized a little.")
     ] = 0,
     no_keep_photos: Annotated[
+    hold_out: Annotated[
+        int, typer.Option("--hold-out", metavar="N", help="Learn nothing from the last N photos; evaluate with them.")
+    ] = 0,
         bool, typer.Option("--no-keep-photos", help="Keep no crops and masks for the report.")
     ] = False,
     preview_every: Annotated[
@@ -202,6 +205,7 @@ def enroll(
             consent=consent,
             sheet=f"{name}-faces.png",
             preview_every=preview_every,
+            hold_out=hold_out,
             preview=preview,
             on_preview=on_preview,
             tags=tuple(tag or ()),

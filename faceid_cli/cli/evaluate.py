@@ -23,7 +23,19 @@ EPILOG = examples(
     "faceid evaluate alice",
     "faceid evaluate --all --prompts my-prompts.txt --pictures 4 -o evaluations",
 )
-_HEADING = ("ID", "likeness", "prompt", "ID(P)", "one face", "face moves", "background", "in face", "s/picture")
+_HEADING = (
+    "ID",
+    "likeness",
+    "prompt",
+    "ID(P)",
+    "one face",
+    "face moves",
+    "background",
+    "in face",
+    "sharp",
+    "faces",
+    "s/picture",
+)
 
 
 def evaluate(
@@ -134,6 +146,8 @@ def _row(label: str, summary: Summary) -> tuple[str, ...]:
         _number(summary.face_place_spread),
         _number(summary.background_spread),
         _number(summary.attention_inside),
+        _number(summary.sharpness),
+        _number(summary.face_spread),
         _number(summary.seconds),
     )
 

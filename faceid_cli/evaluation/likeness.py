@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from faceid_cli.evaluation.judges import PictureJudge
 from faceid_cli.evaluation.scores import Embedding, mean_similarity, upper_bound
@@ -17,11 +17,13 @@ class Likeness:
         references: Faces of the person, each (E,); at least one.
         strangers: Similarity that means 0 %: the mean one of strangers to the person.
         own: Similarity that means 100 %: of the person's own photos to each other; None if not known.
+        details: How much detail the faces in the photos have, see `overlooked.face_details`; empty if not known.
     """
 
     references: tuple[Embedding, ...]
     strangers: float
     own: float | None
+    details: Mapping[int, float] = field(default_factory=dict)
 
     def similarity(self, face: Embedding) -> float:
         """Mean cosine similarity to the person's photos, -1 to 1."""
@@ -34,8 +36,10 @@ class Likeness:
         return 100 * (similarity - self.strangers) / (self.own - self.strangers)
 
 
-def likeness_to(judge: PictureJudge, references: Sequence[Embedding]) -> Likeness:
-    """Calibrate a judge for one person.
+def likeness_to(
+    judge: PictureJudge, references: Sequence[Embedding], details: Mapping[int, float] | None = None
+) -> Likeness:
+    """Calibrate a judge for one person; `details` are those of the faces in the photos.
 
     Of a single photo, the similarity between photos of one person is the judge's typical one.
 
@@ -45,4 +49,4 @@ def likeness_to(judge: PictureJudge, references: Sequence[Embedding]) -> Likenes
     if not references:
         raise ValueError("nothing to compare with")
     own = upper_bound(references) if len(references) > 1 else judge.typical_similarity()
-    return Likeness(tuple(references), judge.stranger_similarity(references), own)
+    return Likeness(tuple(references), judge.stranger_similarity(references), own, dict(details or {}))

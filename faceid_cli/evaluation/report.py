@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from faceid_cli.evaluation.overlooked import LEAST_FACE_SPREAD, LEAST_SHARPNESS, face_spread
 from faceid_cli.evaluation.prompts import GROUPS
 from faceid_cli.evaluation.run import ScoredPicture, background_spread, face_place_spread
 from faceid_cli.evaluation.scores import identity_of_prompt
@@ -32,6 +33,8 @@ class Summary:
         background_spread: Mean difference of the background between two pictures, 0 to 1.
         attention_inside: Share of the person's attention that falls inside the face.
         seconds: Per picture.
+        sharpness: Mean detail of the faces, as a share of that of the person's photos: below 1 they are softer.
+        face_spread: How different the faces of two pictures are: near 0 for one face pasted into all.
     """
 
     pictures: int
@@ -44,6 +47,8 @@ class Summary:
     background_spread: float | None
     attention_inside: float | None
     seconds: float | None
+    sharpness: float | None = None
+    face_spread: float | None = None
 
 
 def summarise(pictures: Sequence[ScoredPicture], with_identity: bool) -> Summary:
@@ -65,7 +70,21 @@ def summarise(pictures: Sequence[ScoredPicture], with_identity: bool) -> Summary
         background_spread=background_spread(pictures),
         attention_inside=_mean(pictures, lambda picture: picture.score.attention_share),
         seconds=_mean(pictures, lambda picture: picture.seconds),
+        sharpness=_mean(pictures, lambda picture: picture.sharpness),
+        face_spread=face_spread(pictures),
     )
+
+
+def warnings_of(summary: Summary) -> list[str]:
+    """What is wrong with pictures whose likeness may look right, a line each."""
+    found = []
+    if summary.sharpness is not None and summary.sharpness < LEAST_SHARPNESS:
+        found.append(
+            f"the faces have {100 * summary.sharpness:.0f} % of the photos' detail, and recognisers forgive blur"
+        )
+    if summary.face_spread is not None and summary.face_spread < LEAST_FACE_SPREAD:
+        found.append("all pictures show nearly the same face, as if it were pasted: likeness says little")
+    return found
 
 
 def by_group(pictures: Sequence[ScoredPicture], with_identity: bool) -> dict[str, Summary]:
@@ -89,6 +108,7 @@ def picture_data(picture: ScoredPicture) -> dict[str, Any]:
         "face_box": box,
         "attention_inside": picture.score.attention_share,
         "seconds": picture.seconds,
+        "sharpness": picture.sharpness,
     }
 
 
@@ -120,6 +140,7 @@ def picture_columns() -> tuple[str, ...]:
         "faces",
         "attention_inside",
         "seconds",
+        "sharpness",
         "present",
         "missing",
     )

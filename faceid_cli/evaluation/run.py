@@ -15,6 +15,7 @@ from faceid_cli.backbone import BaseModel
 from faceid_cli.config import RenderConfig
 from faceid_cli.evaluation.judges import PictureJudge
 from faceid_cli.evaluation.likeness import Likeness
+from faceid_cli.evaluation.overlooked import face_details, sharpness
 from faceid_cli.evaluation.prompts import EvaluationPrompt
 from faceid_cli.evaluation.scores import PictureScore, attention_share
 from faceid_cli.rendering.generate import render
@@ -41,6 +42,7 @@ class ScoredPicture:
         faces: Number of faces found.
         face: The largest one, or None.
         seconds: Of rendering; None where attention was recorded, which takes time of its own.
+        sharpness: Detail of the face as a share of that of the person's photos; None where not known.
     """
 
     prompt: EvaluationPrompt
@@ -52,6 +54,7 @@ class ScoredPicture:
     faces: int
     face: Face | None
     seconds: float | None
+    sharpness: float | None = None
 
 
 def evaluate_tokens(
@@ -154,9 +157,10 @@ def score_picture(
     faces = judge.find_faces(image)
     face = largest_face(faces)
     obedience = judge.obedience(image, face, prompt)
-    similarity = percent = None
+    similarity = percent = sharp = None
     if likeness is not None:
         similarity = None if face is None else likeness.similarity(judge.embed(image, face))
+        sharp = None if face is None else sharpness(face_details(image, face), likeness.details)
         percent = likeness.percent(0.0 if similarity is None else similarity)
         if face is None and percent is not None:
             percent = 0.0
@@ -170,6 +174,7 @@ def score_picture(
         len(faces),
         face,
         seconds,
+        sharp,
     )
 
 

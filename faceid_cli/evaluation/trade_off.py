@@ -60,13 +60,13 @@ def trade_offs(
         name: The person's, in the text.
         text: The placed prompt, the person as `<name>`.
         prompt: The same as the judge reads it.
-        rendering: Sampler settings; its likeness is the grid's.
+        rendering: Sampler settings; its likeness is the grid's, and a second pass is left out.
         levels: Of likeness.
         seeds: Of every level's pictures.
     """
     found = []
     for level in levels:
-        config = replace(rendering, likeness=level, likeness_keys=None, likeness_values=None)
+        config = replace(rendering, likeness=level, likeness_keys=None, likeness_values=None, hires=1.0)
         pictures = render(base, text, {name: tokens}, seeds, config)
         scored = [
             score_picture(judge, likeness, prompt, seed, picture.image)

@@ -15,12 +15,15 @@ import numpy as np
 
 from faceid_cli.attention import record_attention
 from faceid_cli.backbone import BaseModel
-from faceid_cli.builtin.draw import draw
+from faceid_cli.builtin.draw import Drawing, draw
 from faceid_cli.builtin.judge import Judge
 from faceid_cli.builtin.prompts import KnownPrompt, known_prompt
 from faceid_cli.builtin.samples import photo_set, unseen_person
 from faceid_cli.builtin.sampling import photo_picture
 from faceid_cli.config import RenderConfig, TrainConfig
+from faceid_cli.evaluation.judges import PictureJudge
+from faceid_cli.evaluation.likeness import Likeness, likeness_to
+from faceid_cli.evaluation.overlooked import face_details, mean_details
 from faceid_cli.evaluation.scores import (
     Embedding,
     PictureScore,
@@ -29,8 +32,9 @@ from faceid_cli.evaluation.scores import (
     mean_similarity,
     upper_bound,
 )
+from faceid_cli.faces.cutting import IntakeOptions
 from faceid_cli.faces.drawn import DrawnFaceFinder
-from faceid_cli.faces.intake import crops_from_photos
+from faceid_cli.faces.intake import take_in
 from faceid_cli.rendering.generate import render
 from faceid_cli.tokens import encode_prompt
 from faceid_cli.training import train_identity
@@ -72,19 +76,31 @@ class Trial:
     image_seconds: float
 
 
-def person_crops(judge: Judge, person: int, photos: int, size_px: int) -> list[FaceCrop]:
-    """Training crops of an unseen person, by the way that files take."""
+def person_crops(judge: Judge, person: int, photos: int, size_px: int, jitter: int = 0) -> list[FaceCrop]:
+    """Training crops of an unseen person, by the way that files take; `jitter` further ones of each photo."""
+    options = IntakeOptions(size_px, "largest", strict=True, keep_poor=True, jitter=jitter)
     with tempfile.TemporaryDirectory() as folder:
         for place, drawing in enumerate(photo_set(person, photos, 0)):
             drawing.image.save(Path(folder) / f"{place}.png")
-        return crops_from_photos([Path(folder)], DrawnFaceFinder(judge), size_px, "largest")
+        return list(take_in([Path(folder)], DrawnFaceFinder(judge), options).crops)
+
+
+def reference_drawings(person: int) -> list[Drawing]:
+    """Drawings of the person that training does not see."""
+    rng = np.random.default_rng([_REFERENCE_SEED, person])
+    return [draw(photo_picture(unseen_person(person), rng)) for _ in range(REFERENCE_PICTURES)]
 
 
 def reference_embeddings(judge: Judge, person: int) -> list[Embedding]:
-    """Embeddings of drawings of the person that training does not see."""
-    rng = np.random.default_rng([_REFERENCE_SEED, person])
-    drawings = [draw(photo_picture(unseen_person(person), rng)) for _ in range(REFERENCE_PICTURES)]
-    return [judge.embed(drawing.image, drawing.faces[0]) for drawing in drawings]
+    """Their embeddings."""
+    return [judge.embed(drawing.image, drawing.faces[0]) for drawing in reference_drawings(person)]
+
+
+def reference_likeness(judge: PictureJudge, person: int) -> Likeness:
+    """What pictures of the person are compared with: those drawings, their embeddings and their detail."""
+    faces = [(drawing.image, drawing.faces[0]) for drawing in reference_drawings(person)]
+    details = mean_details([face_details(image, face) for image, face in faces])
+    return likeness_to(judge, [judge.embed(image, face) for image, face in faces], details)
 
 
 def run_trial(

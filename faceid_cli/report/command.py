@@ -96,6 +96,8 @@ def _intake(settings: Mapping[str, Any], request: Mapping[str, Any]) -> Iterator
     yield from option("--face-share", request.get("face_share"))
     if request.get("jitter"):
         yield from option("--jitter", request["jitter"])
+    if request.get("hold_out"):
+        yield from option("--hold-out", request["hold_out"])
     if request.get("keep_photos") is False:
         yield "--no-keep-photos"
     if request.get("preview_every"):
