@@ -31,7 +31,7 @@ def fingerprint_of(source: str, variant: str | None = None) -> str:
         ModelNotFoundError, UnsupportedModelError: As `check_model`.
         ModelError: A weight file is damaged.
     """
-    path = model_path(source)
+    path = model_path(source, variant)
     if path.is_file():
         files = [path, *([path.with_suffix(".yaml")] if path.with_suffix(".yaml").is_file() else [])]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from faceid_cli.model_files.folder import check_model_folder
 from faceid_cli.model_files.single_file import read_single_file
 
 BUILTIN = "builtin"
+_REASONS = {
+    "GatedRepoError": "its owner wants you to agree to terms first",
+    "RepositoryNotFoundError": "there is no such model, or it is private",
+    "RevisionNotFoundError": "it has no such revision",
+}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 
 
@@ -55,58 +61,73 @@ def family_of(source: str) -> str:
 
 
 def _hub_folder(source: str, variant: str | None) -> Path:
-    from diffusers import DiffusionPipeline  # only hub ids need it, and it takes seconds to import
-
     name, _, revision = source.partition("@")
     partial: ModelError | None = None
-    reason = ""
+    reasons: list[str] = []
+    # A repository may have its weights in half precision only.
+    variants = (variant,) if variant else (None, "fp16")
     for local_only in (True, False):
-        try:
-            folder = Path(
-                DiffusionPipeline.download(
-                    name,
-                    revision=revision or None,
-                    variant=variant,
-                    local_files_only=local_only,
-                    use_safetensors=True,
-                    safety_checker=None,
-                )
-            )
-        except Exception as error:  # the hub client raises a dozen unrelated kinds: all mean "not to be had"
-            reason = hub_reason(error)
-            continue
-        try:
-            check_model_folder(folder, variant)
-        except ModelNotFoundError as error:  # a download that was broken off: go on with it
-            partial = error
-            continue
-        return folder
+        reasons.clear()
+        for each in variants:
+            try:
+                folder = _fetched(name, revision or None, each, local_only)
+            except Exception as error:  # the hub client raises a dozen unrelated kinds: all mean "not to be had"
+                reasons.append(hub_reason(error))
+                continue
+            try:
+                check_model_folder(folder, variant)
+            except ModelNotFoundError as error:  # a download that was broken off: go on with it
+                partial = partial or error
+                continue
+            return folder
     if partial is not None:
         raise ModelNotFoundError(
             partial.message, f"finish the download where there is a connection: hf download {name}"
         )
     raise ModelNotFoundError(
-        f"base model {source} is not in the local cache and could not be downloaded"
-        + (f": {reason}" if reason else ""),
-        hub_hint(name, reason),
+        f"base model {source} is not in the local cache and could not be downloaded: {reasons[0]}",
+        hub_hint(name, reasons[0]),
+    )
+
+
+def _fetched(name: str, revision: str | None, variant: str | None, local_only: bool) -> Path:
+    from diffusers import DiffusionPipeline  # only hub ids need it, and it takes seconds to import
+
+    return Path(
+        DiffusionPipeline.download(
+            name,
+            revision=revision,
+            variant=variant,
+            local_files_only=local_only,
+            use_safetensors=True,
+            safety_checker=None,
+        )
     )
 
 
 def hub_reason(error: Exception) -> str:
-    kind = type(error).__name__
-    if kind == "GatedRepoError":
-        return "its owner wants you to agree to terms first"
-    if kind == "RepositoryNotFoundError":
-        return "there is no such model, or it is private"
-    if kind == "RevisionNotFoundError":
-        return "it has no such revision"
+    """Why something could not be had from the hub; diffusers hides the first cause behind errors of its own."""
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+        chain.append(cause)
+    for each in chain:
+        if type(each).__name__ in _REASONS:
+            return _REASONS[type(each).__name__]
+        if isinstance(each, OSError) and each.errno == errno.ENOSPC:
+            return "the disk is full"
+        if "necessary `safetensors` weights" in str(each):
+            return "it has no safetensors weights"
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else kind
+    return lines[0] if lines else type(error).__name__
 
 
 def hub_hint(name: str, reason: str) -> str:
     if "terms" in reason or "private" in reason:
         return f"agree on https://huggingface.co/{name}, then log in with: hf auth login"
+    if "no safetensors" in reason:
+        return "pickle files can run code and are never loaded: look for the model as safetensors"
+    if "disk is full" in reason:
+        return "make room, or set HF_HOME to a folder on a larger disk"
     return f"check the name and the connection, or download it first: hf download {name}"
 
 

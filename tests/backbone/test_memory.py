@@ -1,0 +1,129 @@
+"""What is kept for the backward pass, and which parts are compiled."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from faceid_cli.attention import cross_attention_layers
+from faceid_cli.backbone import BaseModel, compiling, load_base_model, memory
+from faceid_cli.backbone.lean import lean_backward
+from faceid_cli.config import ModelOptions, RenderConfig, TrainConfig
+from faceid_cli.rendering.generate import render
+from faceid_cli.training import train_identity
+from faceid_cli.types import FaceCrop
+
+QUICK = TrainConfig(steps=2, batch_size=2, seed=3, attention_weight=0.1)
+
+
+@pytest.fixture
+def load(tiny_families):
+    def get(family: str, **options: Any) -> BaseModel:
+        return load_base_model(str(tiny_families(family).folder), "cpu", "float32", ModelOptions(**options))
+
+    return get
+
+
+def crops() -> list[FaceCrop]:
+    pixels = np.random.default_rng(5).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return [FaceCrop(Image.fromarray(pixels).resize((64, 64)), None, "a hash", Path("0.png"))]
+
+
+def prediction(unet: nn.Module, text: torch.Tensor) -> torch.Tensor:
+    rows = len(text)
+    noisy = torch.randn(rows, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    added = {}
+    if unet.config.addition_embed_type:
+        added = {"added_cond_kwargs": {"text_embeds": torch.ones(rows, 64), "time_ids": torch.ones(rows, 6)}}
+    return unet(noisy, torch.tensor([900, 30][:rows]), text, **added).sample
+
+
+def texts(unet: nn.Module, rows: int = 2) -> torch.Tensor:
+    shape = (rows, 77, int(unet.config.cross_attention_dim))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(2)).requires_grad_()
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_a_lean_pass_gives_the_same_bits(load, family):
+    unet, found = load(family).unet, []
+    for context in (nullcontext(), lean_backward(unet)):
+        text = texts(unet)
+        with context:
+            output = prediction(unet, text)
+            output.square().mean().backward()
+        found.append((output.detach(), text.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+    assert found[0][1].abs().max() > 0
+
+
+def test_a_lean_pass_keeps_less_than_half(load):
+    unet, kept = load("sd1").unet, []
+    for context in (nullcontext(), lean_backward(unet)):
+        text = texts(unet, rows=1)
+        with context, torch.profiler.profile(profile_memory=True) as profile:
+            output = prediction(unet, text)
+        kept.append(sum(event.self_cpu_memory_usage for event in profile.key_averages()))
+        del output
+    assert kept[0] > 1_000_000
+    assert kept[1] < 0.5 * kept[0]
+
+
+def test_afterwards_the_network_is_as_before(load):
+    unet = load("sd1").unet
+    before = {name: set(vars(module)) for name, module in unet.named_modules()}
+    with lean_backward(unet):
+        assert "forward" in vars(unet.conv_in)
+    assert {name: set(vars(module)) for name, module in unet.named_modules()} == before
+    assert not any(module._forward_hooks for module in unet.modules())
+
+
+def test_large_networks_learn_the_same(load, monkeypatch):
+    base = load("sd1")
+    plain = train_identity(base, crops(), QUICK)[0]
+    monkeypatch.setattr(memory, "_LARGE_BYTES", 0)
+    lean = train_identity(base, crops(), QUICK)[0]
+    assert torch.equal(plain.keys["text_encoder"], lean.keys["text_encoder"])
+    assert torch.equal(plain.values["text_encoder"], lean.values["text_encoder"])
+
+
+def test_cross_attention_is_not_compiled(load):
+    base = load("sd1")
+    parts = compiling.parts_to_compile(base.unet, base.pipeline.vae)
+    compiled = {module for part in parts for module in part.modules()}
+    assert len(parts) > 20
+    assert not compiled & set(cross_attention_layers(base.unet).values())
+    assert base.unet.mid_block.attentions[0].transformer_blocks[0].attn1 in compiled
+
+
+def test_without_a_compiler_the_model_runs_as_ever(load, monkeypatch):
+    def no_compiler(*_: object, **__: object) -> None:
+        raise RuntimeError("no working C++ compiler\nmore lines")
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    base = load("sd1", compile=True)
+    assert not base.compiled
+    assert base.notes == ("--compile does nothing here: no C++ compiler was found",)
+    assert render(base, "a cup", {}, [1], RenderConfig(steps=1, width=64, height=64))[0].image.size == (64, 64)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_a_compiled_model_draws_the_same_picture(load):
+    config = RenderConfig(steps=2, width=64, height=64)
+    plain, base = load("sd1"), load("sd1", compile=True)
+    assert base.compiled
+    assert base.notes == ()
+    first, second = (np.asarray(render(each, "a cup", {}, [1], config)[0].image, int) for each in (plain, base))
+    assert np.abs(first - second).max() <= 3
+    losses = [train_identity(each, crops(), QUICK)[1].losses for each in (plain, base)]
+    assert np.allclose(*losses, rtol=1e-3)
