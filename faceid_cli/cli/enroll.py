@@ -39,6 +39,7 @@ _SEFI = TrainConfig()
 EPILOG = examples(
     "faceid enroll alice photos/alice",
     "faceid enroll bob group.jpg --face left --class man --steps 500 --replace",
+    "faceid enroll rex photos/rex --class dog --no-detect",
 )
 
 
@@ -78,7 +79,7 @@ def enroll(
         ),
     ] = None,
     class_word: Annotated[
-        str | None, typer.Option("--class", metavar="WORD", help="What the person is: person, woman, man, ...")
+        str | None, typer.Option("--class", metavar="WORD", help="What they are: person, woman, man, ..., dog, car.")
     ] = None,
     templates: Annotated[
         str | None,
@@ -126,10 +127,10 @@ def enroll(
     jitter: Annotated[
         int, typer.Option("--jitter", metavar="N", help="Further crops of each photo, moved and resized a little.")
     ] = 0,
-    no_keep_photos: Annotated[
     hold_out: Annotated[
         int, typer.Option("--hold-out", metavar="N", help="Learn nothing from the last N photos; evaluate with them.")
     ] = 0,
+    no_keep_photos: Annotated[
         bool, typer.Option("--no-keep-photos", help="Keep no crops and masks for the report.")
     ] = False,
     preview_every: Annotated[
@@ -157,6 +158,9 @@ def enroll(
     verbose: Verbose = False,
 ) -> None:
     """Learn a person from photo files."""
+    from faceid_cli.api.things import is_people_word, templates_for
+
+    fitting = templates if templates is not None else templates_for(class_word, not no_detect)
     settings: dict[str, Any] = {
         "steps": steps,
         "learning_rate": learning_rate,
@@ -166,7 +170,7 @@ def enroll(
         "vectors": vectors,
         "attention_weight": attention_weight,
         "class_word": class_word,
-        "templates": templates,
+        "templates": fitting,
         "seed": seed,
         "mirror": mirror or None,
         **parse_settings(more or ()),
@@ -201,11 +205,11 @@ def enroll(
             strict=strict,
             face_share=face_share,
             jitter=jitter,
+            hold_out=hold_out,
             keep_photos=not no_keep_photos,
             consent=consent,
             sheet=f"{name}-faces.png",
             preview_every=preview_every,
-            hold_out=hold_out,
             preview=preview,
             on_preview=on_preview,
             tags=tuple(tag or ()),
@@ -221,7 +225,8 @@ def enroll(
     if preview_every:
         kept = material_folder(identity.id)
         out.note(f"the previews are now in {kept}; faceid report {identity.name} shows them")
-    out.hint(f'next: faceid generate {identity.name} "holding a basketball, eiffel tower"')
+    scene = "holding a basketball, eiffel tower" if is_people_word(identity.class_word) else "on the beach"
+    out.hint(f'next: faceid generate {identity.name} "{scene}"')
 
 
 def register(app: typer.Typer) -> None:

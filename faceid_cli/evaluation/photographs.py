@@ -30,7 +30,6 @@ from faceid_cli.weights import local_weights
 CLIP_SOURCE = "https://huggingface.co/openai/clip-vit-large-patch14"
 _CLIP_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 _MEAN, _DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's, per channel
-_SUBJECT = "a photo of a person"
 
 
 class ClipScorer:
@@ -94,32 +93,35 @@ class PhotographJudge:
     """Scores photographs.
 
     Args:
-        faces: Finds and compares faces.
+        faces: Finds and compares faces; None where none are of interest.
         clip: Compares pictures and texts.
     """
 
     name = "photographs"
     is_drawn_world = False
 
-    def __init__(self, faces: FaceFinder, clip: ClipScorer) -> None:
+    def __init__(self, faces: FaceFinder | None, clip: ClipScorer) -> None:
         self._faces, self._clip = faces, clip
 
     @classmethod
-    def load(cls, clip: Path | None = None, device: str = "auto") -> PhotographJudge:
-        """Load all three networks.
+    def load(cls, clip: Path | None = None, device: str = "auto", with_faces: bool = True) -> PhotographJudge:
+        """Load all three networks, or CLIP alone.
 
         Raises:
             WeightsMissingError: Weights of one of them are missing; the message names the file and its source.
         """
+        if not with_faces:
+            return cls(None, ClipScorer.load(clip, device))
         local_weights("face-recognition")  # loaded when the first face is compared; a gap is better found now
         return cls(PhotographFaceFinder.load(device), ClipScorer.load(clip, device))
 
     def find_faces(self, image: Image.Image) -> list[Face]:
         """See `PictureJudge`."""
-        return self._faces.find(image)
+        return [] if self._faces is None else self._faces.find(image)
 
     def embed(self, image: Image.Image, face: Face) -> Embedding:
         """See `PictureJudge`."""
+        assert self._faces is not None, "there are no faces without a finder"
         return self._faces.embed(image, face)
 
     def obedience(self, image: Image.Image, face: Face | None, prompt: EvaluationPrompt) -> Obedience:
@@ -127,11 +129,12 @@ class PhotographJudge:
 
         A concept is there if the picture is more like a photo of a person with it than like a photo of a person.
         """
-        text = prompt.with_mark("a person")
-        text = text if text != prompt.text else f"{_SUBJECT}, {prompt.text}"
+        subject = f"a photo of {prompt.subject}"
+        text = prompt.with_mark(prompt.subject)
+        text = text if text != prompt.text else f"{subject}, {prompt.text}"
         asked = prompt.concepts or (text,)
-        described = [f"{_SUBJECT}, {concept}" for concept in prompt.concepts] or [text]
-        whole, plain, *parts = self._clip.similarities(image, [text, _SUBJECT, *described])
+        described = [f"{subject}, {concept}" for concept in prompt.concepts] or [text]
+        whole, plain, *parts = self._clip.similarities(image, [text, subject, *described])
         return Obedience(whole, {concept: part > plain for concept, part in zip(asked, parts, strict=True)})
 
     def stranger_similarity(self, references: Sequence[Embedding]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -24,12 +24,18 @@ class EvaluationPrompt:
         group: One of GROUPS.
         concepts: Words of the built-in vocabulary that the prompt asks for; may be empty for prompts of the user's.
         people: How many faces a picture must show.
+        subject: What stands for the person where a judge reads the prompt.
     """
 
     text: str
     group: str
     concepts: tuple[str, ...]
     people: int = 1
+    subject: str = "a person"
+
+    def about(self, thing: str) -> EvaluationPrompt:
+        """The prompt for something of that class, which has no face."""
+        return replace(self, people=max(self.people - 1, 0), subject=f"a {thing}")
 
     def with_mark(self, mark: str) -> str:
         """The prompt with the person as that mark (for instance "<alice>"), or as it is where it has no mark."""

@@ -119,6 +119,16 @@ def test_the_judge_of_photographs_scores_prompts_with_clip(clip_dir: Path) -> No
     assert -1 <= own.score <= 1
 
 
+def test_things_are_scored_by_clip_alone(clip_dir: Path) -> None:
+    judge = PhotographJudge.load(clip_dir, "cpu", with_faces=False)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    assert judge.find_faces(image) == []
+    prompt = EvaluationPrompt("{} on the beach", "your own", ()).about("cup")
+    assert (prompt.people, prompt.subject) == (0, "a cup")
+    (expected,) = ClipScorer.load(clip_dir, "cpu").similarities(image, ["a cup on the beach"])
+    assert judge.obedience(image, None, prompt).score == pytest.approx(expected, abs=1e-5)
+
+
 def test_missing_weights_for_photographs_are_named(tmp_path: Path, clip_dir: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"weights for comparing faces in photographs are missing: .*arcface"):
         PhotographJudge.load(clip_dir, "cpu")
