@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +54,29 @@ class Ledger:
 def key_of(key: Mapping[str, Any]) -> str:
     """A key as text: the same for equal keys, whatever their order."""
     return json.dumps(key, sort_keys=True)
+
+
+def of_the_last_run(records: Iterable[dict[str, Any]], bench: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Those records that can be compared: of one base model, one set of prompts and one sampler.
+
+    Which they are is said by `bench`, the key of a `Bench`; without it they are those of the last record.
+
+    Of a method (or variant) that was measured with several settings, only the last ones count. So a ledger may be added
+    to after the model was trained further, or after a quick try, and no table mixes the two.
+    """
+    found = list(records)
+    if not found:
+        return []
+    shared = ("base", "prompts", "sampler")
+    last = found[-1]["key"] if bench is None else bench
+    alike = [each for each in found if all(each["key"].get(name) == last.get(name) for name in shared)]
+    newest = {_who(each["key"]): _with_what(each["key"]) for each in alike}
+    return [each for each in alike if newest[_who(each["key"])] == _with_what(each["key"])]
+
+
+def _who(key: Mapping[str, Any]) -> str:
+    return key_of({name: key.get(name) for name in ("method", "variant", "photos")})
+
+
+def _with_what(key: Mapping[str, Any]) -> str:
+    return key_of({name: key.get(name) for name in ("settings", "steps")})

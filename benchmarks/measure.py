@@ -17,11 +17,10 @@ from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.builtin.judge import Judge
 from faceid_cli.config import RenderConfig
 from faceid_cli.evaluation.judges import DrawnJudge
-from faceid_cli.evaluation.likeness import likeness_to
 from faceid_cli.evaluation.prompts import PROMPT_SET
 from faceid_cli.evaluation.report import by_group, picture_grid, summarise
 from faceid_cli.evaluation.run import evaluate_tokens
-from faceid_cli.evaluation.trial import person_crops, reference_embeddings
+from faceid_cli.evaluation.trial import person_crops, reference_likeness
 from faceid_cli.types import FaceCrop
 
 FIRST_FOR_CHOOSING = 1000
@@ -70,7 +69,7 @@ class Bench:
         started = time.perf_counter()
         learned = learn(self.base, crops)
         seconds = time.perf_counter() - started  # by one clock for all methods, with all that a user waits for
-        likeness = likeness_to(self.judge, reference_embeddings(self.networks, person))
+        likeness = reference_likeness(self.judge, person)
         scored = evaluate_tokens(
             self.base, self.judge, learned.tokens, likeness, self.prompts, self.rendering, around=learned.around
         )

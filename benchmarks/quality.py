@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.baselines import METHODS, Method, Settings
-from benchmarks.ledger import Ledger
+from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
+from benchmarks.pace import pace_goal, paces
 from benchmarks.tables import SCORES, draw_figure, goals, table
 
 RESULTS = Path(__file__).parent / "results"
@@ -95,12 +96,17 @@ def run(arguments: argparse.Namespace) -> None:
                 tuned = {key: value for key, value in found.get(name, {}).items() if key in known}
                 settings = start(METHODS[name], arguments, Settings(**tuned) if tuned else None)
                 measure(bench, ledger, name, settings, person, photos, grids if person == 0 else None)
-    report(arguments)
+    report(arguments, bench.key())
 
 
-def report(arguments: argparse.Namespace) -> None:
+def report(arguments: argparse.Namespace, bench: Mapping[str, Any] | None = None) -> None:
     """Tables with intervals over people, the figure, and whether the goals are met."""
-    records = list(Ledger(arguments.output / "quality.jsonl"))
+    records = of_the_last_run(Ledger(arguments.output / "quality.jsonl"), bench)
+    if not records:
+        print("nothing is measured yet: python -m benchmarks.quality run")
+        return
+    key = records[-1]["key"]
+    about = f"Base model {key['base']}, {key['prompts']} prompts, {key['sampler'][0]} sampler steps."
     for photos in sorted({record["key"]["photos"] for record in records}):
         chosen = [record for record in records if record["key"]["photos"] == photos]
         by_method: dict[str, list[dict[str, Any]]] = {}
@@ -109,7 +115,7 @@ def report(arguments: argparse.Namespace) -> None:
             if of_method:
                 by_method[name] = of_method
         text = table({METHODS[name].name: found for name, found in by_method.items()})
-        text += "\n" + "\n".join(goals(by_method))
+        text += "\n\n" + about + "\n\n" + "\n".join(goals(by_method, pace_goal(paces(arguments.output, photos, key))))
         print(f"\n{photos} photos each\n{text}")
         (arguments.output / f"quality_{photos}_photos.md").write_text(text + "\n")
         draw_figure(

@@ -41,11 +41,11 @@ class Preset:
     """
 
     def __init__(self, name: str, preset_name: str, defaults: Settings, grid: tuple[Mapping[str, Any], ...]) -> None:
-        self.name, self._preset, self.defaults, self.grid = name, preset_name, defaults, grid
+        self.name, self.preset, self.defaults, self.grid = name, preset_name, defaults, grid
 
     def learn(self, base: BaseModel, crops: Sequence[FaceCrop], settings: Settings) -> Learned:
         """See `Method`."""
-        config = train_config(settings, self._preset)
+        config = train_config(settings, self.preset)
         tokens, report = train_identity(base, crops, config)
         kept = 2 if config.split_keys_values else 1
         count = kept * tokens.keys[ENCODER].numel()

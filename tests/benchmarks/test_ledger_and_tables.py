@@ -61,7 +61,7 @@ def test_a_verdict_says_whether_the_best_is_clear() -> None:
 
 def test_variants_cover_the_questions() -> None:
     groups = {variant.group for variant in variants()}
-    assert groups == {"lambda", "stages", "side", "self-attention", "vectors", "layers", "words", "photos"}
+    assert groups == {"lambda", "stages", "side", "self-attention", "vectors", "layers", "words", "photos", "options"}
     assert len({variant.name for variant in variants()}) == len(variants())
     shapes = {"down_blocks.0.attn2": (8, 4), "mid_block.attn2": (2, 1), "up_blocks.1.attn2": (8, 4)}
     assert chosen_layers(shapes, "up") == ["up_blocks.1.attn2"]

@@ -1,0 +1,172 @@
+"""How soon methods get good: ID(P) along the training, and the seconds to each method's own best.
+
+    python -m benchmarks.pace run --people 8 --prompts 14      # may be stopped and started again
+    python -m benchmarks.pace report
+
+Methods that learn tokens by faceid's own engine are stopped at equal parts of twice their tuned steps (those of
+`benchmarks.quality tune`, else their defaults) and scored there; scoring does not count. People are those of the
+results, from number 0 on. One JSON line for each person, method and step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.baselines import METHODS, Settings
+from benchmarks.baselines.tokens import Preset, train_config
+from benchmarks.ledger import Ledger, of_the_last_run
+from benchmarks.measure import Bench, add_bench_options, bench_of
+from faceid_cli.evaluation.report import summarise
+from faceid_cli.evaluation.run import evaluate_tokens
+from faceid_cli.evaluation.trial import person_crops, reference_likeness
+from faceid_cli.training import train_identity
+from faceid_cli.types import IdentityTokens
+
+RESULTS = Path(__file__).parent / "results"
+PACED = tuple(name for name, method in METHODS.items() if isinstance(method, Preset))
+CLOSE = 0.98
+"""As good as the best: this share of it. Later steps that gain less are not waited for."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """Where a method is at its best.
+
+    Attributes:
+        step: After so many steps.
+        seconds: Of learning until then, mean over people.
+        score: Mean ID(P) there.
+    """
+
+    step: int
+    seconds: float
+    score: float
+
+
+def settings_of(name: str, folder: Path, steps: int | None) -> Settings:
+    """Twice the tuned steps of a method, or as many as are asked for."""
+    file = folder / "quality_settings.json"
+    found = json.loads(file.read_text()).get(name, {}) if file.exists() else {}
+    known = {field.name for field in fields(Settings)}
+    tuned = {key: value for key, value in found.items() if key in known}
+    settings = Settings(**tuned) if tuned else METHODS[name].defaults
+    return replace(settings, steps=steps or 2 * settings.steps)
+
+
+def measure(bench: Bench, ledger: Ledger, name: str, settings: Settings, person: int, photos: int, points: int) -> None:
+    """One person by one method, scored at equal parts of its steps; nothing where all of them are in the ledger."""
+    method = METHODS[name]
+    assert isinstance(method, Preset)
+    every = max(settings.steps // points, 1)
+    key = {**bench.key(), "method": name, "person": person, "photos": photos, "settings": asdict(settings)}
+    wanted = list(range(every, settings.steps + 1, every))
+    if all(ledger.has({**key, "step": step}) for step in wanted):
+        return
+    crops = person_crops(bench.networks, person, photos, bench.base.size_px)
+    likeness = reference_likeness(bench.judge, person)
+    started, scoring = time.perf_counter(), 0.0
+
+    def score(step: int, tokens: IdentityTokens) -> None:
+        nonlocal scoring
+        paused = time.perf_counter()
+        if step in wanted and not ledger.has({**key, "step": step}):
+            scored = evaluate_tokens(bench.base, bench.judge, tokens, likeness, bench.prompts, bench.rendering)
+            scores = asdict(summarise(scored, True))
+            ledger.add({**key, "step": step}, {"scores": scores, "seconds": paused - started - scoring})
+            print(f"{name}, person {person}, step {step}: ID(P) {scores['identity_of_prompt']:.3f}", flush=True)
+        scoring += time.perf_counter() - paused
+
+    train_identity(bench.base, crops, train_config(settings, method.preset), preview_every=every, on_preview=score)
+
+
+def best_of(records: Sequence[Mapping[str, Any]]) -> Best | None:
+    """The first step whose mean ID(P) over people is as good as the best; None without records.
+
+    Only people who were scored at every step count, so that all means are over the same people.
+    """
+    steps = sorted({record["key"]["step"] for record in records})
+    by_person: dict[int, dict[int, Mapping[str, Any]]] = {}
+    for record in records:
+        by_person.setdefault(record["key"]["person"], {})[record["key"]["step"]] = record
+    whole = [found for found in by_person.values() if set(found) == set(steps)]
+    if not whole:
+        return None
+
+    def mean(step: int) -> float:
+        return float(np.mean([found[step]["scores"]["identity_of_prompt"] or 0.0 for found in whole]))
+
+    means = {step: mean(step) for step in steps}
+    highest = max(means.values())
+    step = next(step for step in steps if means[step] >= highest - (1 - CLOSE) * abs(highest))
+    return Best(step, float(np.mean([found[step]["seconds"] for found in whole])), means[step])
+
+
+def paces(folder: Path, photos: int, bench: Mapping[str, Any] | None = None) -> dict[str, Best]:
+    """Each measured method's best, for so many photos; with a bench only what was measured with it."""
+    comparable = of_the_last_run(Ledger(folder / "pace.jsonl"), bench)
+    records = [record for record in comparable if record["key"]["photos"] == photos]
+    found = {name: best_of([each for each in records if each["key"]["method"] == name]) for name in METHODS}
+    return {name: best for name, best in found.items() if best is not None}
+
+
+def pace_goal(found: Mapping[str, Best]) -> str | None:
+    """Whether the project's goal of time is met; None where one of the two methods was not measured."""
+    if not {"sefi", "textual-inversion"} <= set(found):
+        return None
+    own, other = found["sefi"], found["textual-inversion"]
+    met = "met" if own.seconds <= other.seconds / 5 else "not met"
+    return (
+        f"- {met}: {own.seconds:.0f} s to the best ID(P) of {own.score:.3f}, Textual Inversion {other.seconds:.0f} s "
+        f"to its best of {other.score:.3f}: up to a fifth"
+    )
+
+
+def report(folder: Path, bench: Mapping[str, Any] | None = None) -> None:
+    """A table for each number of photos."""
+    for photos in sorted({record["key"]["photos"] for record in Ledger(folder / "pace.jsonl")}):
+        found = paces(folder, photos, bench)
+        lines = ["| method | best ID(P) | after steps | seconds |", "|---|---|---|---|"]
+        lines += [
+            f"| {METHODS[name].name} | {best.score:.3f} | {best.step} | {best.seconds:.0f} |"
+            for name, best in found.items()
+        ]
+        text = "\n".join([*lines, *filter(None, [pace_goal(found)])])
+        print(f"\n{photos} photos each\n{text}")
+        (folder / f"pace_{photos}_photos.md").write_text(text + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse, and do what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "report"))
+    parser.add_argument("--people", type=int, default=8)
+    parser.add_argument("--photos", type=int, nargs="+", default=[4])
+    parser.add_argument("--methods", nargs="+", choices=PACED, default=["sefi", "textual-inversion"])
+    parser.add_argument("--points", type=int, default=8, help="how often to score along the training")
+    parser.add_argument("--steps", type=int, help="training steps of all methods, for a quick try")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    add_bench_options(parser)
+    arguments = parser.parse_args(argv)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.what == "run":
+        bench, ledger = bench_of(arguments), Ledger(arguments.output / "pace.jsonl")
+        for person in range(arguments.people):
+            for photos in arguments.photos:
+                for name in arguments.methods:
+                    settings = settings_of(name, arguments.output, arguments.steps)
+                    measure(bench, ledger, name, settings, person, photos, arguments.points)
+        report(arguments.output, bench.key())
+    else:
+        report(arguments.output)
+
+
+if __name__ == "__main__":
+    main()
