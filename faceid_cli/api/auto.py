@@ -71,7 +71,7 @@ def choose_likeness(
     tried = ", ".join(f"{each.likeness:g}" for each in found)
     chosen = f"auto: likeness {best.likeness:g} of {tried} by ID(P) {best.identity_of_prompt:.3f}"
     chosen += "" if best.prompt is None else f", prompt {best.prompt:.3f}"
-    chosen += f", over {len(SEEDS)} pictures of {judge.name}'s judgement"
+    chosen += f", {len(SEEDS)} pictures a level, judge {judge.name}"
     return dataclasses.replace(config, likeness=best.likeness, likeness_keys=None, likeness_values=None), chosen
 
 
