@@ -8,26 +8,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceid_cli.api.sheets import faces_sheet, mask_of, save_sheet
-from faceid_cli.config import TrainConfig
 from faceid_cli.errors import WeightsMissingError
+from faceid_cli.model_files import BUILTIN
 from faceid_cli.settings import read_setting
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from faceid_cli.backbone import BaseModel
     from faceid_cli.faces.cutting import IntakeOptions
+    from faceid_cli.faces.finder import FaceFinder
     from faceid_cli.faces.intake import Intake
     from faceid_cli.faces.look import Look
 
 _MOST_TOLD = 20
 
 
+def finder_of(source: str, device: str, options: IntakeOptions) -> FaceFinder | None:
+    """What finds the faces, loaded before a large base model is; None where nothing is to be found.
+
+    Raises:
+        WeightsMissingError: The weights for photographs are not on this machine.
+        BrokenInstallError: The installed packages for photographs do not fit each other.
+    """
+    from faceid_cli.faces.finder import finder_for
+
+    # With the face given by hand, or no face wanted, a face finder that is not installed is no obstacle.
+    if not options.detect or options.box is not None:
+        return None
+    try:
+        return finder_for(source == BUILTIN, device, read_setting("detector"))
+    except WeightsMissingError as error:
+        error.hint = f"{error.hint}; --no-detect and --box work without"
+        raise
+
+
 def take_in_photos(
-    base: BaseModel, files: Sequence[Path], config: TrainConfig, options: IntakeOptions, sheet: Path | str | None
+    finder: FaceFinder | None, files: Sequence[Path], options: IntakeOptions, sheet: Path | str | None
 ) -> tuple[Intake, list[Image]]:
     """The crops, and a mask of the face in each."""
-    from faceid_cli.faces.finder import finder_for
     from faceid_cli.faces.intake import take_in
 
     def show_faces(looks: Sequence[Look]) -> str:
@@ -35,14 +53,6 @@ def take_in_photos(
             return "`faceid photos check` writes a sheet with numbered faces"
         return f"{save_sheet(faces_sheet(looks), Path(sheet).expanduser())} shows the numbered faces"
 
-    finder = None
-    # With the face given by hand, or no face wanted, a face finder that is not installed is no obstacle.
-    if options.detect and options.box is None:
-        try:
-            finder = finder_for(base.is_builtin, config.device, read_setting("detector"))
-        except WeightsMissingError as error:
-            error.hint = f"{error.hint}; --no-detect and --box work without"
-            raise
     intake = take_in(files, finder, options, show_faces)
     return intake, [mask_of(crop, finder) for crop in intake.crops]
 

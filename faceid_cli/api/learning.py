@@ -12,7 +12,7 @@ from faceid_cli.api import holding_out
 from faceid_cli.api.base_models import OnNote, checked_options, chosen_source, kept_options
 from faceid_cli.api.checkpoints import check_home_writable, checkpoint_dir
 from faceid_cli.api.holding_out import check_hold_out, held_out_files
-from faceid_cli.api.intake import lines_on, photo_records, take_in_photos
+from faceid_cli.api.intake import finder_of, lines_on, photo_records, take_in_photos
 from faceid_cli.api.material import keep_material, keep_previews, remove_material
 from faceid_cli.api.people import metadata_of
 from faceid_cli.api.previews import Previews, preview_prompt, previews_folder
@@ -126,12 +126,13 @@ def enroll(
     from faceid_cli.tokens import arrays_from_tokens
     from faceid_cli.training.loop import train_identity
 
+    wanted = IntakeOptions(1, face, detect, box, strict, False, face_share, jitter, config.seed)
+    finder = finder_of(source, config.device, wanted)
     base = load_base_model(source, config.device, config.precision, loading)
     if on_note:
         for line in base.notes:
             on_note(line)
-    wanted = IntakeOptions(base.size_px, face, detect, box, strict, False, face_share, jitter, config.seed)
-    intake, masks = take_in_photos(base, files, config, wanted, sheet)
+    intake, masks = take_in_photos(finder, files, dataclasses.replace(wanted, size_px=base.size_px), sheet)
     crops, masks, held = holding_out.hold_out(intake.crops, masks, hold_out)
     for line in lines_on(intake):
         if on_note:

@@ -57,9 +57,7 @@ def choose_face(faces: Sequence[Face], which: str | int = "only", source: str = 
         SeveralFacesError: "only", and there are several; or a number beyond them.
         UsageError: Another word.
     """
-    word = which.strip().lower() if isinstance(which, str) else str(which)
-    if word not in _WORDS and not word.isdecimal():
-        raise UsageError(f"cannot choose face {which!r}", f"use {', '.join(_WORDS)}, or a number from the left")
+    word = checked_word(which)
     if not faces:
         raise NoFaceError(f"no face in {source}", "leave it out, mark the face with --box, or use --no-detect")
     ordered = sorted(faces, key=lambda face: face.box.center[0])
@@ -80,6 +78,18 @@ def choose_face(faces: Sequence[Face], which: str | int = "only", source: str = 
             )
         return ordered[int(word) - 1]
     return ordered[0] if word == "left" else ordered[-1]
+
+
+def checked_word(which: str | int) -> str:
+    """Return a word of `choose_face`, or a number as one, as it is compared.
+
+    Raises:
+        UsageError: Another word.
+    """
+    word = which.strip().lower() if isinstance(which, str) else str(which)
+    if word not in _WORDS and not word.isdecimal():
+        raise UsageError(f"cannot choose face {which!r}", f"use {', '.join(_WORDS)}, or a number from the left")
+    return word
 
 
 def crop_face(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from faceid_cli.errors import UsageError
-from faceid_cli.faces.crop import Framing, checked_box, crop_face, whole_crop
+from faceid_cli.faces.crop import Framing, checked_box, checked_word, crop_face, whole_crop
 from faceid_cli.faces.finder import FaceFinder
 from faceid_cli.types import Box, Face, FaceCrop, Photo
 
@@ -48,6 +48,8 @@ class IntakeOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.which != AUTO:
+            checked_word(self.which)
         if self.face_share is not None and not 0.1 <= self.face_share <= 1:
             raise UsageError(f"the face's share of the crop is {self.face_share:g}", "use 0.1 to 1")
         if not 0 <= self.jitter <= 100:

@@ -31,6 +31,8 @@ def home_files() -> set[str]:
         (("enroll", "a/b", "{photos}"), 2, "'a/b' is not a name"),
         (("enroll", "bob", "nowhere"), 4, "nowhere"),
         (("enroll", "bob", "{photos}", "--model", "./nowhere"), 5, "no base model at ./nowhere"),
+        (("enroll", "bob", "{photos}", "--face", "third"), 2, "cannot choose face 'third'"),
+        (("enroll", "bob", "{photos}", "--face-share", 5), 2, "the face's share of the crop is 5"),
         (("enroll", "bob", "{photos}", "--preset", "magic"), 2, "unknown preset 'magic'"),
         (("enroll", "bob", "{photos}", "--steps", 0), 2, "steps must be 1 or more, not 0"),
         (("enroll", "bob", "{photos}", "--box", "1,2"), 2, "'1,2' is not a box"),
@@ -108,3 +110,16 @@ def test_a_home_that_cannot_be_written_is_told_before_the_training(
     assert answer.code == 9
     assert answer.err == f"error: {home} cannot be written\n  set FACEID_HOME to a folder of yours\n"
     assert home.read_text() == "somebody else's"
+
+
+def test_missing_weights_are_told_before_the_base_model_is_loaded(
+    faceid, photos, tiny_model_dir, monkeypatch, tmp_path
+) -> None:
+    """Loading a checkpoint takes minutes. This one has lost its weights, so loading it would be another error."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model_dir, model)
+    (model / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"no weights")
+    answer = faceid("enroll", "bob", photos, "--model", model, "--device", "cpu")
+    assert answer.code == 5
+    assert answer.err.startswith("error: weights for finding faces in photographs are missing: ")
+    assert "--no-detect and --box work without" in answer.err
