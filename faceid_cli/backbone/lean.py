@@ -51,7 +51,7 @@ def lean_backward(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _forward_replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    module.forward = forward  # type: ignore[method-assign]
+    module.forward = forward
     try:
         yield
     finally:
@@ -66,7 +66,7 @@ def _again_in_backward(module: nn.Module, *arguments: Any) -> Any:
 
 
 def _convolve(module: nn.Conv2d, pixels: Tensor) -> Tensor:
-    return _FrozenConvolution.apply(  # type: ignore[no-any-return, no-untyped-call]
+    return _FrozenConvolution.apply(
         pixels, module.weight, module.bias, module.stride, module.padding, module.dilation, module.groups
     )
 
@@ -95,7 +95,7 @@ class _Recipe:
 
     def make(self) -> Tensor:
         source = self.source.make() if isinstance(self.source, _Recipe) else self.source
-        return type(self.module).forward(self.module, source)  # type: ignore[no-any-return, operator]
+        return type(self.module).forward(self.module, source)
 
 
 class _Recipes:

@@ -20,7 +20,15 @@ from faceid_cli.backbone.model import BaseModel
 from faceid_cli.backbone.single_file import pipeline_from_file
 from faceid_cli.config import ModelOptions
 from faceid_cli.errors import ModelError, UnsupportedModelError, UsageError
-from faceid_cli.model_files import BUILTIN, NOT_SUPPORTED, check_model, fingerprint_of, model_path, weight_variant
+from faceid_cli.model_files import (
+    BUILTIN,
+    NOT_SUPPORTED,
+    SUPPORTED,
+    check_model,
+    fingerprint_of,
+    model_path,
+    weight_variant,
+)
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -49,7 +57,7 @@ def load_base_model(
     path = model_path(source, options.variant)
     family = check_model(source, options.variant)
     fingerprint = fingerprint_of(source, options.variant)
-    with memory_errors(_memory_hint(options)), _no_progress_bars():
+    with memory_errors(_memory_hint(options)), _quiet_libraries():
         vae = load_vae(options.vae, dtype, family) if options.vae else None
         pipeline = (
             pipeline_from_file(path, dtype, vae) if path.is_file() else _from_folder(path, dtype, family, options, vae)
@@ -149,6 +157,9 @@ def _check_parts(pipeline: Any, family: str, path: Path) -> None:
             f"the UNet in {path} expects text of width {unet.cross_attention_dim}, its text encoder gives {text_width}",
             NOT_SUPPORTED,
         )
+    schedule = type(pipeline.scheduler).__name__
+    if schedule.startswith(("EDM", "FlowMatch")):
+        raise UnsupportedModelError(f"the model in {path} was trained for {schedule}, another kind of noise", SUPPORTED)
     prediction = pipeline.scheduler.config.get("prediction_type", "epsilon")
     if prediction not in ("epsilon", "v_prediction", "sample"):
         raise UnsupportedModelError(f"the model in {path} predicts {prediction!r}", NOT_SUPPORTED)
@@ -165,15 +176,18 @@ def _vae_line(source: str | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """The loading bars of the libraries would mix with the command line's own output."""
+def _quiet_libraries() -> Iterator[None]:
+    """The loading bars and hints of the libraries would mix with the command line's own output."""
     libraries = (diffusers_logging, transformers_logging)
     shown = [library.is_progress_bar_enabled() for library in libraries]
+    verbosities = [library.get_verbosity() for library in libraries]
     for library in libraries:
         library.disable_progress_bar()
+        library.set_verbosity_error()
     try:
         yield
     finally:
-        for library, was_shown in zip(libraries, shown, strict=True):
+        for library, was_shown, verbosity in zip(libraries, shown, verbosities, strict=True):
+            library.set_verbosity(verbosity)
             if was_shown:
                 library.enable_progress_bar()

@@ -71,6 +71,8 @@ def family_of_shapes(path: Path, shapes: Shapes) -> str:
     Raises:
         UnsupportedModelError: None of them; the message says what it is, if that is known.
     """
+    if "edm_mean" in shapes:
+        raise UnsupportedModelError(f"{path} was trained for another kind of noise (EDM)", SUPPORTED)
     if any(name.startswith(layout.UNET + "input_blocks.") for name in shapes):
         for start, family in ((layout.OPENCLIP_XL, "sdxl"), (layout.CLIP_2, "sd2"), (layout.CLIP_1, "sd1")):
             if any(name.startswith(start) for name in shapes):

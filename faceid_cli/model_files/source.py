@@ -16,6 +16,9 @@ _REASONS = {
     "GatedRepoError": "its owner wants you to agree to terms first",
     "RepositoryNotFoundError": "there is no such model, or it is private",
     "RevisionNotFoundError": "it has no such revision",
+    "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
+    "ConnectError": "the hub cannot be reached",
+    "ConnectTimeout": "the hub cannot be reached",
 }
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 
@@ -92,17 +95,23 @@ def _hub_folder(source: str, variant: str | None) -> Path:
 
 def _fetched(name: str, revision: str | None, variant: str | None, local_only: bool) -> Path:
     from diffusers import DiffusionPipeline  # only hub ids need it, and it takes seconds to import
+    from diffusers.utils import logging
 
-    return Path(
-        DiffusionPipeline.download(
-            name,
-            revision=revision,
-            variant=variant,
-            local_files_only=local_only,
-            use_safetensors=True,
-            safety_checker=None,
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # what goes wrong is told in an error of ours
+    try:
+        return Path(
+            DiffusionPipeline.download(
+                name,
+                revision=revision,
+                variant=variant,
+                local_files_only=local_only,
+                use_safetensors=True,
+                safety_checker=None,
+            )
         )
-    )
+    finally:
+        logging.set_verbosity(before)
 
 
 def hub_reason(error: Exception) -> str:

@@ -67,7 +67,7 @@ def train_identity(
     """
     with memory_errors(_memory_hint(base, config)):
         engine = Engine(base, crops, config)
-        with at_work(base, "text", "unet"):
+        with ready_to_learn(base):
             state = engine.new_state()
         key = run_key(base, crops, config)
         watch = Watch(engine, render_scores)

@@ -117,6 +117,14 @@ def test_other_families_are_refused(model_copy, pipeline):
     assert "SD3, Flux and other transformers have no cross-attention" in caught.value.hint
 
 
+def test_a_model_of_another_kind_of_noise_is_refused(model_copy):
+    scheduler = model_copy / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(json.dumps({"_class_name": "EDMEulerScheduler", "prediction_type": "epsilon"}))
+    change_index(model_copy, scheduler=["diffusers", "EDMEulerScheduler"])
+    with pytest.raises(UnsupportedModelError, match="was trained for EDMEulerScheduler, another kind of noise"):
+        load_base_model(str(model_copy))
+
+
 def test_an_empty_file_is_no_model(tmp_path):
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"")

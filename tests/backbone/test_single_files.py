@@ -105,6 +105,7 @@ def test_a_marker_among_the_weights_makes_xl_predict_velocity(tiny_families, tmp
         ("conditioner.embedders.0.model.ln_final.weight", "is the refiner of Stable Diffusion XL"),
         ("lora_unet_mid_block_attentions_0_proj_in.lora_down.weight", "is a LoRA, not a base model"),
         ("model.diffusion_model.input_blocks.0.0.weight", "holds a UNet without its text encoder"),
+        ("edm_mean", r"was trained for another kind of noise \(EDM\)"),
         ("something.else", "is not a Stable Diffusion checkpoint"),
     ],
 )
