@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from faceid_cli.api.base_models import chosen_source
 from faceid_cli.api.sheets import check_sheet, save_sheet
-from faceid_cli.model_files import BUILTIN
+from faceid_cli.model_files import BUILTIN, check_model
 from faceid_cli.settings import read_setting
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def check_photos(
 
     Raises:
         PhotoError: A path does not exist, or a folder holds no pictures.
-        ModelError: The weights for finding faces are missing.
+        ModelError: The weights for finding faces are missing, or there is no such model.
         OutputError: The sheet cannot be written.
     """
     from faceid_cli.faces.cutting import IntakeOptions
@@ -68,7 +68,10 @@ def check_photos(
 
     files = [Path(photo) for photo in ([photos] if isinstance(photos, str | Path) else photos)]
     find_photos(files, on_problem=lambda problem: None)  # a wrong path is better found before the networks load
-    builtin = chosen_source(model) == BUILTIN
+    source = chosen_source(model)
+    if "/" not in source:  # a misspelt name; a hub id may be fetched later, and is not needed for looking
+        check_model(source)
+    builtin = source == BUILTIN
     finder = finder_for(builtin, device, read_setting("detector"))
     intake = judge_photos(files, finder, IntakeOptions(_SIZE_PX[builtin], face))
     target = None

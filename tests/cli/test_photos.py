@@ -81,6 +81,8 @@ def test_check_fails_where_nothing_can_be_used(faceid, drawn) -> None:
     assert answer.out.splitlines()[-1] == "0 of 1 photo can be used"
     assert faceid("photos", "check", drawn / "nowhere").code == 4
     assert faceid("photos", "check", drawn, "--sheet", "no/such/folder.png").code == 9
+    misspelt = faceid("photos", "check", drawn, "--model", "bultin")
+    assert (misspelt.code, "bultin" in misspelt.err) == (5, True)
 
 
 def test_enroll_leaves_out_what_is_no_good_and_keeps_its_crops(faceid, photos, tiny_model_dir, quick) -> None:
