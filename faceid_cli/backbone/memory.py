@@ -94,10 +94,12 @@ def _tight_heap() -> Iterator[None]:
     Stable Diffusion 1.5 a tenth of the memory.
     """
     try:
-        adjust = ctypes.CDLL(None).mallopt
+        libc = ctypes.CDLL(None)
+        adjust, give_back = libc.mallopt, libc.malloc_trim
     except (OSError, AttributeError, TypeError):
         yield
         return
+    give_back(0)  # what earlier work has left, such as encoding the pictures
     for name, value in zip((_MMAP_THRESHOLD, _TRIM_THRESHOLD), _TIGHT, strict=True):
         adjust(name, value)
     try:
