@@ -191,7 +191,5 @@ def register(app: typer.Typer) -> None:
     part.command("info", epilog=examples("faceid models info photo", "faceid models info ~/models/sdxl"))(info)
     part.command("set-default", epilog=examples("faceid models set-default photo"))(set_default)
     part.command("remove", epilog=examples("faceid models remove photo"))(remove)
-    part.command("test", epilog=examples("faceid models test alice --base photo ~/models/sister.safetensors"))(
-        score
-    )
+    part.command("test", epilog=examples("faceid models test alice --base photo ~/models/sister.safetensors"))(score)
     app.add_typer(part, name="models")
