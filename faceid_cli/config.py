@@ -18,6 +18,8 @@ TIMESTEP_SAMPLINGS = ("uniform", "noisy", "middle")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 INITIAL_TOKENS = ("class", "search", "regression")
 STOPS = ("steps", "held-out", "renders")
+CONTROLS = ("canny", "openpose", "depth", "image")
+"""What a control image shows: of "canny" faceid makes the edges itself, the others are given ready-made."""
 SCHEDULERS = (
     "ddim",
     "euler",

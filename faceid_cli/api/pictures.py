@@ -63,7 +63,7 @@ def generate(
         mask: A picture of the same size, white where `init` may change; the rest stays bit for bit.
         into: A photo in which a face is replaced by the person's; the rest stays bit for bit.
         face: Which face of it: "only", "largest", "left", "right", or its number from the left.
-        control: Kind and source of a ControlNet: ("canny", a folder or a hub id); see `rendering.guides.CONTROLS`.
+        control: Kind and source of a ControlNet: ("canny", a folder or a hub id); see `config.CONTROLS`.
         control_image: The picture that it follows; `config.control_scale` says how closely.
         embeddings: Textual-inversion files of others, "FILE" or "FILE:WORD"; the prompt marks them as `<WORD>`.
         output: A .png file or a folder; the pictures are not written if None.

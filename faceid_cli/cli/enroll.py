@@ -39,7 +39,6 @@ _SEFI = TrainConfig()
 EPILOG = examples(
     "faceid enroll alice photos/alice",
     "faceid enroll bob group.jpg --face left --class man --steps 500 --replace",
-    "faceid enroll rex photos/rex --class dog --no-detect",
 )
 
 

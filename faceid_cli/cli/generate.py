@@ -16,7 +16,6 @@ _DEFAULTS = options.RENDER_DEFAULTS
 EPILOG = examples(
     'faceid generate alice "holding a basketball, eiffel tower" --seed 7',
     'faceid generate alice "<alice> wearing a crown, castle" --count 8 -o pictures',
-    'faceid generate alice "smiling" --into group.jpg --face left',
 )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from faceid_cli.cli.options import FACES, RENDER_DEFAULTS, one_of
-from faceid_cli.rendering.guides import CONTROLS
+from faceid_cli.config import CONTROLS
 
 CONTROL_SCALE, HIRES, HIRES_STRENGTH = (
     RENDER_DEFAULTS.control_scale,

@@ -15,7 +15,7 @@ class Control:
     """A ControlNet with the picture that it follows.
 
     Attributes:
-        kind: One of `guides.CONTROLS`.
+        kind: One of `config.CONTROLS`.
         name: Of the network, for the picture's metadata.
         network: diffusers' ControlNetModel, on the base model's device.
         image: The picture, RGB, of any size; of kind "canny" its edges are what is followed.

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from faceid_cli.config import CONTROLS
 from faceid_cli.errors import PhotoError, UsageError
 from faceid_cli.photos import read_photo
 from faceid_cli.types import Photo
-
-CONTROLS = ("canny", "openpose", "depth", "image")
-"""What a control image shows: of "canny" faceid makes the edges itself, the others are given ready-made."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class RenderMetadata:
         mask: SHA-256 of the mask, where only a part of that picture could change; else "".
         face: Which face of that picture was replaced, as it was asked for; "" where none was.
         strength: How much of that picture could change.
-        control: What the control image showed, one of guides.CONTROLS; "" without a ControlNet.
+        control: What the control image showed, one of config.CONTROLS; "" without a ControlNet.
         control_model: The ControlNet: its name and the beginning of its weights' SHA-256.
         control_image: SHA-256 of the control image, as it was given.
         control_scale: How closely it was followed.
