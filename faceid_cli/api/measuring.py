@@ -236,8 +236,10 @@ def _written(found: Evaluation, output: Path, config: RenderConfig) -> Evaluatio
 def _png(image: Any) -> bytes:
     import io
 
+    from faceid_cli.rendering.metadata import png_chunks
+
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, "PNG", pnginfo=png_chunks(None))
     return buffer.getvalue()
 
 

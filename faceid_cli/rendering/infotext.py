@@ -52,10 +52,13 @@ def parameters_text(metadata: RenderMetadata) -> str:
     return "\n".join(lines)
 
 
-def xmp_packet(metadata: RenderMetadata) -> str:
-    """XMP that declares the picture as made, or made in part, by a trained model, in IPTC's vocabulary."""
-    tool = quoteattr(f"faceid {metadata.versions.get('faceid', '')}".strip())
-    source = COMPOSITE_SOURCE_TYPE if metadata.mask else DIGITAL_SOURCE_TYPE
+def xmp_packet(metadata: RenderMetadata | None) -> str:
+    """XMP that declares the picture as made, or made in part, by a trained model, in IPTC's vocabulary.
+
+    None stands for sheets and figures, which show renderings among other things.
+    """
+    tool = quoteattr(f"faceid {metadata.versions.get('faceid', '') if metadata else ''}".strip())
+    source = COMPOSITE_SOURCE_TYPE if metadata is None or metadata.mask else DIGITAL_SOURCE_TYPE
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'

@@ -109,11 +109,12 @@ class RenderMetadata:
     versions: dict[str, str] = field(default_factory=dict)
 
 
-def png_chunks(metadata: RenderMetadata) -> PngImagePlugin.PngInfo:
-    """The three chunks, for `image.save(path, pnginfo=...)`."""
+def png_chunks(metadata: RenderMetadata | None) -> PngImagePlugin.PngInfo:
+    """The three chunks, for `image.save(path, pnginfo=...)`; of sheets and figures (None) the mark alone."""
     chunks = PngImagePlugin.PngInfo()
-    chunks.add_text("parameters", _encodable(parameters_text(metadata)))
-    chunks.add_text(CHUNK, to_json(metadata))
+    if metadata:
+        chunks.add_text("parameters", _encodable(parameters_text(metadata)))
+        chunks.add_text(CHUNK, to_json(metadata))
     chunks.add_itxt(_XMP_CHUNK, xmp_packet(metadata))
     return chunks
 

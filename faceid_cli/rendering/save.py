@@ -80,11 +80,13 @@ def _plan(output: Path, default_stem: str, count: int) -> OutputPlan:
 def save_picture(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata | None = None) -> Path:
     """Write one picture under the plan's first free name, whole or not at all; never over an existing file.
 
+    Without metadata it is a sheet or figure, and marked as made in part by a trained model.
+
     Raises:
         OutputError: Permissions, a full disk, a folder that has gone.
     """
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=png_chunks(metadata) if metadata else None)
+    image.save(buffer, "PNG", pnginfo=png_chunks(metadata))
     with _as_output_error(plan.folder):
         return _write_new(plan, buffer.getvalue())
 

@@ -30,6 +30,13 @@ def test_one_picture_into_a_file(tmp_path: Path) -> None:
     assert _names(tmp_path) == ["out.png"]
 
 
+def test_sheets_say_that_a_model_made_part_of_them(tmp_path: Path) -> None:
+    with Image.open(save_picture(RED, plan_output(tmp_path / "sheet.png", "alice", 1))) as image:
+        image.load()
+        assert set(image.text) == {"XML:com.adobe.xmp"}
+        assert "compositeWithTrainedAlgorithmicMedia" in image.text["XML:com.adobe.xmp"]
+
+
 def test_existing_files_are_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "out.png").write_bytes(b"precious")
     plan = plan_output(tmp_path / "out.png", "alice", 1)
