@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from faceid_cli.api.base_models import OnNote
 from faceid_cli.api.judging import picture_judge
 from faceid_cli.api.references import likeness_of
+from faceid_cli.api.things import is_thing
 from faceid_cli.config import RenderConfig
 from faceid_cli.errors import UsageError
 from faceid_cli.rendering.prompts import place_people
@@ -37,12 +38,16 @@ def choose_likeness(
         on_note: Called with a line worth telling the user.
 
     Raises:
-        UsageError: Nothing to compare faces with.
+        UsageError: Nothing to compare faces with, or a thing that has no face.
         WeightsMissingError: The judge of photographs needs weights that are not on this machine.
     """
     from faceid_cli.evaluation.prompts import EvaluationPrompt, concepts_in
     from faceid_cli.evaluation.trade_off import SEEDS, best_trade_off, trade_offs
 
+    if is_thing(person):
+        raise UsageError(
+            f"{person.name} was learned as {person.class_word}, and --auto compares faces", "choose --likeness yourself"
+        )
     judge = picture_judge("auto", base.is_builtin, device=config.device)
     likeness = likeness_of(person, judge, (), True, None)
     if likeness is None:

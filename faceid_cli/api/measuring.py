@@ -219,6 +219,7 @@ def _written(found: Evaluation, output: Path, config: RenderConfig) -> Evaluatio
 
     from faceid_cli.evaluation.report import picture_grid, to_csv
     from faceid_cli.identity_file import write_atomically
+    from faceid_cli.rendering.metadata import png_bytes
 
     folder = _new_folder(output.expanduser(), f"{found.identity.name}-evaluation")
     found = dataclasses.replace(found, folder=folder)
@@ -226,21 +227,11 @@ def _written(found: Evaluation, output: Path, config: RenderConfig) -> Evaluatio
     write_atomically(folder / "scores.json", (json.dumps(report, indent=2) + "\n").encode())
     rows = [(found.identity.name, picture) for picture in found.pictures]
     write_atomically(folder / "scores.csv", to_csv(rows).encode())
-    write_atomically(folder / "grid.png", _png(picture_grid(found.pictures)))
+    write_atomically(folder / "grid.png", png_bytes(picture_grid(found.pictures), None))
     short = {key: value for key, value in report.items() if key != "pictures"}
     created = datetime.now(UTC).isoformat(timespec="seconds")
     keep_json(found.identity.id, SCORES, {**short, "created": created})  # for the person's report
     return found
-
-
-def _png(image: Any) -> bytes:
-    import io
-
-    from faceid_cli.rendering.metadata import png_chunks
-
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=png_chunks(None))
-    return buffer.getvalue()
 
 
 def _new_folder(parent: Path, name: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -84,11 +83,9 @@ class Previews:
 
     def _write(self, step: int, tokens: IdentityTokens) -> Path:
         from faceid_cli.rendering.generate import metadata_of, render
-        from faceid_cli.rendering.metadata import png_chunks
+        from faceid_cli.rendering.metadata import png_bytes
 
         picture = render(self._base, self._prompt, {self._name: tokens}, [self._seed], RenderConfig())[0]
-        buffer = io.BytesIO()
-        picture.image.save(buffer, "PNG", pnginfo=png_chunks(metadata_of(picture)))
         path = self._folder / f"preview-{step:06d}.png"
-        write_atomically(path, buffer.getvalue())
+        write_atomically(path, png_bytes(picture.image, metadata_of(picture)))
         return path

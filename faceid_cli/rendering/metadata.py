@@ -7,6 +7,7 @@ DigitalSourceType).
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = [
     "RenderMetadata",
     "from_json",
     "parameters_text",
+    "png_bytes",
     "png_chunks",
     "read_metadata",
     "to_json",
@@ -117,6 +119,13 @@ def png_chunks(metadata: RenderMetadata | None) -> PngImagePlugin.PngInfo:
         chunks.add_text(CHUNK, to_json(metadata))
     chunks.add_itxt(_XMP_CHUNK, xmp_packet(metadata))
     return chunks
+
+
+def png_bytes(image: Image.Image, metadata: RenderMetadata | None) -> bytes:
+    """A PNG file with those chunks."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=png_chunks(metadata))
+    return buffer.getvalue()
 
 
 def to_json(metadata: RenderMetadata) -> str:

@@ -6,7 +6,6 @@ Plan first (`plan_output`), so that a path that cannot work is an error before t
 from __future__ import annotations
 
 import errno
-import io
 import os
 import secrets
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from faceid_cli.errors import OutputError, UsageError
-from faceid_cli.rendering.metadata import RenderMetadata, png_chunks
+from faceid_cli.rendering.metadata import RenderMetadata, png_bytes
 from faceid_cli.types import Render
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -85,10 +84,9 @@ def save_picture(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata 
     Raises:
         OutputError: Permissions, a full disk, a folder that has gone.
     """
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=png_chunks(metadata))
+    data = png_bytes(image, metadata)
     with _as_output_error(plan.folder):
-        return _write_new(plan, buffer.getvalue())
+        return _write_new(plan, data)
 
 
 def save_render(render: Render, plan: OutputPlan, metadata: RenderMetadata) -> Render:

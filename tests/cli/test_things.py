@@ -50,6 +50,9 @@ def test_a_thing_goes_the_whole_way(faceid, cars, prompts, tiny_model_dir, model
     assert faceid("show", "beetle").code == 0
     shown = faceid("generate", "beetle", "on the beach", *CHEAP, "--json").data["renders"][0]
     assert shown["settings"]["prompt"] == "a photo of <beetle> on the beach"
+    refused = faceid("generate", "beetle", "on the beach", "--auto", *CHEAP)
+    assert refused.code == 2
+    assert "learned as car, and --auto compares faces" in refused.err
     looked = faceid("attention", "beetle", "on the beach", *CHEAP, "--json")
     assert looked.code == 0, looked.err
     reported = faceid("report", "beetle", "--no-attention", "--json")
