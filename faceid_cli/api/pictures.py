@@ -163,7 +163,8 @@ def _render(
     batches = render_batches(
         base, request.prompt, tokens, seeds, config, on_progress, guidance.init, words, guidance.mask, control
     )
-    told = (_told(batch, request, files, chosen) for batch in batches)
+    more = _untold(request, files, chosen)
+    told = (_told(batch, request, more) for batch in batches)
     if output is None:
         return [picture for batch in told for picture in batch]
     # Only now, when nothing is left that could be wrong with the request, is anything written.
@@ -171,17 +172,21 @@ def _render(
     return _save(told, plan, tuple(person.id for person in people))
 
 
-def _told(batch: Sequence[Render], request: Request, embeddings: Mapping[str, Path], chosen: str) -> list[Render]:
-    """Add to the settings what the rendering does not know: names of files, and the command that makes it again."""
+def _untold(request: Request, embeddings: Mapping[str, Path], chosen: str) -> dict[str, object]:
+    """What belongs into the settings and the rendering does not know: names of files, and how likeness was chosen."""
     from faceid_cli.backbone.additions import hash_of_file
 
     guides = request.guides
-    more = {
+    return {
         "chosen": chosen,
         "files": {option: path.name for option, path in guides.files.items()},
         "face": "" if guides.into is None else str(guides.face),
         "embeddings": tuple(f"{word} {path.name} {hash_of_file(path)}" for word, path in embeddings.items()),
     }
+
+
+def _told(batch: Sequence[Render], request: Request, more: Mapping[str, object]) -> list[Render]:
+    """Add that to the settings, and the command that makes the picture again."""
     return [
         replace(
             picture,

@@ -1,7 +1,7 @@
 """Latents, captions and people of the drawn shards, ready for training the denoiser.
 
 Two kinds of batches: whole pictures, mostly with much noise, teach where things go; crops around a person, with less
-noise, teach faces and held things at a third of the cost (after patch diffusion, arXiv 2304.12526).
+noise, teach faces and held things at two fifths of the cost (after patch diffusion, arXiv 2304.12526).
 
 Shapes: B batch, C latent channels, h and w latent height and width, T text positions, V traits of a person.
 """
