@@ -16,7 +16,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 LOSS_WEIGHTINGS = ("uniform", "min-snr")
 TIMESTEP_SAMPLINGS = ("uniform", "noisy", "middle")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
-INITIAL_TOKENS = ("class", "search", "regression")
+INITIAL_TOKENS = ("auto", "class", "search", "regression")
 STOPS = ("steps", "held-out", "renders")
 CONTROLS = ("canny", "openpose", "depth", "image")
 """What a control image shows: of "canny" faceid makes the edges itself, the others are given ready-made."""
@@ -63,7 +63,8 @@ class TrainConfig:
         average_last: Over how many of the last steps the features are averaged; 0 takes those of the last step.
         norm_limit: Longest a feature may be, in typical lengths of the text encoder's embeddings; 0 for no limit.
         initial_token: What the features start from: "class", or "search" for the best of the words that the text
-            encoder knows, or "regression" for what the judge's embedding of the photos says the person's name would be.
+            encoder knows, or "regression" for what the judge's embedding of the photos says the person's name would be,
+            or "auto" for regression where the base model knows people by name and the photos show a face, else "class".
         direction_limit: Least cosine between a feature and what it started from, from 0 to below 1; 0 for no limit.
         stop_by: When to stop, and which step to keep: "steps" the last one; "held-out" when the loss on noise that
             training never draws stops to fall; "renders" when rendered pictures get no more alike and obey less.

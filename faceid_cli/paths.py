@@ -44,11 +44,6 @@ def fingerprints_file() -> Path:
     return home() / "fingerprints.json"
 
 
-def name_regression_file(key: str) -> Path:
-    """Cache of what training may start from, see training/regression.py; the key is hexadecimal."""
-    return home() / "cache" / f"name-regression-{key}.safetensors"
-
-
 def config_file() -> Path:
     """User settings written by `faceid config set`."""
     return home() / "config.json"
@@ -62,3 +57,8 @@ def builtin_model_dir() -> Path:
 def builtin_judge_file() -> Path:
     """Weights of the built-in world's judge."""
     return Path(__file__).parent / "builtin" / "judge.safetensors"
+
+
+def builtin_named_faces_file() -> Path:
+    """The judge's embeddings of people whom the built-in model knows by name."""
+    return Path(__file__).parent / "builtin" / "named_faces.safetensors"

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from faceid_cli.attention import split_attention
+from faceid_cli.errors import UsageError
 from faceid_cli.tokens import class_embedding
 from faceid_cli.training.data import Batch
-from faceid_cli.training.regression import regressed_initial
+from faceid_cli.training.regression import knows_names, regressed_initial
 
 if TYPE_CHECKING:
     from faceid_cli.training.engine import Engine
@@ -31,9 +32,18 @@ def initial_embeddings(engine: Engine) -> dict[str, Tensor]:
     Raises:
         UsageError: A way that does not work with this base model or these photos.
     """
-    if engine.config.initial_token == "search":
+    chosen = engine.config.initial_token
+    if chosen == "search":
         return search_initial(engine)
-    if engine.config.initial_token == "regression":
+    if chosen == "regression":
+        found = regressed_initial(engine.base, engine.crops)
+        if not found:
+            raise UsageError(
+                "the judge sees no face in the photos, so it cannot tell where to start from",
+                "use initial_token=search",
+            )
+        return found
+    if chosen == "auto" and knows_names(engine.base):
         return regressed_initial(engine.base, engine.crops)
     return {}
 
