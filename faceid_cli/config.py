@@ -110,9 +110,9 @@ class TrainConfig:
         _at_least("checkpoint interval", self.checkpoint_every, 0)
         if self.stages > 1000:
             raise UsageError(f"stages is {self.stages}, but there are only 1000 timesteps", "use 1 to 10")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < float("inf"):
             raise UsageError(f"learning rate must be above 0, not {self.learning_rate}")
-        if not self.attention_weight >= 0:
+        if not 0 <= self.attention_weight < float("inf"):
             raise UsageError(f"lambda must be 0 or more, not {self.attention_weight}")
         if self.templates not in ("face", "photo"):
             raise UsageError(f"unknown template set {self.templates!r}", "use face or photo")
@@ -237,7 +237,7 @@ class RenderConfig:
             raise UsageError(f"control scale is {self.control_scale:g}", "use 0 to 2; 1 is usual")
         if not 1 <= self.hires <= 4:
             raise UsageError(f"a picture cannot be enlarged {self.hires:g} times", "use 1 to 4; 1.5 is usual")
-        if not self.guidance_scale >= 0:
+        if not 0 <= self.guidance_scale < float("inf"):
             raise UsageError(f"guidance scale must be 0 or more, not {self.guidance_scale}")
         for name, likeness in (
             ("likeness", self.likeness),
@@ -297,13 +297,42 @@ def _at_least(name: str, value: int, least: int) -> None:
         raise UsageError(f"{name} must be {least} or more, not {value}")
 
 
+_PLAIN = TrainConfig(
+    method="sefi-paper",
+    steps=300,
+    learning_rate=5e-3,
+    batch_size=4,
+    stages=5,
+    split_keys_values=True,
+    self_attention=True,
+    vectors=1,
+    attention_weight=0.003,
+    mirror=False,
+    loss_weighting="uniform",
+    timestep_sampling="uniform",
+    learning_rate_schedule="constant",
+    warm_up=0,
+    average_last=0,
+    norm_limit=0.0,
+    initial_token="class",
+    direction_limit=0.0,
+    other_words_weight=0.0,
+    stop_by="steps",
+)
+"""The paper's recipe. Written out, so that better defaults change neither it nor what others are compared with."""
+
 PRESETS: dict[str, TrainConfig] = {
     "sefi": TrainConfig(),
-    "sefi-paper": TrainConfig(method="sefi-paper"),
-    "textual-inversion": TrainConfig(
-        method="textual-inversion", stages=1, split_keys_values=False, self_attention=False, attention_weight=0.0
+    "sefi-paper": _PLAIN,
+    "textual-inversion": replace(
+        _PLAIN,
+        method="textual-inversion",
+        stages=1,
+        split_keys_values=False,
+        self_attention=False,
+        attention_weight=0.0,
     ),
-    "prospect": TrainConfig(
-        method="prospect", stages=10, split_keys_values=False, self_attention=False, attention_weight=0.0
+    "prospect": replace(
+        _PLAIN, method="prospect", stages=10, split_keys_values=False, self_attention=False, attention_weight=0.0
     ),
 }

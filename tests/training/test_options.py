@@ -20,16 +20,20 @@ from faceid_cli.training.losses import min_snr_weights, reconstruction_loss
 from faceid_cli.training.schedule import learning_rate_at
 
 
-def test_the_defaults_are_the_papers() -> None:
-    config = TrainConfig()
+@pytest.mark.parametrize("name", ["sefi-paper", "textual-inversion", "prospect"])
+def test_better_defaults_do_not_reach_the_recipes_of_others(name) -> None:
+    config = PRESETS[name]
+    assert config.method == name
     assert (config.loss_weighting, config.timestep_sampling, config.learning_rate_schedule) == (
         "uniform",
         "uniform",
         "constant",
     )
     assert (config.warm_up, config.average_last, config.norm_limit, config.initial_token) == (0, 0, 0.0, "class")
-    assert (config.direction_limit, config.other_words_weight) == (0.0, 0.0)
-    assert replace(PRESETS["sefi-paper"], method="sefi") == PRESETS["sefi"]
+    assert (config.direction_limit, config.other_words_weight, config.stop_by) == (0.0, 0.0, "steps")
+    if name == "sefi-paper":
+        assert (config.stages, config.split_keys_values, config.self_attention) == (5, True, True)
+        assert config.attention_weight == 0.003
 
 
 @pytest.mark.parametrize(
