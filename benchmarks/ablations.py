@@ -13,35 +13,27 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from benchmarks.baselines import Learned
-from benchmarks.baselines.interface import Settings
+from benchmarks.baselines import METHODS, Learned, Settings
 from benchmarks.baselines.loop import fit, tokens_of
-from benchmarks.baselines.tokens import train_config
+from benchmarks.baselines.tokens import engine_settings, train_config
 from benchmarks.findings import findings
-from benchmarks.ledger import Ledger, of_the_last_run
+from benchmarks.ledger import Ledger, key_of, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, add_bench_options, bench_of
+from benchmarks.parts import OneSide, SelectiveEngine
 from benchmarks.tables import interval_of, table
 from faceid_cli.api.judging import likeness_to_crops
-from faceid_cli.attention import AttentionRecord
 from faceid_cli.backbone import BaseModel
 from faceid_cli.evaluation.judges import PictureJudge
 from faceid_cli.evaluation.looking import RenderScorer
 from faceid_cli.evaluation.trial import person_crops
 from faceid_cli.tokens import ENCODER, class_embedding
 from faceid_cli.training import train_identity
-from faceid_cli.training.data import Batch
-from faceid_cli.training.engine import Engine
-from faceid_cli.training.losses import Alignment, LayerAttention, face_wise_attention_loss
-from faceid_cli.training.sentences import Sentence, alignment_of
 from faceid_cli.types import FaceCrop
 
 RESULTS = Path(__file__).parent / "results"
@@ -118,94 +110,13 @@ def variants() -> list[Variant]:
     return found
 
 
-class SelectiveEngine(Engine):
-    """An engine whose attention loss is carried by some layers and words only.
-
-    Args:
-        base: As for `Engine`.
-        crops: As for `Engine`.
-        variant: Says which.
-        settings: Of the run.
-    """
-
-    def __init__(self, base: BaseModel, crops: Sequence[FaceCrop], variant: Variant, settings: Settings) -> None:
-        super().__init__(base, crops, train_config(settings, "sefi"))
-        self._variant = variant
-
-    def attention_loss(self, record: AttentionRecord, sentences: Sequence[Sentence], batch: Batch) -> Tensor:
-        """See `Engine.attention_loss`."""
-        chosen = chosen_layers(record.shapes, self._variant.layers)
-        layers = [
-            LayerAttention(
-                record.queries[name],
-                record.keys[name],
-                torch.stack([sentence.reference_keys[name] for sentence in sentences]),
-                record.scales[name],
-            )
-            for name in chosen
-        ]
-        alignment = alignment_of(sentences)
-        if self._variant.words == "identity":
-            alignment = identity_alone(sentences, alignment)
-        return face_wise_attention_loss(layers, alignment)
-
-
-def chosen_layers(shapes: dict[str, tuple[int, int]], which: str) -> list[str]:
-    """Names of layers by part of the UNet, or by place among the resolutions, from the largest.
-
-    Raises:
-        ValueError: No layer is so.
-    """
-    if which == "all":
-        return list(shapes)
-    if which.isdecimal():
-        sizes = sorted({height * width for height, width in shapes.values()}, reverse=True)
-        size = sizes[int(which) - 1] if int(which) <= len(sizes) else -1
-        found = [name for name, (height, width) in shapes.items() if height * width == size]
-    else:
-        found = [name for name in shapes if name.startswith(f"{which}_")]
-    if not found:
-        raise ValueError(f"no layer is {which!r}")
-    return found
-
-
-def identity_alone(sentences: Sequence[Sentence], alignment: Alignment | None) -> Alignment:
-    """An alignment that compares the person's word with the class word, and no other words."""
-    length = sentences[0].mask.shape[0]
-    target = torch.zeros(len(sentences), length, length)
-    reference = torch.zeros(len(sentences), length, length)
-    for row, sentence in enumerate(sentences):
-        first = int(sentence.positions[0])
-        target[row, sentence.positions, first] = 1
-        if alignment is None:
-            reference[row, first, first] = 1
-        else:
-            reference[row, :, first] = alignment.reference[row, :, first]
-    return Alignment(target, reference)
-
-
-class OneSide(nn.Module):
-    """A token module of which only the keys, or only the values, are learned; the other side stays what it was."""
-
-    def __init__(self, module: nn.Module, side: str, initial: Tensor) -> None:
-        super().__init__()
-        self.module, self._side = module, side
-        self.register_buffer("initial", initial.detach().clone())
-
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """Return (P^K, P^V), each (S, N, D)."""
-        keys, values = self.module()
-        still = self.initial.expand_as(keys)
-        return {"keys": (keys, still), "values": (still, values)}[self._side]
-
-
 def learn(
     base: BaseModel, crops: Sequence[FaceCrop], variant: Variant, settings: Settings, judge: PictureJudge
 ) -> Learned:
     """Learn a person by one variant; the judge scores the renders of one that stops by them."""
     if variant.group == "options":
         return _learn_as_users_do(base, crops, settings, judge)
-    engine = SelectiveEngine(base, crops, variant, settings)
+    engine = SelectiveEngine(base, crops, train_config(settings, "sefi"), variant.layers, variant.words)
     module = engine.new_state().module
     if variant.side != "both":
         module = OneSide(module, variant.side, class_embedding(base, settings.class_word))
@@ -236,20 +147,47 @@ def run(arguments: argparse.Namespace) -> None:
             changes = dict(variant.changes)
             steps = changes.pop("steps", Settings.steps)
             settings = Settings(steps=arguments.steps or steps, options=changes)
-            key = {**bench.key(), "variant": variant.name, "person": person, "steps": settings.steps}
+            key = {**bench.key(), **key_of_variant(variant, settings), "person": person}
             if ledger.has(key):
+                continue
+            same = twin(key, ledger)
+            if same is not None:
+                ledger.add(key, {name: value for name, value in same.items() if name != "key"})
                 continue
             work = partial(learn, variant=variant, settings=settings, judge=bench.judge)
             crops = person_crops(bench.networks, person, variant.photos, bench.base.size_px, variant.jitter)
             ledger.add(key, bench.measure(person, variant.photos, work, crops=crops))
             scores = ledger.get(key)["scores"]
             print(f"{variant.name}, person {person}: ID(P) {scores['identity_of_prompt']:.3f}", flush=True)
-    report(arguments, bench.key())
+    report(arguments, ledger, bench.key())
 
 
-def report(arguments: argparse.Namespace, bench: Mapping[str, Any] | None = None) -> None:
+def key_of_variant(variant: Variant, settings: Settings) -> dict[str, Any]:
+    """All that a result depends on beside the bench and the person; only "variant" is its mere name."""
+    return {
+        "variant": variant.name,
+        "photos": variant.photos,
+        "jitter": variant.jitter,
+        "side": variant.side,
+        "layers": variant.layers,
+        "words": variant.words,
+        "loop": "faceid" if variant.group == "options" else "benchmarks",
+        "engine": engine_settings(METHODS["sefi"], settings),
+    }
+
+
+def twin(key: Mapping[str, Any], records: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """A finished record of the same work under another name: the centre is a variant in nearly every group."""
+
+    def work(of: Mapping[str, Any]) -> str:
+        return key_of({name: value for name, value in of.items() if name != "variant"})
+
+    return next((record for record in records if work(record["key"]) == work(key)), None)
+
+
+def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: Mapping[str, Any] | None = None) -> None:
     """One table a group, and which variant has the highest ID(P), and whether its interval is clear of the others."""
-    records = of_the_last_run(Ledger(arguments.output / "ablations.jsonl"), bench)
+    records = of_the_last_run(ledger or Ledger(arguments.output / "ablations.jsonl"), bench)
     text = []
     for group in dict.fromkeys(variant.group for variant in variants()):
         rows = {

@@ -13,16 +13,18 @@ its interval is clear; what holds for drawings need not hold for photographs.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.ablations import verdict
 from benchmarks.baselines import METHODS, Learned, Settings
-from benchmarks.ledger import Ledger
+from benchmarks.baselines.tokens import engine_settings
+from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.measure import add_bench_options, bench_of
 from benchmarks.tables import table
 from faceid_cli.backbone import BaseModel
@@ -69,7 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
     settings = Settings() if arguments.steps is None else Settings(steps=arguments.steps)
     for person in range(FIRST_PERSON, FIRST_PERSON + arguments.people):
         for share in arguments.shares:
-            key = {**bench.key(), "share": share, "person": person, "steps": settings.steps, "photos": arguments.photos}
+            key = {**bench.key(), "share": share, "person": person, "photos": arguments.photos}
+            key["engine"] = engine_settings(METHODS["sefi"], settings)
             if ledger.has(key):
                 continue
             crops = crops_at(person, arguments.photos, share, bench.base.size_px)
@@ -77,12 +80,13 @@ def run(arguments: argparse.Namespace) -> None:
             ledger.add(key, bench.measure(person, arguments.photos, work, crops=crops))
             scores = ledger.get(key)["scores"]
             print(f"person {person}, share {share:g}: ID(P) {scores['identity_of_prompt']:.3f}", flush=True)
-    report(arguments)
+    report(arguments, ledger, bench.key())
 
 
-def report(arguments: argparse.Namespace) -> None:
+def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: Mapping[str, Any] | None = None) -> None:
     """A table with a line a share, and which share is best, and whether that is clear."""
-    records = list(Ledger(arguments.output / "face_share.jsonl"))
+    records = of_the_last_run(ledger or Ledger(arguments.output / "face_share.jsonl"), bench)
+    records = [record for record in records if record["key"]["photos"] == records[-1]["key"]["photos"]]
     shares = sorted({record["key"]["share"] for record in records})
     rows = {
         f"{share:g}{' (default)' if share == FACE_SHARE else ''}": [

@@ -29,8 +29,11 @@ class Ledger:
         self._newline = bool(text) and not text.endswith("\n")
 
     def has(self, key: Mapping[str, Any]) -> bool:
-        """Whether that piece of work is finished."""
-        return key_of(key) in self._records
+        """Whether that piece of work is finished; it then counts as the last that was asked for."""
+        name = key_of(key)
+        if name in self._records:
+            self._records[name] = self._records.pop(name)
+        return name in self._records
 
     def get(self, key: Mapping[str, Any]) -> dict[str, Any]:
         """The finished record of a key."""
@@ -48,6 +51,7 @@ class Ledger:
         self._records[key_of(key)] = record
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        """All records, the last added or asked for at the end."""
         return iter(list(self._records.values()))
 
 
@@ -56,27 +60,35 @@ def key_of(key: Mapping[str, Any]) -> str:
     return json.dumps(key, sort_keys=True)
 
 
+SHARED = ("base", "prompts", "prompt_set", "sampler", "judge", "photo_set")
+"""What `Bench.key` says: records are compared only where all of it is the same."""
+
+_WHO = ("method", "variant", "share", "photos")
+_PLACE = ("person", "step")
+
+
 def of_the_last_run(records: Iterable[dict[str, Any]], bench: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Those records that can be compared: of one base model, one set of prompts and one sampler.
+    """Those records that can be compared: of one base model, judge, photo set, prompt set and sampler.
 
     Which they are is said by `bench`, the key of a `Bench`; without it they are those of the last record.
 
-    Of a method (or variant) that was measured with several settings, only the last ones count. So a ledger may be added
-    to after the model was trained further, or after a quick try, and no table mixes the two.
+    Of a method (or variant) that was measured with several settings, only the last ones count: those of the last
+    record, in the order in which a `Ledger` was asked for them. So a ledger may be added to after the model was trained
+    further, after a default was changed, or after a quick try, and no table mixes the two.
     """
     found = list(records)
     if not found:
         return []
-    shared = ("base", "prompts", "sampler")
     last = found[-1]["key"] if bench is None else bench
-    alike = [each for each in found if all(each["key"].get(name) == last.get(name) for name in shared)]
+    alike = [each for each in found if all(each["key"].get(name) == last.get(name) for name in SHARED)]
     newest = {_who(each["key"]): _with_what(each["key"]) for each in alike}
     return [each for each in alike if newest[_who(each["key"])] == _with_what(each["key"])]
 
 
 def _who(key: Mapping[str, Any]) -> str:
-    return key_of({name: key.get(name) for name in ("method", "variant", "photos")})
+    return key_of({name: key.get(name) for name in _WHO})
 
 
 def _with_what(key: Mapping[str, Any]) -> str:
-    return key_of({name: key.get(name) for name in ("settings", "steps")})
+    """All else that a result depends on: settings of the training, whatever they are called."""
+    return key_of({name: value for name, value in key.items() if name not in (*SHARED, *_WHO, *_PLACE)})

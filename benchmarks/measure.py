@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -13,14 +14,18 @@ from typing import Any
 import torch
 
 from benchmarks.baselines import Learned
+from faceid_cli import paths
 from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.builtin.judge import Judge
+from faceid_cli.builtin.samples import photo_set
 from faceid_cli.config import RenderConfig
 from faceid_cli.evaluation.judges import DrawnJudge
+from faceid_cli.evaluation.likeness import Likeness
 from faceid_cli.evaluation.prompts import PROMPT_SET
 from faceid_cli.evaluation.report import by_group, picture_grid, summarise
 from faceid_cli.evaluation.run import evaluate_tokens
 from faceid_cli.evaluation.trial import person_crops, reference_likeness
+from faceid_cli.faces.crop import FACE_SHARE, MOST_FACE_SHARE
 from faceid_cli.types import FaceCrop
 
 FIRST_FOR_CHOOSING = 1000
@@ -40,8 +45,11 @@ class Bench:
     def __init__(self, model: str, prompts: int, render_steps: int, guidance_scale: float) -> None:
         self.base: BaseModel = load_base_model(model, "cpu" if not torch.cuda.is_available() else "cuda", "float32")
         self.networks = Judge.load()
+        framing = f"{FACE_SHARE} {MOST_FACE_SHARE}".encode()
+        self._photo_set = _short_hash(photo_set(0, 1, 0)[0].image.tobytes() + framing)  # as photos are drawn and cut
         self.judge = DrawnJudge(self.networks)
         self.rendering = RenderConfig(steps=render_steps, guidance_scale=guidance_scale)
+        self._likeness: tuple[int, Likeness] | None = None
         every = len(PROMPT_SET) / min(prompts, len(PROMPT_SET))
         self.prompts = [PROMPT_SET[int(place * every)] for place in range(min(prompts, len(PROMPT_SET)))]
 
@@ -50,8 +58,17 @@ class Bench:
         return {
             "base": self.base.fingerprint,
             "prompts": len(self.prompts),
-            "sampler": [self.rendering.steps, self.rendering.guidance_scale],
+            "prompt_set": _short_hash(repr(self.prompts).encode()),
+            "sampler": [self.rendering.steps, self.rendering.guidance_scale, self.rendering.scheduler],
+            "judge": _short_hash(paths.builtin_judge_file().read_bytes()),
+            "photo_set": self._photo_set,
         }
+
+    def likeness_of(self, person: int) -> Likeness:
+        """What pictures of a person are compared with; drawn once for all that is measured on them in a row."""
+        if self._likeness is None or self._likeness[0] != person:
+            self._likeness = (person, reference_likeness(self.judge, person))
+        return self._likeness[1]
 
     def measure(
         self,
@@ -69,7 +86,7 @@ class Bench:
         started = time.perf_counter()
         learned = learn(self.base, crops)
         seconds = time.perf_counter() - started  # by one clock for all methods, with all that a user waits for
-        likeness = reference_likeness(self.judge, person)
+        likeness = self.likeness_of(person)
         scored = evaluate_tokens(
             self.base, self.judge, learned.tokens, likeness, self.prompts, self.rendering, around=learned.around
         )
@@ -86,6 +103,10 @@ class Bench:
             "losses": [_mean(learned.losses[:tenth]), _mean(learned.losses[-tenth:])],
             "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
         }
+
+
+def _short_hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.baselines import METHODS, Settings
-from benchmarks.baselines.tokens import Preset, train_config
+from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.measure import Bench, add_bench_options, bench_of
 from faceid_cli.evaluation.report import summarise
 from faceid_cli.evaluation.run import evaluate_tokens
-from faceid_cli.evaluation.trial import person_crops, reference_likeness
+from faceid_cli.evaluation.trial import person_crops
 from faceid_cli.training import train_identity
 from faceid_cli.types import IdentityTokens
 
@@ -67,17 +67,19 @@ def measure(bench: Bench, ledger: Ledger, name: str, settings: Settings, person:
     assert isinstance(method, Preset)
     every = max(settings.steps // points, 1)
     key = {**bench.key(), "method": name, "person": person, "photos": photos, "settings": asdict(settings)}
+    key["engine"] = engine_settings(method, settings)
     wanted = list(range(every, settings.steps + 1, every))
-    if all(ledger.has({**key, "step": step}) for step in wanted):
+    missing = [step for step in wanted if not ledger.has({**key, "step": step})]
+    if not missing:
         return
     crops = person_crops(bench.networks, person, photos, bench.base.size_px)
-    likeness = reference_likeness(bench.judge, person)
+    likeness = bench.likeness_of(person)
     started, scoring = time.perf_counter(), 0.0
 
     def score(step: int, tokens: IdentityTokens) -> None:
         nonlocal scoring
         paused = time.perf_counter()
-        if step in wanted and not ledger.has({**key, "step": step}):
+        if step in missing:
             scored = evaluate_tokens(bench.base, bench.judge, tokens, likeness, bench.prompts, bench.rendering)
             scores = asdict(summarise(scored, True))
             ledger.add({**key, "step": step}, {"scores": scores, "seconds": paused - started - scoring})
@@ -109,9 +111,11 @@ def best_of(records: Sequence[Mapping[str, Any]]) -> Best | None:
     return Best(step, float(np.mean([found[step]["seconds"] for found in whole])), means[step])
 
 
-def paces(folder: Path, photos: int, bench: Mapping[str, Any] | None = None) -> dict[str, Best]:
+def paces(
+    folder: Path, photos: int, bench: Mapping[str, Any] | None = None, ledger: Ledger | None = None
+) -> dict[str, Best]:
     """Each measured method's best, for so many photos; with a bench only what was measured with it."""
-    comparable = of_the_last_run(Ledger(folder / "pace.jsonl"), bench)
+    comparable = of_the_last_run(ledger or Ledger(folder / "pace.jsonl"), bench)
     records = [record for record in comparable if record["key"]["photos"] == photos]
     found = {name: best_of([each for each in records if each["key"]["method"] == name]) for name in METHODS}
     return {name: best for name, best in found.items() if best is not None}
@@ -129,10 +133,10 @@ def pace_goal(found: Mapping[str, Best]) -> str | None:
     )
 
 
-def report(folder: Path, bench: Mapping[str, Any] | None = None) -> None:
+def report(folder: Path, ledger: Ledger, bench: Mapping[str, Any] | None = None) -> None:
     """A table for each number of photos."""
-    for photos in sorted({record["key"]["photos"] for record in Ledger(folder / "pace.jsonl")}):
-        found = paces(folder, photos, bench)
+    for photos in sorted({record["key"]["photos"] for record in of_the_last_run(ledger, bench)}):
+        found = paces(folder, photos, bench, ledger)
         lines = ["| method | best ID(P) | after steps | seconds |", "|---|---|---|---|"]
         lines += [
             f"| {METHODS[name].name} | {best.score:.3f} | {best.step} | {best.seconds:.0f} |"
@@ -156,16 +160,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_bench_options(parser)
     arguments = parser.parse_args(argv)
     arguments.output.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(arguments.output / "pace.jsonl")
     if arguments.what == "run":
-        bench, ledger = bench_of(arguments), Ledger(arguments.output / "pace.jsonl")
+        bench = bench_of(arguments)
         for person in range(arguments.people):
             for photos in arguments.photos:
                 for name in arguments.methods:
                     settings = settings_of(name, arguments.output, arguments.steps)
                     measure(bench, ledger, name, settings, person, photos, arguments.points)
-        report(arguments.output, bench.key())
+        report(arguments.output, ledger, bench.key())
     else:
-        report(arguments.output)
+        report(arguments.output, ledger)
 
 
 if __name__ == "__main__":

@@ -5,22 +5,25 @@
     python -m benchmarks.quality report               # print the tables, draw the figure, check the goals
 
 `tune` and `run` may be stopped and started again: what is finished is kept, one JSON line each. Settings are changed
-one after the other, and a change stays if it raises the mean ID(P) of the people from number 1000 on.
+one after the other, and a change stays if it raises the mean ID(P) of the people from number 1000 on, who take turns
+with the numbers of photos. Where the most steps are best, twice as many are tried.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.baselines import METHODS, Method, Settings
+from benchmarks.baselines.tokens import engine_settings
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
 from benchmarks.pace import pace_goal, paces
@@ -41,9 +44,10 @@ def measure(
     bench: Bench, ledger: Ledger, method_name: str, settings: Settings, person: int, photos: int, grids: Path | None
 ) -> dict[str, Any]:
     """One person by one method: from the ledger where it is finished, else now."""
+    method: Method = METHODS[method_name]
     key = {**bench.key(), "method": method_name, "person": person, "photos": photos, "settings": asdict(settings)}
+    key["engine"] = engine_settings(method, settings)
     if not ledger.has(key):
-        method: Method = METHODS[method_name]
         grid = None if grids is None else grids / f"{method_name}-{person}-{photos}.png"
         ledger.add(key, bench.measure(person, photos, partial(method.learn, settings=settings), grid))
         scores = ledger.get(key)["scores"]
@@ -55,26 +59,58 @@ def measure(
 def tune(arguments: argparse.Namespace) -> None:
     """Find each method's settings on people kept for it, and write them."""
     bench, ledger = bench_of(arguments), Ledger(arguments.output / "quality_tuning.jsonl")
-    people = range(FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people)
     file = arguments.output / "quality_settings.json"
-    best = json.loads(file.read_text()) if file.exists() else {}
+    best = read_settings(arguments.output)
     for name in arguments.methods:
-        method = METHODS[name]
 
         def score(settings: Settings, name: str = name) -> float:
-            records = [measure(bench, ledger, name, settings, each, arguments.photos[0], None) for each in people]
+            records = [
+                measure(bench, ledger, name, settings, FIRST_FOR_CHOOSING + place, photos, None)
+                for place, photos in zip(range(arguments.people), cycle(arguments.photos), strict=False)
+            ]
             return float(np.mean([record["scores"]["identity_of_prompt"] or 0.0 for record in records]))
 
-        chosen = start(method, arguments)
-        highest = score(chosen)
-        for changes in method.grid[: arguments.tries]:
-            tried = start(method, arguments, changed(chosen, changes))
-            found = score(tried)
-            if found > highest:
-                chosen, highest = tried, found
-        best[name] = {**asdict(chosen), "identity_of_prompt": highest, "people": [people[0], people[-1]]}
-        file.write_text(json.dumps(best, indent=2) + "\n")
+        chosen, highest = best_settings(METHODS[name], arguments, score)
+        people = [FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people - 1]
+        best[name] = {**asdict(chosen), "identity_of_prompt": highest, "people": people, "base": bench.base.fingerprint}
+        scratch = file.with_suffix(".tmp")
+        scratch.write_text(json.dumps(best, indent=2) + "\n")
+        scratch.replace(file)
         print(f"{name}: {asdict(chosen)} with ID(P) {highest:.3f}", flush=True)
+
+
+def best_settings(
+    method: Method, arguments: argparse.Namespace, score: Callable[[Settings], float]
+) -> tuple[Settings, float]:
+    """A method's best settings, found by one change after the other, and their score."""
+    chosen = start(method, arguments)
+    highest = score(chosen)
+    for changes in method.grid[: arguments.tries]:
+        tried = start(method, arguments, changed(chosen, changes))
+        found = score(tried)
+        if found > highest:
+            chosen, highest = tried, found
+    most = max((changes.get("steps", 0) for changes in method.grid[: arguments.tries]), default=0)
+    while most and chosen.steps >= most and not arguments.steps:  # the best may lie beyond what was tried
+        tried = replace(chosen, steps=2 * chosen.steps)
+        found = score(tried)
+        if found <= highest:
+            break
+        chosen, highest = tried, found
+    return chosen, highest
+
+
+def read_settings(folder: Path) -> dict[str, dict[str, Any]]:
+    """What `tune` found, by method; empty before it ran."""
+    file = folder / "quality_settings.json"
+    found: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
+    return found
+
+
+def tuned_settings(found: Mapping[str, Any]) -> Settings:
+    """A method's settings of what `tune` wrote; the defaults for those it did not write."""
+    known = {field.name for field in fields(Settings)}
+    return Settings(**{name: value for name, value in found.items() if name in known})
 
 
 def start(method: Method, arguments: argparse.Namespace, settings: Settings | None = None) -> Settings:
@@ -86,22 +122,22 @@ def start(method: Method, arguments: argparse.Namespace, settings: Settings | No
 def run(arguments: argparse.Namespace) -> None:
     """Measure all methods on unseen people, with the settings that were found."""
     bench, ledger = bench_of(arguments), Ledger(arguments.output / "quality.jsonl")
-    file = arguments.output / "quality_settings.json"
-    found = json.loads(file.read_text()) if file.exists() else {}
+    found = read_settings(arguments.output)
+    for name in arguments.methods:
+        if METHODS[name].grid and found.get(name, {}).get("base") != bench.base.fingerprint:
+            print(f"{name} was not tuned on this base model: python -m benchmarks.quality tune --methods {name}")
     grids = arguments.output / "quality_pictures" if arguments.pictures else None
-    known = {field.name for field in fields(Settings)}
     for person in range(arguments.people):
         for photos in arguments.photos:
             for name in arguments.methods:
-                tuned = {key: value for key, value in found.get(name, {}).items() if key in known}
-                settings = start(METHODS[name], arguments, Settings(**tuned) if tuned else None)
+                settings = start(METHODS[name], arguments, tuned_settings(found[name]) if name in found else None)
                 measure(bench, ledger, name, settings, person, photos, grids if person == 0 else None)
-    report(arguments, bench.key())
+    report(arguments, ledger, bench.key())
 
 
-def report(arguments: argparse.Namespace, bench: Mapping[str, Any] | None = None) -> None:
-    """Tables with intervals over people, the figure, and whether the goals are met."""
-    records = of_the_last_run(Ledger(arguments.output / "quality.jsonl"), bench)
+def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: Mapping[str, Any] | None = None) -> None:
+    """Tables with intervals over people, the figure, settings, and whether the goals are met."""
+    records = of_the_last_run(ledger or Ledger(arguments.output / "quality.jsonl"), bench)
     if not records:
         print("nothing is measured yet: python -m benchmarks.quality run")
         return
@@ -115,7 +151,10 @@ def report(arguments: argparse.Namespace, bench: Mapping[str, Any] | None = None
             if of_method:
                 by_method[name] = of_method
         text = table({METHODS[name].name: found for name, found in by_method.items()})
-        text += "\n\n" + about + "\n\n" + "\n".join(goals(by_method, pace_goal(paces(arguments.output, photos, key))))
+        pace = pace_goal(paces(arguments.output, photos, key))
+        text += "\n\n" + "\n\n".join(
+            [about, "\n".join(goals(by_method, pace)), settings_told(by_method, arguments.output)]
+        )
         print(f"\n{photos} photos each\n{text}")
         (arguments.output / f"quality_{photos}_photos.md").write_text(text + "\n")
         draw_figure(
@@ -123,6 +162,24 @@ def report(arguments: argparse.Namespace, bench: Mapping[str, Any] | None = None
             arguments.output / f"quality_{photos}_photos.png",
             f"{photos} photos each, {max(len(found) for found in by_method.values())} people",
         )
+
+
+def settings_told(by_method: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path) -> str:
+    """A line a method: what it was measured with, and whether `tune` found that on the same base model."""
+    lines, found = [], read_settings(folder)
+    for name, records in by_method.items():
+        key, method = records[-1]["key"], METHODS[name]
+        if not method.grid:
+            continue
+        settings, tuned = key["settings"], found.get(name, {})
+        options = "".join(f", {option} {value}" for option, value in settings["options"].items())
+        same = bool(tuned) and json.loads(json.dumps(asdict(tuned_settings(tuned)))) == settings
+        where = "on this base model" if tuned.get("base") == key["base"] else "on another base model"
+        how = f"tuned {where}" if same else "not tuned"
+        lines.append(
+            f"- {method.name}: {settings['steps']} steps, learning rate {settings['learning_rate']:g}{options}; {how}"
+        )
+    return "Settings:\n\n" + "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -59,6 +59,8 @@ def mean(values: Any) -> float:
 def goals(by_method: Mapping[str, Records], pace: str | None = None) -> list[str]:
     """Whether the project's goals are met, a line each, for those whose methods were all measured.
 
+    Compared are people whom all methods were measured on.
+
     Args:
         by_method: Records of each method.
         pace: The line about the time to each method's own best, where `benchmarks.pace` measured it; without it the
@@ -67,28 +69,57 @@ def goals(by_method: Mapping[str, Records], pace: str | None = None) -> list[str
     lines: list[str] = []
     if "sefi" not in by_method:
         return lines
+    by_method = on_the_same_people(by_method)
     ours = by_method["sefi"]
     if len(ours) < LEAST_PEOPLE:
-        return [f"{len(ours)} people are too few to say whether the goals are met: {LEAST_PEOPLE} are needed."]
-    own = interval_of(ours, "identity_of_prompt")
-    tokens = {name: interval_of(by_method[name], "identity_of_prompt") for name in TOKEN_ONLY if name in by_method}
-    found = {name: each for name, each in tokens.items() if each is not None}
-    if own and found:
-        name, best = max(found.items(), key=lambda entry: entry[1].mean)
-        lines.append(_line(own.low > best.high, f"ID(P) {own.low:.3f} and up, {name} up to {best.high:.3f}"))
+        return [
+            f"{len(ours)} people with all methods are too few to say whether the goals are met: "
+            f"{LEAST_PEOPLE} are needed."
+        ]
+    lines += _highest(by_method)
     if "dreambooth-lora" in by_method:
         own_id, other = _means(by_method, "identity", "sefi", "dreambooth-lora")
         lines.append(_line(own_id >= other, f"ID {own_id:.3f}, DreamBooth LoRA {other:.3f}"))
     if "base" in by_method:
         own_prompt, base = _means(by_method, "prompt", "sefi", "base")
-        lines.append(_line(own_prompt >= 0.95 * base, f"Prompt {own_prompt:.3f}, base model {base:.3f}"))
+        lines.append(_line(own_prompt >= 0.95 * base, f"Prompt {own_prompt:.3f}, base model {base:.3f}: at least 95 %"))
     if "textual-inversion" in by_method:
         inversion = by_method["textual-inversion"]
         seconds, others = (mean(record["seconds"] for record in records) for records in (ours, inversion))
-        learned = _line(seconds <= others / 5, f"{seconds:.0f} s, Textual Inversion {others:.0f} s: up to a fifth")
-        lines.append(pace or learned)
+        learned = (
+            f"{seconds:.0f} s of learning, Textual Inversion {others:.0f} s: up to a fifth (all steps; the time to"
+        )
+        lines.append(pace or _line(seconds <= others / 5, f"{learned} each one's best is not measured)"))
         inside, other = _means(by_method, "attention_inside", "sefi", "textual-inversion")
         lines.append(_line(inside >= 2 * other, f"in face {inside:.3f}, Textual Inversion {other:.3f}: at least twice"))
+    return lines
+
+
+def on_the_same_people(by_method: Mapping[str, Records]) -> dict[str, list[Mapping[str, Any]]]:
+    """The records of people whom every method has: a run that was stopped has more of some than of others."""
+    people = [{record["key"]["person"] for record in records} for records in by_method.values()]
+    common = set.intersection(*people) if people else set()
+    return {
+        name: [record for record in records if record["key"]["person"] in common] for name, records in by_method.items()
+    }
+
+
+def _highest(by_method: Mapping[str, Records]) -> list[str]:
+    """Whether the method has the highest ID(P) of all, and is clear of the best that learns tokens alone."""
+    found = {name: interval_of(records, "identity_of_prompt") for name, records in by_method.items()}
+    known = {name: each for name, each in found.items() if each is not None and name != "base"}
+    own = known.pop("sefi", None)
+    if own is None or not known:
+        return []
+    best = max(known, key=lambda name: known[name].mean)
+    lines = [
+        _line(own.mean > known[best].mean, f"ID(P) {own.mean:.3f} on average, {best} {known[best].mean:.3f}: highest")
+    ]
+    tokens = {name: each for name, each in known.items() if name in TOKEN_ONLY}
+    if tokens:
+        best = max(tokens, key=lambda name: tokens[name].mean)
+        clear = f"ID(P) {own.low:.3f} and up, {best} up to {tokens[best].high:.3f}: intervals apart"
+        lines.append(_line(own.low > tokens[best].high, clear))
     return lines
 
 

@@ -23,6 +23,7 @@ def fit(
     with_attention: bool = False,
     more_loss: Callable[[], Tensor] | None = None,
     context: AbstractContextManager[None] | None = None,
+    most_gradient: float | None = None,
 ) -> tuple[tuple[float, ...], float]:
     """Train parameters on an engine's losses.
 
@@ -33,12 +34,14 @@ def fit(
         with_attention: Whether to add the engine's attention loss, times its weight.
         more_loss: Added to each step's loss, for instance the prior's.
         context: In which the UNet runs; by default the split into keys and values.
+        most_gradient: Norm that the gradient is clipped to; None for no limit.
 
     Returns:
         The losses of the steps, and the seconds that they took.
     """
     base, config = engine.base, engine.config
-    optimizer = torch.optim.AdamW(list(parameters), lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
+    trained = list(parameters)
+    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
     draws, losses = engine.new_draws(), []
     started = time.perf_counter()
     with ExitStack() as stack:
@@ -52,6 +55,8 @@ def fit(
                 total = total + more_loss()
             optimizer.zero_grad(set_to_none=True)
             total.backward()
+            if most_gradient is not None:
+                torch.nn.utils.clip_grad_norm_(trained, most_gradient)
             optimizer.step()
             losses.append(float(total.detach()))
             if record is not None:

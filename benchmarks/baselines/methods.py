@@ -7,18 +7,10 @@ from typing import Any
 
 from benchmarks.baselines.interface import Learned, Method, Settings
 from benchmarks.baselines.loop import FixedTokens, tokens_of
-from benchmarks.baselines.tokens import MaskedAttention, MaskedReconstruction, PerLayerTokens, Preset
+from benchmarks.baselines.tokens import PACES, MaskedAttention, MaskedReconstruction, PerLayerTokens, Preset
 from benchmarks.baselines.weights import CustomDiffusion, DreamBoothLora, class_words
 from faceid_cli.backbone import BaseModel
 from faceid_cli.types import FaceCrop
-
-_PACES: tuple[Mapping[str, Any], ...] = (
-    {"steps": 75},
-    {"steps": 150},
-    {"steps": 600},
-    {"learning_rate": 2e-3},
-    {"learning_rate": 1e-2},
-)
 
 
 class BaseAlone:
@@ -35,14 +27,14 @@ class BaseAlone:
 
 METHODS: dict[str, Method] = {
     "base": BaseAlone(),
-    "textual-inversion": Preset("Textual Inversion", "textual-inversion", Settings(), _PACES),
-    "prospect": Preset("ProSpect", "prospect", Settings(), _PACES),
+    "textual-inversion": Preset("Textual Inversion", "textual-inversion", Settings(), PACES),
+    "prospect": Preset("ProSpect", "prospect", Settings(), PACES),
     "per-layer": PerLayerTokens(),
     "masked-loss": MaskedReconstruction(),
     "masked-attention": MaskedAttention(),
     "dreambooth-lora": DreamBoothLora(),
     "custom-diffusion": CustomDiffusion(),
     "sefi": Preset(
-        "faceid (sefi)", "sefi", Settings(), (*_PACES, {"attention_weight": 0.03}, {"attention_weight": 0.3})
+        "faceid (sefi)", "sefi", Settings(), (*PACES, {"attention_weight": 0.03}, {"attention_weight": 0.3})
     ),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import torch
@@ -28,6 +29,15 @@ from faceid_cli.training.engine import Engine, StepLosses
 from faceid_cli.training.losses import add_noise, training_target
 from faceid_cli.training.sentences import Sentence
 from faceid_cli.types import FaceCrop, IdentityTokens
+
+PACES: tuple[Mapping[str, Any], ...] = (
+    {"steps": 75},
+    {"steps": 150},
+    {"steps": 600},
+    {"learning_rate": 2e-3},
+    {"learning_rate": 1e-2},
+)
+"""Lengths and paces that every method of tokens alone is tried with: none gets a finer search than another."""
 
 
 class Preset:
@@ -66,6 +76,18 @@ def train_config(settings: Settings, preset_name: str = "textual-inversion") -> 
     )
 
 
+def engine_settings(method: object, settings: Settings) -> dict[str, Any]:
+    """All settings that faceid's engine trains a method with, defaults included, as far as they change the outcome.
+
+    They belong to the key of a result: one that was measured before a default was changed is not taken for a new one.
+    """
+    known = {field.name for field in fields(TrainConfig)}
+    options = {name: value for name, value in settings.options.items() if name in known}
+    name = method.preset if isinstance(method, Preset) else "textual-inversion"
+    found = asdict(train_config(_with(settings, options), name))
+    return {name: value for name, value in found.items() if name not in ("device", "precision", "checkpoint_every")}
+
+
 def face_masks(crops: Sequence[FaceCrop], height: int, width: int, margin: float = 0.25) -> Tensor:
     """Where the face is, hair included by a margin: (P, height, width) of 0 and 1; all 1 where no face is known."""
     masks = torch.ones(len(crops), height, width)
@@ -87,7 +109,7 @@ class MaskedReconstruction:
 
     name = "masked loss"
     defaults = Settings(options={"outside": 0.05})
-    grid: tuple[Mapping[str, Any], ...] = ({"steps": 150}, {"steps": 600}, {"learning_rate": 1e-2}, {"outside": 0.0})
+    grid: tuple[Mapping[str, Any], ...] = (*PACES, {"outside": 0.0})
 
     def learn(self, base: BaseModel, crops: Sequence[FaceCrop], settings: Settings) -> Learned:
         """See `Method`."""
@@ -127,13 +149,7 @@ class MaskedAttention:
 
     name = "masked attention"
     defaults = Settings(options={"attention_weight": 0.01})
-    grid: tuple[Mapping[str, Any], ...] = (
-        {"steps": 150},
-        {"steps": 600},
-        {"learning_rate": 1e-2},
-        {"attention_weight": 0.1},
-        {"attention_weight": 0.001},
-    )
+    grid: tuple[Mapping[str, Any], ...] = (*PACES, {"attention_weight": 0.1}, {"attention_weight": 0.001})
 
     def learn(self, base: BaseModel, crops: Sequence[FaceCrop], settings: Settings) -> Learned:
         """See `Method`."""
@@ -166,14 +182,16 @@ class LayerEngine(Engine):
     def losses(self, module: nn.Module, batch: Batch, record: AttentionRecord | None) -> StepLosses:
         """See `Engine.losses`; inside `own_contexts` of the UNet."""
         base = self.base
-        latents, noise, timesteps = self.latents[batch.pictures], batch.noise, batch.timesteps
+        latents = self.latents[batch.pictures.to(base.device)]
+        noise, timesteps = batch.noise.to(base.device), batch.timesteps.to(base.device)
         noisy = add_noise(latents, noise, timesteps, self.alphas_cumprod)
         target = training_target(base.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
         sentences = [self.sentences[index] for index in batch.sentences.tolist()]
         self.contexts.update(self._encode(module()[0], sentences))
         anything = next(iter(self.contexts.values()))
         prediction = base.unet(noisy.to(base.dtype), timesteps, encoder_hidden_states=anything).sample
-        return StepLosses((prediction.float() - target.float()).square().mean(), torch.zeros(()), torch.zeros(()))
+        nothing = torch.zeros((), device=base.device)
+        return StepLosses((prediction.float() - target.float()).square().mean(), nothing, nothing)
 
     def _encode(self, tokens: Tensor, sentences: Sequence[Sentence]) -> dict[str, Tensor]:
         """Each layer's (B, T, C)."""
@@ -181,7 +199,7 @@ class LayerEngine(Engine):
         rows = EncoderRows(
             torch.stack([sentence.ids[ENCODER] for sentence in sentences]).repeat(len(layers), 1),
             torch.stack([sentence.mask for sentence in sentences]).repeat(len(layers), 1),
-            torch.arange(len(layers) * count),
+            torch.arange(len(layers) * count, device=tokens.device),
             torch.cat([sentence.positions for sentence in sentences]).repeat(len(layers)),
             tokens[:, 0].repeat_interleave(count, dim=0),
         )
@@ -201,7 +219,7 @@ def own_contexts(unet: nn.Module, contexts: Mapping[str, Tensor], only_last: boo
     """
 
     def hook(layer: str) -> Any:
-        def replace(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        def take_own(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
             given, own = arguments[0], contexts[layer]
             if only_last:
                 half = given.shape[0] // 2
@@ -209,7 +227,7 @@ def own_contexts(unet: nn.Module, contexts: Mapping[str, Tensor], only_last: boo
                 own = torch.cat([given[:half], repeated])
             return (own, *arguments[1:])
 
-        return replace
+        return take_own
 
     with ExitStack() as stack:
         for name, layer in cross_attention_layers(unet).items():
@@ -223,7 +241,7 @@ class PerLayerTokens:
 
     name = "per-layer tokens"
     defaults = Settings()
-    grid: tuple[Mapping[str, Any], ...] = ({"steps": 150}, {"steps": 600}, {"learning_rate": 1e-2})
+    grid: tuple[Mapping[str, Any], ...] = PACES
 
     def learn(self, base: BaseModel, crops: Sequence[FaceCrop], settings: Settings) -> Learned:
         """See `Method`."""
@@ -257,6 +275,4 @@ def mean_tokens(learned: Tensor) -> IdentityTokens:
 
 
 def _with(settings: Settings, options: Mapping[str, Any]) -> Settings:
-    from dataclasses import replace
-
     return replace(settings, options=options)

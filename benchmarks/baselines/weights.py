@@ -30,6 +30,7 @@ from faceid_cli.training.engine import Engine
 from faceid_cli.types import FaceCrop
 
 _ADAPTER = "dreambooth"
+_MOST_GRADIENT = 1.0  # the scripts' --max_grad_norm
 _LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 
 
@@ -41,9 +42,10 @@ class DreamBoothLora:
     grid: tuple[Mapping[str, Any], ...] = (
         {"learning_rate": 5e-4},
         {"learning_rate": 2e-3},
-        {"learning_rate": 5e-4, "steps": 600},
-        {"learning_rate": 5e-4, "rank": 16},
-        {"learning_rate": 5e-4, "prior_weight": 1.0},
+        {"steps": 150},
+        {"steps": 600},
+        {"rank": 16},
+        {"prior_weight": 1.0},
     )
 
     def learn(self, base: BaseModel, crops: Sequence[FaceCrop], settings: Settings) -> Learned:
@@ -58,7 +60,7 @@ class DreamBoothLora:
             base.unet.add_adapter(config, adapter_name=_ADAPTER)
         try:
             trained = [weight for name, weight in base.unet.named_parameters() if f".{_ADAPTER}." in name]
-            losses, _ = fit(engine, module, trained, more_loss=more_loss)
+            losses, _ = fit(engine, module, trained, more_loss=more_loss, most_gradient=_MOST_GRADIENT)
             with torch.no_grad():
                 changes = {
                     f"{name}.weight": layer.get_delta_weight(_ADAPTER).clone()
@@ -82,8 +84,9 @@ class CustomDiffusion:
     grid: tuple[Mapping[str, Any], ...] = (
         {"learning_rate": 5e-4},
         {"learning_rate": 2e-3},
-        {"learning_rate": 5e-4, "steps": 600},
-        {"learning_rate": 5e-4, "prior_weight": 1.0},
+        {"steps": 150},
+        {"steps": 600},
+        {"prior_weight": 1.0},
     )
 
     def learn(self, base: BaseModel, crops: Sequence[FaceCrop], settings: Settings) -> Learned:
@@ -101,7 +104,7 @@ class CustomDiffusion:
             for weight in weights.values():
                 weight.requires_grad_(True)
             trained = [*module.parameters(), *weights.values()]
-            losses, _ = fit(engine, module, trained, more_loss=more_loss)
+            losses, _ = fit(engine, module, trained, more_loss=more_loss, most_gradient=_MOST_GRADIENT)
             with torch.no_grad():
                 changes = {name: weight.detach() - before[name] for name, weight in weights.items()}
         finally:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("peft", reason="the benchmarks' own packages: pip install '.[benchmarks]'")
 
-from benchmarks.ablations import chosen_layers, variants, verdict
+from benchmarks.ablations import key_of_variant, twin, variants, verdict
 from benchmarks.baselines import METHODS, Settings
-from benchmarks.ledger import Ledger
-from benchmarks.quality import changed
+from benchmarks.baselines.tokens import engine_settings
+from benchmarks.ledger import Ledger, of_the_last_run
+from benchmarks.parts import chosen_layers
+from benchmarks.quality import best_settings, changed, settings_told
 from benchmarks.tables import goals, table
 
 
@@ -21,6 +26,11 @@ def record(identity: float, prompt: float = 0.8, seconds: float = 10.0) -> dict:
     )
     scores |= {"identity": identity, "prompt": prompt, "identity_of_prompt": identity * prompt}
     return {"scores": scores, "seconds": seconds, "parameters": 768}
+
+
+def people(*records: dict) -> list[dict]:
+    """Thirty records, one a person."""
+    return [{**records[person % len(records)], "key": {"person": person}} for person in range(30)]
 
 
 def test_a_ledger_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
@@ -37,19 +47,100 @@ def test_a_ledger_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
 
 def test_tables_and_goals() -> None:
     rows = {
-        "base": [record(0.0, 0.9)] * 30,
-        "textual-inversion": [record(0.1 + 0.01 * (place % 3), 0.5, 100.0) for place in range(30)],
-        "dreambooth-lora": [record(0.3, 0.6)] * 30,
-        "sefi": [record(0.5 + 0.01 * (place % 3), 0.88, 15.0) for place in range(30)],
+        "base": people(record(0.0, 0.9)),
+        "textual-inversion": people(*(record(0.1 + 0.01 * place, 0.5, 100.0) for place in range(3))),
+        "dreambooth-lora": people(record(0.3, 0.6)),
+        "sefi": people(*(record(0.5 + 0.01 * place, 0.88, 15.0) for place in range(3))),
     }
     text = table(rows)
     assert text.splitlines()[0].startswith("| method | people | ID | Prompt | ID(P) |")
     assert "| sefi | 30 | 0.510 [0.5" in text
     found = goals(rows)
-    assert [line.split(":")[0] for line in found[:4]] == ["- met"] * 4
-    assert goals({**rows, "sefi": [record(0.2, 0.5, 50.0)] * 30})[1].startswith("- not met: ID 0.200")
+    assert [line.split(":")[0] for line in found[:5]] == ["- met"] * 5
+    assert goals({**rows, "sefi": people(record(0.2, 0.5, 50.0))})[2].startswith("- not met: ID 0.200")
     assert goals({"base": rows["base"]}) == []
-    assert goals({"sefi": rows["sefi"][:3]})[0].startswith("3 people are too few")
+    assert goals({**rows, "sefi": rows["sefi"][:3]})[0].startswith("3 people with all methods are too few")
+
+
+def test_the_highest_is_the_highest_of_all_methods() -> None:
+    rows = {
+        "textual-inversion": people(record(0.2)),
+        "dreambooth-lora": people(record(0.7)),
+        "sefi": people(record(0.5)),
+    }
+    highest, clear = goals(rows)[:2]
+    assert highest == "- not met: ID(P) 0.400 on average, dreambooth-lora 0.560: highest"
+    assert clear.startswith("- met: ID(P) 0.400 and up, textual-inversion up to 0.160")
+
+
+def test_goals_compare_the_same_people() -> None:
+    """A run that was stopped has measured some methods on more people than others."""
+    easy = [{**record(0.9), "key": {"person": person}} for person in range(30, 60)]
+    rows = {"textual-inversion": people(record(0.5)), "sefi": [*people(record(0.4)), *easy]}
+    assert goals(rows)[0] == "- not met: ID(P) 0.320 on average, textual-inversion 0.400: highest"
+
+
+def test_a_changed_default_is_not_taken_for_an_old_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    from faceid_cli import config
+
+    settings = Settings()
+    before = engine_settings(METHODS["sefi"], settings)
+    assert before["attention_weight"] == config.PRESETS["sefi"].attention_weight
+    assert not {"device", "precision", "checkpoint_every"} & set(before), "machines differ, results do not"
+    changed_preset = config.preset("sefi", attention_weight=0.5)
+    monkeypatch.setitem(config.PRESETS, "sefi", changed_preset)
+    assert engine_settings(METHODS["sefi"], settings) != before
+    assert engine_settings(METHODS["dreambooth-lora"], METHODS["dreambooth-lora"].defaults)["stages"] == 1
+
+
+def test_what_was_asked_for_last_counts_though_it_was_measured_first(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "a.jsonl")
+    wanted = [{"method": "sefi", "person": person, "engine": {"steps": 300}} for person in range(2)]
+    for key in (*wanted, {"method": "sefi", "person": 0, "engine": {"steps": 3}}):
+        ledger.add(key, {"value": 1})
+    assert [record["key"]["engine"]["steps"] for record in of_the_last_run(ledger)] == [3]
+    assert all(ledger.has(key) for key in wanted)
+    assert [record["key"] for record in of_the_last_run(ledger)] == wanted
+
+
+def test_a_search_goes_beyond_what_is_best_at_its_edge() -> None:
+    tried: list[int] = []
+
+    def score(settings: Settings) -> float:
+        tried.append(settings.steps)
+        return -abs(settings.steps - 1300)
+
+    arguments = argparse.Namespace(steps=None, tries=100)
+    chosen, highest = best_settings(METHODS["textual-inversion"], arguments, score)
+    assert (chosen.steps, highest) == (1200, -100.0)
+    assert tried[-2:] == [1200, 2400]
+    arguments.steps = 5
+    assert best_settings(METHODS["textual-inversion"], arguments, score)[0].steps == 5
+
+
+def test_a_report_says_what_was_tuned(tmp_path: Path) -> None:
+    settings = Settings(steps=600)
+    rows = {"textual-inversion": [{"key": {"base": "sd1:a", "settings": json.loads(json.dumps(asdict(settings)))}}]}
+    assert "600 steps, learning rate 0.005; not tuned" in settings_told(rows, tmp_path)
+    file = tmp_path / "quality_settings.json"
+    file.write_text(json.dumps({"textual-inversion": {**asdict(settings), "base": "sd1:a", "people": [1000, 1003]}}))
+    assert settings_told(rows, tmp_path).endswith("; tuned on this base model")
+    rows["textual-inversion"][0]["key"]["base"] = "sd1:b"
+    assert settings_told(rows, tmp_path).endswith("; tuned on another base model")
+
+
+def test_the_same_work_is_done_once() -> None:
+    """The centre of the ablations is a variant of nearly every group."""
+    by_name = {variant.name: variant for variant in variants()}
+    keys = {
+        name: key_of_variant(by_name[name], Settings(options=by_name[name].changes))
+        for name in ("lambda: 0.003", "stages: 5", "vectors: 1", "stages: 3", "photos: 3", "options: none")
+    }
+    done = [{"key": keys["lambda: 0.003"], "value": 1}]
+    assert twin(keys["stages: 5"], done) == done[0]
+    assert twin(keys["vectors: 1"], done) == done[0]
+    for name in ("stages: 3", "photos: 3", "options: none"):
+        assert twin(keys[name], done) is None
 
 
 def test_a_verdict_says_whether_the_best_is_clear() -> None:

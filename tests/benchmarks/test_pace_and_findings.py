@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("peft", reason="the benchmarks' own packages: pip install '.[benchmarks]'")
 
 from benchmarks.findings import FINDINGS, findings
-from benchmarks.ledger import Ledger, of_the_last_run
+from benchmarks.ledger import SHARED, Ledger, of_the_last_run
 from benchmarks.pace import Best, best_of, pace_goal, paces
 from benchmarks.tables import goals
 
@@ -47,9 +47,11 @@ def test_the_goal_of_time_is_about_each_methods_own_best(tmp_path: Path) -> None
     assert pace_goal({}) is None
     assert pace_goal({**found, "sefi": Best(10, 3.0, 0.5)}).startswith("- not met: 3 s")
     scores = dict.fromkeys(("prompt", "attention_inside"), 0.5) | {"identity": 0.5, "identity_of_prompt": 0.4}
-    rows = {name: [{"scores": scores, "seconds": 9.0, "parameters": 1}] * 30 for name in ("sefi", "textual-inversion")}
+    record = {"scores": scores, "seconds": 9.0, "parameters": 1}
+    people = [{**record, "key": {"person": person}} for person in range(30)]
+    rows = {"sefi": people, "textual-inversion": people}
     assert "- met: a line" in goals(rows, "- met: a line")
-    assert any("9 s, Textual Inversion 9 s" in line for line in goals(rows))
+    assert any("9 s of learning, Textual Inversion 9 s" in line for line in goals(rows))
 
 
 def test_a_table_never_mixes_models_prompts_or_settings() -> None:
@@ -64,6 +66,9 @@ def test_a_table_never_mixes_models_prompts_or_settings() -> None:
     assert of_the_last_run([]) == []
     asked = {"base": "sd1:old", "prompts": 8, "sampler": [20, 5.0]}
     assert of_the_last_run([old_model, *good], asked) == [old_model], "of the bench that is asked for"
+    for name in SHARED:
+        other = {"key": {**good[0]["key"], name: "other"}}
+        assert other not in of_the_last_run([other, *good]), f"another {name} is not compared with"
 
 
 def ablation(variant: str, person: int, **scores: float) -> dict:
