@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from faceid_cli.api import holding_out
 from faceid_cli.api.base_models import OnNote, checked_options, chosen_source, kept_options
-from faceid_cli.api.checkpoints import check_home_writable, checkpoint_dir
+from faceid_cli.api.checkpoints import check_home_writable, claimed_run, give_up, is_interrupted
 from faceid_cli.api.holding_out import check_hold_out, held_out_files
 from faceid_cli.api.intake import finder_of, lines_on, photo_records, take_in_photos
 from faceid_cli.api.material import keep_material, keep_previews, remove_material
@@ -120,89 +120,94 @@ def enroll(
     if first and source == BUILTIN and on_note:
         on_note(FIRST_TIME_NOTE)
 
-    # These bring in torch, which takes seconds.
-    from faceid_cli.backbone import load_base_model
-    from faceid_cli.faces.cutting import IntakeOptions
-    from faceid_cli.tokens import arrays_from_tokens
-    from faceid_cli.training.loop import train_identity
+    with claimed_run(name) as folder:
+        # These bring in torch, which takes seconds.
+        from faceid_cli.backbone import load_base_model
+        from faceid_cli.faces.cutting import IntakeOptions
+        from faceid_cli.tokens import arrays_from_tokens
+        from faceid_cli.training.loop import train_identity
 
-    wanted = IntakeOptions(1, face, detect, box, strict, False, face_share, jitter, config.seed)
-    finder = finder_of(source, config.device, wanted)
-    base = load_base_model(source, config.device, config.precision, loading)
-    if on_note:
-        for line in base.notes:
-            on_note(line)
-    intake, masks = take_in_photos(finder, files, dataclasses.replace(wanted, size_px=base.size_px), sheet)
-    crops, masks, held = holding_out.hold_out(intake.crops, masks, hold_out)
-    for line in lines_on(intake):
+        wanted = IntakeOptions(1, face, detect, box, strict, False, face_share, jitter, config.seed)
+        finder = finder_of(source, config.device, wanted)
+        base = load_base_model(source, config.device, config.precision, loading)
         if on_note:
-            on_note(line)
-    if fit_batch:
-        config = _fitting(base, crops, config, on_note)
-    scorer = render_scorer(base, held or crops, config)
-    Registry.open().close()  # a registry that cannot be written is better found now than after the training
-    folder = checkpoint_dir(name)
-    if not resume and folder.exists():
-        if on_note:
-            on_note(f"starting anew: the interrupted enrolment of {name} is given up (--resume would go on with it)")
+            for line in base.notes:
+                on_note(line)
+        intake, masks = take_in_photos(finder, files, dataclasses.replace(wanted, size_px=base.size_px), sheet)
+        crops, masks, held = holding_out.hold_out(intake.crops, masks, hold_out)
+        for line in lines_on(intake):
+            if on_note:
+                on_note(line)
+        if fit_batch:
+            config = _fitting(base, crops, config, on_note)
+        scorer = render_scorer(base, held or crops, config)
+        Registry.open().close()  # a registry that cannot be written is better found now than after the training
+        if not resume and is_interrupted(folder):
+            if on_note:
+                on_note(
+                    f"starting anew: the interrupted enrolment of {name} is given up (--resume would go on with it)"
+                )
+            give_up(folder)
+        try:
+            previews = Previews(base, name, sample, config.seed, previews_folder(folder), on_preview, on_note)
+            tokens, report = train_identity(
+                base, crops, config, folder, resume, on_step, preview_every, previews, scorer
+            )
+        except KeyboardInterrupt as error:
+            raise InterruptedRunError(f"the enrolment of {name} was stopped", "start it again") from error
+        stopped = line_on_stopping(report, config)
+        if on_note and stopped:
+            on_note(stopped)
+        new = dataclasses.replace(
+            draft,
+            base_fingerprint=base.fingerprint,
+            method={**dataclasses.asdict(config), **kept_options(loading)},
+            photo_hashes=tuple(dict.fromkeys(crop.photo_sha256 for crop in crops)),
+            consent=consent or (old.consent if old else ""),
+        )
+        keys, values = arrays_from_tokens(tokens)
+        # Where the photos are is kept on this machine only: `evaluate` compares pictures with them.
+        files_used = list(dict.fromkeys(str(crop.photo_path.absolute()) for crop in crops))
+        chosen = {str(verdict.path.absolute()): verdict.face for verdict in intake.verdicts if verdict.face is not None}
+        settings = {**new.method, "photo_files": files_used, "face": face, "faces": chosen, **stopping_record(report)}
+        settings["held_out_files"] = held_out_files(held)
+        settings["request"] = {
+            "photos": [str(file.expanduser().absolute()) for file in files],
+            "detect": detect,
+            "box": None if box is None else [box.x, box.y, box.width, box.height],
+            "strict": strict,
+            "face_share": face_share,
+            "jitter": jitter,
+            "hold_out": hold_out,
+            "keep_photos": keep_photos,
+            "low_vram": loading.low_vram,
+            "preview_every": preview_every,
+            "preview": sample.replace(f"<{name}>", "{name}") if preview_every else "",
+        }
+        run = NewRun(settings, report.losses, report.seconds, report.resumed_from)
+        written: list[str] = []
+
+        def write(kept: Identity) -> None:
+            written.append(kept.id)
+            if keep_photos:
+                keep_material(kept.id, crops, masks, photo_records(intake))
+            if preview_every:
+                keep_previews(kept.id, previews_folder(folder))
+            save_identity(kept.path, keys, values, metadata_of(new))
+
+        try:
+            with Registry.open() as registry:
+                old = registry.find(name) if replace else None
+                keep = registry.replace_identity if replace else registry.add_identity
+                identity = keep(new, write, run)
+        except BaseException:
+            for identity_id in written:
+                remove_material(identity_id)
+            raise
+        if old is not None:
+            remove_material(old.id)
         shutil.rmtree(folder, ignore_errors=True)
-    try:
-        previews = Previews(base, name, sample, config.seed, previews_folder(folder), on_preview, on_note)
-        tokens, report = train_identity(base, crops, config, folder, resume, on_step, preview_every, previews, scorer)
-    except KeyboardInterrupt as error:
-        raise InterruptedRunError(f"the enrolment of {name} was stopped", "start it again") from error
-    stopped = line_on_stopping(report, config)
-    if on_note and stopped:
-        on_note(stopped)
-    new = dataclasses.replace(
-        draft,
-        base_fingerprint=base.fingerprint,
-        method={**dataclasses.asdict(config), **kept_options(loading)},
-        photo_hashes=tuple(dict.fromkeys(crop.photo_sha256 for crop in crops)),
-        consent=consent or (old.consent if old else ""),
-    )
-    keys, values = arrays_from_tokens(tokens)
-    # Where the photos are is kept on this machine only: `evaluate` compares pictures with them.
-    files_used = list(dict.fromkeys(str(crop.photo_path.absolute()) for crop in crops))
-    chosen = {str(verdict.path.absolute()): verdict.face for verdict in intake.verdicts if verdict.face is not None}
-    settings = {**new.method, "photo_files": files_used, "face": face, "faces": chosen, **stopping_record(report)}
-    settings["held_out_files"] = held_out_files(held)
-    settings["request"] = {
-        "photos": [str(file.expanduser().absolute()) for file in files],
-        "detect": detect,
-        "box": None if box is None else [box.x, box.y, box.width, box.height],
-        "strict": strict,
-        "face_share": face_share,
-        "jitter": jitter,
-        "hold_out": hold_out,
-        "keep_photos": keep_photos,
-        "low_vram": loading.low_vram,
-        "preview_every": preview_every,
-        "preview": sample.replace(f"<{name}>", "{name}") if preview_every else "",
-    }
-    run = NewRun(settings, report.losses, report.seconds, report.resumed_from)
-    written: list[str] = []
-
-    def write(kept: Identity) -> None:
-        written.append(kept.id)
-        if keep_photos:
-            keep_material(kept.id, crops, masks, photo_records(intake))
-        if preview_every:
-            keep_previews(kept.id, previews_folder(folder))
-        save_identity(kept.path, keys, values, metadata_of(new))
-
-    try:
-        with Registry.open() as registry:
-            keep = registry.replace_identity if replace else registry.add_identity
-            identity = keep(new, write, run)
-    except BaseException:
-        for identity_id in written:
-            remove_material(identity_id)
-        raise
-    if old is not None:
-        remove_material(old.id)
-    shutil.rmtree(folder, ignore_errors=True)
-    return identity
+        return identity
 
 
 def _fitting(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig, on_note: OnNote | None) -> TrainConfig:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from faceid_cli import paths
 from faceid_cli.api.base_models import OnNote, source_of_fingerprint
-from faceid_cli.api.checkpoints import checkpoint_dir
+from faceid_cli.api.checkpoints import checkpoint_dir, claimed_run, give_up
 from faceid_cli.api.material import material_folder, remove_material
 from faceid_cli.errors import IdentityFileError, OutputError, UsageError
 from faceid_cli.identity_file import IdentityMetadata, load_identity, save_identity
@@ -183,13 +183,11 @@ def remove_unfinished(name: str) -> None:
     """Forget an interrupted enrolment.
 
     Raises:
+        NameTakenError: It is not interrupted, but at work in another process.
         OutputError: Its folder cannot be deleted.
     """
-    try:
-        shutil.rmtree(checkpoint_dir(name))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot delete {checkpoint_dir(name)}: {reason}", "check its permissions") from error
+    with claimed_run(name) as folder:
+        give_up(folder)
 
 
 def _extra(new: NewIdentity) -> dict[str, object]:

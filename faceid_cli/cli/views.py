@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faceid_cli.settings import read_settings
+from faceid_cli.settings import SETTINGS, read_settings
 from faceid_cli.types import Identity, Render
 
 
@@ -50,8 +50,14 @@ def method_text(method: Mapping[str, Any]) -> str:
 
 
 def machine(device: str | None, precision: str | None) -> dict[str, str]:
-    """Device and precision: from the command line, else from the user's settings."""
+    """Device and precision: from the command line, else from the user's settings.
+
+    Raises:
+        UsageError: A device of a kind that does not exist.
+    """
     settings = read_settings()
+    if device is not None:
+        SETTINGS["device"].check(device)
     return {"device": device or settings["device"], "precision": precision or settings["precision"]}
 
 

@@ -16,9 +16,9 @@ from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, RenderRe
 from faceid_cli.registry.tables import IdentityRow, RenderPersonRow, RenderRow, RunRow
 
 
-def name_taken(name: str) -> NameTakenError:
+def name_taken(name: str, hint: str = "choose another name, or give --replace to replace it") -> NameTakenError:
     """The error for a name that somebody has."""
-    return NameTakenError(f"{name} is enrolled already", "choose another name, or give --replace to replace it")
+    return NameTakenError(f"{name} is enrolled already", hint)
 
 
 def unknown_name(name: str, known: Sequence[str]) -> UnknownNameError:

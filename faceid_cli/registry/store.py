@@ -174,7 +174,7 @@ class Registry:
             try:
                 session.flush()
             except IntegrityError as error:
-                raise name_taken(new) from error
+                raise name_taken(new, "choose another name, or remove them first") from error
             return self._identity(row)
 
     def remove(self, name: str) -> Removed:

@@ -14,10 +14,12 @@ from torch import Tensor
 from faceid_cli.attention import cross_attention_layers
 from faceid_cli.attention.record import split_heads
 from faceid_cli.backbone import BaseModel
+from faceid_cli.errors import PromptTooLongError
 from faceid_cli.tokens import ENCODER, EncoderRows, class_word_ids, encode_rows, tokenize_prompt
 from faceid_cli.training.losses import Alignment
 
 PERSON = "person"  # name of the placeholder in training sentences; no user sees it
+_MOST_TOLD = 40  # characters of a class word that an error repeats
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "face": (
         "a photo of the face of {}",
@@ -68,8 +70,19 @@ def sentences_for(
         class_word: Stands in the reference sentence where the placeholder stands in the training sentence.
         vectors: Positions the placeholder takes.
         with_reference: Also encode the reference sentences; only the losses on attention need them.
+
+    Raises:
+        PromptTooLongError: Placeholder or class word leave no room for the rest.
     """
-    return [_sentence(base, template, class_word, vectors, with_reference) for template in TEMPLATES[templates]]
+    try:
+        return [_sentence(base, template, class_word, vectors, with_reference) for template in TEMPLATES[templates]]
+    except PromptTooLongError as error:
+        told = class_word if len(class_word) <= _MOST_TOLD else f"{class_word[:_MOST_TOLD]}..."
+        raise PromptTooLongError(
+            f"the training sentences do not fit into the {base.text_window} tokens of the text encoder, with "
+            f"{vectors} for the person, or with the class word {told!r}",
+            "use fewer --vectors, or a shorter --class",
+        ) from error
 
 
 def alignment_of(sentences: Sequence[Sentence]) -> Alignment | None:

@@ -55,6 +55,7 @@ def test_an_abandoned_checkpoint_is_mentioned(photo, tiny_model_dir, alice) -> N
     from faceid_cli.api.checkpoints import checkpoint_dir
 
     checkpoint_dir("bob").mkdir(parents=True)
+    (checkpoint_dir("bob") / "checkpoint.safetensors").write_bytes(b"half of bob")
     notes: list[str] = []
     faceid_cli.enroll("bob", photo, config=QUICK, model=str(tiny_model_dir), detect=False, on_note=notes.append)
     assert notes == ["starting anew: the interrupted enrolment of bob is given up (--resume would go on with it)"]

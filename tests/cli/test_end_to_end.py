@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from PIL import Image
@@ -170,6 +173,37 @@ def test_ctrl_c_saves_a_checkpoint_and_resume_goes_on(
     answer = faceid(*words, "--resume", *labels)
     assert answer.code == 0, answer.err
     assert Path(faceid("show", "bob", "--json").data["identity"]["file"]).read_bytes() == unbroken
+    assert not list(paths.runs_dir().glob("*"))
+
+
+def test_two_enrolments_of_one_name_do_not_meet(alice, faceid, photos, tiny_model_dir, monkeypatch, quick) -> None:
+    from faceid_cli.cli import progress
+
+    words = ("enroll", "bob", photos, "--model", tiny_model_dir, *quick)
+    others: list[tuple[int, str]] = []
+
+    def meanwhile(gate: object, last: bool) -> bool:
+        if others:
+            return False
+        for other in (("enroll", "BOB", photos, "--model", tiny_model_dir, *quick), ("remove", "bob", "-y")):
+            answer = subprocess.run(
+                [sys.executable, "-m", "faceid_cli", *map(str, other)],
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            others.append((answer.returncode, answer.stderr.splitlines()[0]))
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress._Gate, "opens", meanwhile)
+        assert faceid(*words).code == 0
+    assert others == [
+        (7, "error: BOB is being enrolled by another process"),
+        (7, "error: bob is being enrolled by another process"),
+    ]
+    assert faceid("list", "-q").out == "alice\nbob\n"
     assert not list(paths.runs_dir().glob("*"))
 
 

@@ -58,7 +58,11 @@ def test_an_unknown_name_gets_a_suggestion(faceid, add_person) -> None:
 def test_rename(faceid, add_person) -> None:
     add_person("alice")
     add_person("bob")
-    assert faceid("rename", "alice", "bob").code == 7
+    taken = faceid("rename", "alice", "bob")
+    assert taken.code == 7
+    assert taken.err == "error: bob is enrolled already\n  choose another name, or remove them first\n", (
+        "no --replace here"
+    )
     assert faceid("rename", "alice", "a b").code == 2
     answer = faceid("rename", "alice", "anna")
     assert (answer.code, answer.out) == (0, "alice is now called anna\n")
