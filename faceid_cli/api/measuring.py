@@ -168,6 +168,8 @@ class _Bases:
             from faceid_cli.backbone import load_base_model
 
             device = self._config.device
+            if self._clip is not None and source == BUILTIN and self._on_note:
+                self._on_note("the CLIP model is not used: the built-in model's pictures have a judge of their own")
             # The judge first: it may be missing, and the base model takes long.
             judge = picture_judge(self._judge, source == BUILTIN, self._clip, device, with_faces)
             base = load_base_model(source, device, self._config.precision, options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from faceid_cli.types import Box, Face, Identity
 _MOST_SHOWN = 60
 """Photos with pictures: a page with more of them is slow on a phone."""
 
-_NOT_SETTINGS = ("photo_files", "face", "faces", "request", "model_options")
+_NOT_SETTINGS = ("photo_files", "held_out_files", "face", "faces", "request", "model_options", "stopping")
 _COLUMNS = {
     "identity": "ID",
     "likeness_percent": "likeness %",
@@ -44,7 +44,8 @@ def gather(person: Identity, run: Run | None, maps: AttentionMaps | None, maps_m
         maps_missing: Why there are none.
     """
     settings = run.run.settings if run else {}
-    photos = _photos(person.id)
+    held = settings.get("held_out_files")
+    photos = _photos(person.id, set(held.values()) if isinstance(held, dict) else set())
     previews = _previews(person.id)
     tables = _scores(person)
     command = enrol_command(person.name, person.base_model, settings, person.tags, person.note, person.consent)
@@ -96,7 +97,9 @@ def _training_note(run: Run | None) -> str:
     if run is None:
         return "This person came from a file. How the training went is known where it happened."
     resumed = f", resumed at step {run.run.resumed_from}" if run.run.resumed_from else ""
-    return f"{len(run.run.losses)} steps in {run.run.seconds:.0f} s{resumed}."
+    stopping = run.run.settings.get("stopping")
+    kept = f" What was learned by step {stopping['kept_step']} is kept." if isinstance(stopping, dict) else ""
+    return f"{len(run.run.losses)} steps in {run.run.seconds:.0f} s{resumed}.{kept}"
 
 
 # Photos
@@ -108,7 +111,7 @@ def _no_photos(run: Run | None) -> str:
     return "No photos were kept (--no-keep-photos, or an enrolment by an older version)."
 
 
-def _photos(identity_id: str) -> list[ReportPhoto]:
+def _photos(identity_id: str, held_out: Collection[object]) -> list[ReportPhoto]:
     index = read_json(identity_id, INDEX)
     if index is None:
         return []
@@ -127,6 +130,8 @@ def _photos(identity_id: str) -> list[ReportPhoto]:
             except (KeyError, TypeError, ValueError):  # a damaged entry costs its own pictures only
                 pictures = []
         reasons = [str(reason) for reason in record.get("reasons", ())]
+        if record.get("photo_sha256") in held_out:
+            reasons.append("held out: nothing was learned from it")
         found.append(ReportPhoto(name, str(record.get("verdict", "")), reasons, pictures))
     return found
 
@@ -175,7 +180,11 @@ def _picture(folder: Path, name: object, mode: str = "RGB") -> Image.Image | Non
 def _previews(identity_id: str) -> list[ReportPicture]:
     folder = material_folder(identity_id)
     pictures = [(step, _picture(folder, path.name)) for step, path in preview_files(folder).items()]
-    return [ReportPicture(picture, f"{step} steps") for step, picture in pictures if picture is not None]
+    return [
+        ReportPicture(picture, f"{step} step" if step == 1 else f"{step} steps")
+        for step, picture in pictures
+        if picture is not None
+    ]
 
 
 def _previews_note(person: Identity, settings: Mapping[str, Any], there: bool) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from faceid_cli.cli import options
 from faceid_cli.cli.options import complete_names, examples, one_of
-from faceid_cli.cli.output import out, table
+from faceid_cli.cli.output import fitting_table, out
 from faceid_cli.cli.progress import picture_progress
 from faceid_cli.cli.rendering import output_folder, render_config
 from faceid_cli.errors import UsageError
@@ -36,6 +36,8 @@ _HEADING = (
     "faces",
     "s/picture",
 )
+# In a narrow terminal; scores.json has all of them.
+_FIRST_TO_GO = ("s/picture", "background", "face moves", "faces", "sharp", "one face")
 
 
 def evaluate(
@@ -130,16 +132,18 @@ def evaluate(
 def _table(found: list[Evaluation]) -> list[str]:
     """Of one person a line a group of prompts; of several a line a person."""
     if len(found) > 1:
-        return table([_row(each.identity.name, each.summary) for each in found], ("NAME", *_HEADING))
-    rows = [_row(group, summary) for group, summary in found[0].groups.items()]
-    return table([*rows, _row("all", found[0].summary)], ("PROMPTS", *_HEADING))
+        rows, first = [_row(each.identity.name, each.summary) for each in found], "NAME"
+    else:
+        groups = {**found[0].groups, "all": found[0].summary}
+        rows, first = [_row(group, summary) for group, summary in groups.items()], "PROMPTS"
+    return fitting_table(rows, (first, *_HEADING), _FIRST_TO_GO, out.columns)
 
 
 def _row(label: str, summary: Summary) -> tuple[str, ...]:
     return (
         label,
         _number(summary.identity),
-        "-" if summary.likeness_percent is None else f"{summary.likeness_percent:.0f} %",
+        "-" if summary.likeness_percent is None else f"{round(summary.likeness_percent)} %",
         _number(summary.prompt),
         _number(summary.identity_of_prompt),
         _number(summary.one_face),
@@ -153,7 +157,7 @@ def _row(label: str, summary: Summary) -> tuple[str, ...]:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+    return "-" if value is None else f"{round(value, 2) + 0.0:.2f}"  # 0.0 turns -0.00 into 0.00
 
 
 def register(app: typer.Typer) -> None:

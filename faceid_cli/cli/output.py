@@ -109,6 +109,18 @@ def table(rows: Sequence[Sequence[str]], heading: Sequence[str]) -> list[str]:
     ]
 
 
+def fitting_table(
+    rows: Sequence[Sequence[str]], heading: Sequence[str], first_to_go: Sequence[str], columns: int
+) -> list[str]:
+    """A table that fits into so many characters, as far as it can: it gives up columns, in the order given."""
+    shown, dispensable = list(range(len(heading))), [heading.index(name) for name in first_to_go if name in heading]
+    while True:
+        lines = table([[row[column] for column in shown] for row in rows], [heading[column] for column in shown])
+        if not dispensable or max(map(len, lines)) <= columns:
+            return lines
+        shown.remove(dispensable.pop(0))
+
+
 def pairs(entries: Mapping[str, str]) -> list[str]:
     """Lines of names and values, values aligned; empty values are left out."""
     shown = {key: value for key, value in entries.items() if value}

@@ -11,13 +11,13 @@ import typer
 
 from faceid_cli.cli import views
 from faceid_cli.cli.options import FACES, Device, Json, Model, Quiet, Verbose, examples, one_of
-from faceid_cli.cli.output import out, table
+from faceid_cli.cli.output import fitting_table, out
 
 if TYPE_CHECKING:
     from faceid_cli.faces.verdict import PhotoVerdict
 
 _HEADING = ("PHOTO", "VERDICT", "FACES", "FACE", "HEIGHT", "BLUR", "LIGHT", "TURN", "HIDDEN", "WHY")
-_FIRST_TO_GO = tuple(_HEADING.index(column) for column in ("TURN", "LIGHT", "BLUR", "HIDDEN", "HEIGHT"))
+_FIRST_TO_GO = ("TURN", "LIGHT", "BLUR", "HIDDEN", "HEIGHT")
 
 
 def check(
@@ -114,12 +114,8 @@ def _row(verdict: PhotoVerdict) -> tuple[str, ...]:
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     """The table without columns that nobody filled; in a narrow terminal, with fewer measurements."""
     shown = [column for column in range(len(_HEADING)) if column == 0 or any(row[column] for row in rows)]
-    dispensable = [column for column in _FIRST_TO_GO if column in shown]
-    while True:
-        lines = table([[row[column] for column in shown] for row in rows], [_HEADING[column] for column in shown])
-        if not dispensable or max(map(len, lines)) <= out.columns:
-            return lines
-        shown.remove(dispensable.pop(0))
+    filled = [[row[column] for column in shown] for row in rows]
+    return fitting_table(filled, [_HEADING[column] for column in shown], _FIRST_TO_GO, out.columns)
 
 
 def register(app: typer.Typer) -> None:

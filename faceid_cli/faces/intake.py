@@ -139,6 +139,7 @@ def judge_photos(
         raise UsageError(f"one box cannot fit {len(different)} photos", "give one photo with --box")
     _leave_out_unusable(entries, options)
     doubtful = _choose(entries, finder, options, on_unclear) if finder else False
+    odd = _unlike_the_others(entries, finder) if finder and options.which != AUTO else []
     crops = _cut_all(entries, finder, options)
     if not options.keep_poor:
         _leave_out_poor(entries, options)
@@ -150,7 +151,7 @@ def judge_photos(
     return Intake(
         crops=tuple(crop for crop in crops if crop.photo_path in kept),
         verdicts=tuple(verdicts),
-        warnings=tuple(warnings_of(verdicts, [entry.look.fingerprint for entry in used], doubtful, compared)),
+        warnings=(*odd, *warnings_of(verdicts, [entry.look.fingerprint for entry in used], doubtful, compared)),
         looks=tuple(entry.look for entry in entries),
     )
 
@@ -217,6 +218,15 @@ def _choose(
     return doubtful and not nobody
 
 
+def _unlike_the_others(entries: Sequence[_Entry], finder: FaceFinder) -> list[str]:
+    """Which faces that the user's word chose are not the person of the others: used all the same, and told."""
+    seen = [entry for entry in entries if not entry.left_out and entry.face is not None and entry.look.embeddings]
+    faces = [PhotoFaces((e.look.faces[e.face],), (e.look.embeddings[e.face],)) for e in seen if e.face is not None]
+    choices = choose_person(faces, finder.same_person).choices if faces else ()
+    odd = [entry for entry, choice in zip(seen, choices, strict=True) if choice.reason == "other"]
+    return [f"{entry.look.path.name} seems to show somebody else than the other photos" for entry in odd]
+
+
 def _too_poor_to_compare(entry: _Entry, finder: FaceFinder, options: IntakeOptions) -> str:
     """The flaws of a lone face that make it look like nobody's; "" where there are none of that kind."""
     if entry.crop is None or not entry.look.faces:
@@ -277,7 +287,7 @@ def _leave_out_poor(entries: Sequence[_Entry], options: IntakeOptions) -> None:
         [entry.look.fingerprint for entry in used],
         [entry.quality for entry in used],
         [len(entry.flaws) for entry in used],
-        FACE_SHARE * options.size_px,
+        (options.face_share or FACE_SHARE) * options.size_px,
     )
     for copy, kept in copies.items():
         used[copy].leave_out(f"nearly the same as {used[kept].look.path.name}")

@@ -67,6 +67,10 @@ def test_what_was_held_out_is_not_learned_from_and_is_compared_with(drawings, ca
     assert dora.photo_hashes == tuple(hashes[:2])
     assert settings["held_out_files"] == {str(drawings / "2.png"): hashes[2]}
     assert settings["request"]["hold_out"] == 1
+    page = tmp_path / "dora.html"
+    assert main(["report", "dora", "--no-attention", "-o", str(page), "--quiet"]) == 0
+    assert page.read_text().count("held out: nothing was learned from it") == 1
+    assert str(drawings) not in page.read_text().split("<h2>Once more</h2>")[0], "no paths among the settings"
     judge = DrawnJudge(Judge.load())
     assert len(likeness_of(dora, judge, (), True, None).references) == 1
     (drawings / "2.png").unlink()

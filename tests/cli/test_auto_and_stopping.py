@@ -92,6 +92,9 @@ def test_stopping_by_held_out_noise_needs_no_judge(faceid, photos, tiny_model_di
     answer = faceid("enroll", "dora", photos, "--model", tiny_model_dir, *quick, "--set", "stop_by=held-out")
     assert answer.code == 0, answer.err
     assert "stopped after all 2 steps; kept step 2: loss " in answer.err
+    page = Path(faceid("report", "dora", "--no-attention", "--json").data["file"]).read_text(encoding="utf-8")
+    assert "What was learned by step 2 is kept." in page
+    assert "kept_step" not in page
 
 
 def test_stopping_by_renders_without_the_judge_of_photographs(faceid, photos, tiny_model_dir, quick) -> None:

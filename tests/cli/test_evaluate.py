@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from PIL import Image
 from faceid_cli.api.material import material_folder
 from faceid_cli.builtin.samples import photo_set
 from faceid_cli.cli.app import main
+from faceid_cli.cli.evaluate import _table as evaluation_table
+from faceid_cli.cli.output import Output
+from faceid_cli.evaluation.report import Summary
 from faceid_cli.identity_file import IdentityMetadata, save_identity
 from faceid_cli.model_files import fingerprint_of
 from faceid_cli.photos import read_photo
@@ -79,11 +84,24 @@ def test_evaluate_prints_a_table_and_writes_everything(faceid, carol, prompts) -
     assert "judge builtin" in page
     assert f"<td>all</td><td>2</td><td>{report['summary']['identity']:.2f}</td>" in page
 
-    again = faceid("evaluate", "carol", "--prompts", prompts, "--json", *RENDERING).data["evaluations"][0]
+    repeated = faceid("evaluate", "carol", "--prompts", prompts, "--json", "--clip", "unused", *RENDERING)
+    assert "the CLIP model is not used" in repeated.err
+    again = repeated.data["evaluations"][0]
     assert again["folder"] == "carol-evaluation-2", "nothing is overwritten"
     unchanging = ("prompt", "similarity", "concepts", "faces", "face_box")
     for first, second in zip(report["pictures"], again["pictures"], strict=True):
         assert {key: first[key] for key in unchanging} == {key: second[key] for key in unchanging}
+
+
+def test_the_table_fits_into_a_narrow_terminal(monkeypatch) -> None:
+    summary = Summary(2, -0.001, -0.4, 1.0, 0.5, 1.0, 0.1, 0.2, 0.3, 1.0, 0.9, 0.5)
+    found = [SimpleNamespace(groups={"two of them": summary}, summary=summary)]
+    monkeypatch.setattr(Output, "columns", 80)
+    lines = evaluation_table(found)
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split("  ")[0] == "PROMPTS"
+    assert {"ID", "likeness", "prompt", "ID(P)", "in face"} <= set(re.split(r"\s{2,}", lines[0]))
+    assert "-0" not in "".join(lines), "nothing is minus nothing"
 
 
 def test_photos_that_have_gone_leave_likeness_out_or_are_given(faceid, carol, prompts, tmp_path) -> None:

@@ -149,6 +149,21 @@ def test_other_people_in_the_crop_are_noted(finder: FaceFinder, drawings: list[I
     assert (verdict.path.name, verdict.grade, verdict.faces) == ("group.png", "left out", 2)
 
 
+def test_a_word_for_the_face_is_obeyed_and_somebody_else_is_told(
+    finder: FaceFinder, drawings: list[Image.Image], tmp_path: Path
+) -> None:
+    for number, image in enumerate(drawings[:3]):
+        image.save(tmp_path / f"{number}.png")
+    photo_set(301, 1, 301, 256)[0].image.save(tmp_path / "stranger.png")
+    intake = take_in([tmp_path], finder, IntakeOptions(SIZE_PX, "largest"))
+    assert len(intake.crops) == 4
+    assert intake.warnings[0] == "stranger.png seems to show somebody else than the other photos"
+    (tmp_path / "stranger.png").unlink()
+    assert not any(
+        "somebody else" in line for line in take_in([tmp_path], finder, IntakeOptions(SIZE_PX, "1")).warnings
+    )
+
+
 def test_jittered_copies_differ_and_repeat(finder: FaceFinder, drawings: list[Image.Image], tmp_path: Path) -> None:
     drawings[0].save(tmp_path / "a.png")
     first, again = (take_in([tmp_path], finder, IntakeOptions(SIZE_PX, jitter=2, seed=3)).crops for _ in range(2))
