@@ -10,12 +10,18 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file
+from torch import Tensor
 
+from faceid_cli.backbone.memory import is_out_of_memory
 from faceid_cli.backbone.single_file import vae_from_file
 from faceid_cli.errors import BrokenInstallError, ModelError, ModelNotFoundError, UnsupportedModelError
-from faceid_cli.model_files.lora import check_lora, parse_lora
+from faceid_cli.model_files.families import canonical_name
+from faceid_cli.model_files.lora import check_lora, lora_layers, parse_lora
+from faceid_cli.model_files.weight_file import open_weight_file
 
 _CHUNK_BYTES = 1 << 22
+_KOHYA = ".lora_down.weight"
 
 
 def load_vae(source: str, dtype: torch.dtype, family: str) -> Any:
@@ -32,17 +38,36 @@ def load_vae(source: str, dtype: torch.dtype, family: str) -> Any:
     if not (folder / "config.json").is_file():
         raise ModelNotFoundError(f"no VAE at {source}", "give a .safetensors file, or a folder with a config.json")
     try:
-        return AutoencoderKL.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True)
+        vae = AutoencoderKL.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelError(
             f"the VAE in {folder} cannot be loaded: {_reason(error)}", "copy or download it again"
         ) from error
+    check_complete(vae, "vae", sorted(folder.glob("diffusion_pytorch_model*.safetensors")))
+    return vae
 
 
-def add_loras(pipeline: Any, loras: Sequence[str]) -> tuple[str, ...]:
-    """Merge LoRA adapters into a pipeline's weights, and return one line on each.
+def check_complete(network: Any, component: str, files: Sequence[Path]) -> None:
+    """Check that weight files hold every weight of a network; the libraries would make up what is missing.
+
+    Raises:
+        ModelError: They do not.
+    """
+    found = {None, *(canonical_name(component, name) for file in files for name in open_weight_file(file).tensors)}
+    for name in network.state_dict():
+        if canonical_name(component, name) not in found:
+            raise ModelError(f"{files[0].parent} is incomplete: {name} is missing", "copy or download it again")
+
+
+def add_loras(pipeline: Any, loras: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Merge LoRA adapters into a pipeline's weights.
 
     They are merged, not kept beside: the attention hooks then see plain layers, and rendering costs nothing more.
+
+    Returns:
+        One line on each, and what is worth telling the user about them.
 
     Raises:
         ModelNotFoundError: No such file.
@@ -50,19 +75,19 @@ def add_loras(pipeline: Any, loras: Sequence[str]) -> tuple[str, ...]:
         BrokenInstallError: peft is not installed.
     """
     if not loras:
-        return ()
+        return (), ()
     if find_spec("peft") is None:
         raise BrokenInstallError("LoRA adapters need the package peft", "pip install 'faceid-cli[lora]'")
     parsed = [parse_lora(text) for text in loras]
     for path, _ in parsed:
         check_lora(path, int(pipeline.unet.config.cross_attention_dim))
     names = [f"lora_{index}" for index in range(len(parsed))]
-    for name, (path, _) in zip(names, parsed, strict=True):
-        _load_lora(pipeline, path, name)
+    notes = [_load_lora(pipeline, path, name) for name, (path, _) in zip(names, parsed, strict=True)]
     pipeline.set_adapters(names, [scale for _, scale in parsed])
     pipeline.fuse_lora(adapter_names=names)
     pipeline.unload_lora_weights()
-    return tuple(f"lora {path.name} {hash_of_file(path)} {scale:g}" for path, scale in parsed)
+    lines = tuple(f"lora {path.name} {hash_of_file(path)} {scale:g}" for path, scale in parsed)
+    return lines, tuple(note for note in notes if note)
 
 
 def hash_of_file(path: Path) -> str:
@@ -74,13 +99,55 @@ def hash_of_file(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _load_lora(pipeline: Any, path: Path, name: str) -> None:
+def _load_lora(pipeline: Any, path: Path, name: str) -> str:
+    """Put an adapter beside the weights, and return a line if parts of it were left out."""
+    layers = lora_layers(path)
     try:
-        pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=name, local_files_only=True)
+        if any(layer.endswith(_KOHYA) for layer in layers):
+            pipeline.load_lora_weights(_evenly_scaled(path), adapter_name=name)
+        else:
+            folder = str(path.parent)
+            pipeline.load_lora_weights(folder, weight_name=path.name, adapter_name=name, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise UnsupportedModelError(
             f"the LoRA {path} does not fit the base model: {_reason(error)}", "use a LoRA of the base model's family"
         ) from error
+    # diffusers passes over what it does not know, without an error.
+    held, used = len(layers), _layers_of(pipeline, name)
+    if not used:
+        raise UnsupportedModelError(
+            f"the LoRA {path} does not fit the base model: none of its {held} parts does",
+            "use a LoRA of the base model's family, in kohya's or diffusers' layout",
+        )
+    return f"LoRA {path.name}: {held - used} of its {held} parts do not fit and are left out" if used < held else ""
+
+
+def _evenly_scaled(path: Path) -> dict[str, Tensor]:
+    """A file's tensors with each layer's own scale multiplied in, and all of one rank.
+
+    diffusers takes the most frequent scale for all layers of a text encoder; resized LoRAs have many.
+    """
+    tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+    scales = {name: tensors.pop(name) for name in list(tensors) if name.endswith(".alpha")}
+    widest = max(len(tensor) for name, tensor in tensors.items() if name.endswith(_KOHYA))
+    for down in [name for name in tensors if name.endswith(_KOHYA)]:
+        layer = down.removesuffix(_KOHYA)
+        up, rank = f"{layer}.lora_up.weight", len(tensors[down])
+        scale = float(scales.get(f"{layer}.alpha", rank)) / rank
+        narrowing, widening = tensors[down], tensors[up] * scale
+        tensors[down] = torch.cat([narrowing, narrowing.new_zeros(widest - rank, *narrowing.shape[1:])])
+        more = widening.new_zeros(len(widening), widest - rank, *widening.shape[2:])
+        tensors[up] = torch.cat([widening, more], dim=1)
+    return tensors
+
+
+def _layers_of(pipeline: Any, name: str) -> int:
+    """How many layers an adapter has been put beside."""
+    encoders = (pipeline.text_encoder, getattr(pipeline, "text_encoder_2", None))
+    networks = [network for network in (pipeline.unet, *encoders) if network is not None]
+    return sum(name in getattr(module, "lora_A", {}) for network in networks for module in network.modules())
 
 
 def _reason(error: Exception) -> str:

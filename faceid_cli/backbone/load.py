@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,9 +15,9 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from faceid_cli.backbone.additions import add_loras, hash_of_file, load_vae
+from faceid_cli.backbone.additions import add_loras, check_complete, hash_of_file, load_vae
 from faceid_cli.backbone.compiling import compile_parts
-from faceid_cli.backbone.memory import memory_errors
+from faceid_cli.backbone.memory import is_out_of_memory, memory_errors
 from faceid_cli.backbone.model import BaseModel
 from faceid_cli.backbone.single_file import pipeline_from_file
 from faceid_cli.config import ModelOptions
@@ -29,6 +31,8 @@ from faceid_cli.model_files import (
     model_path,
     weight_variant,
 )
+from faceid_cli.model_files.families import COMPONENTS
+from faceid_cli.model_files.folder import weight_files
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -63,8 +67,9 @@ def load_base_model(
             pipeline_from_file(path, dtype, vae) if path.is_file() else _from_folder(path, dtype, family, options, vae)
         )
         _check_parts(pipeline, family, path)
-        additions = _vae_line(options.vae) + add_loras(pipeline, options.loras or ())
-        base = BaseModel(source, family, fingerprint, pipeline, target, dtype, additions, options.low_vram)
+        lines, notes = add_loras(pipeline, options.loras or ())
+        additions = _vae_line(options.vae) + lines
+        base = BaseModel(source, family, fingerprint, pipeline, target, dtype, additions, options.low_vram, notes=notes)
         if not base.offloads:  # else parts are moved when they are at work
             pipeline.to(target)
         _settle(base)
@@ -125,20 +130,28 @@ def _from_folder(folder: Path, dtype: torch.dtype, family: str, options: ModelOp
     else:
         kind = StableDiffusionPipeline
         settings |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    variant = weight_variant(folder, options.variant)
     try:
-        return kind.from_pretrained(
+        pipeline = kind.from_pretrained(
             folder,
             dtype=dtype,
             use_safetensors=True,
-            variant=weight_variant(folder, options.variant),
+            variant=variant,
             local_files_only=True,
             **settings,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"the base model in {folder} cannot be loaded: {reason}", "copy or download the model again"
         ) from error
+    for component, name in COMPONENTS[family].items():
+        if component != "vae" or vae is None:
+            network = getattr(pipeline, component)
+            check_complete(network, component, weight_files(folder / component, name, options.variant))
+    return pipeline
 
 
 def _check_parts(pipeline: Any, family: str, path: Path) -> None:
@@ -183,9 +196,10 @@ def _quiet_libraries() -> Iterator[None]:
     verbosities = [library.get_verbosity() for library in libraries]
     for library in libraries:
         library.disable_progress_bar()
-        library.set_verbosity_error()
+        library.set_verbosity(logging.CRITICAL)  # what goes wrong is told in an error of ours
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         for library, was_shown, verbosity in zip(libraries, shown, verbosities, strict=True):
             library.set_verbosity(verbosity)

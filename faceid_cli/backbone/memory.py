@@ -21,6 +21,11 @@ _TIGHT, _USUAL = (1 << 20, 1 << 20), (32 << 20, 64 << 20)  # the second: where g
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch says so; every device words it in its own way."""
+    return any(words in str(error).lower() for words in _MEMORY_WORDS)
+
+
 @contextmanager
 def memory_errors(hint: str) -> Iterator[None]:
     """Turn every kind of "out of memory" raised inside, on any device, into `OutOfMemoryError` with this hint."""
@@ -28,8 +33,8 @@ def memory_errors(hint: str) -> Iterator[None]:
         yield
     except MemoryError as error:
         raise OutOfMemoryError("not enough memory", hint) from error
-    except RuntimeError as error:  # torch.cuda.OutOfMemoryError is one; the CPU allocator and mps raise plain ones
-        if not any(words in str(error).lower() for words in _MEMORY_WORDS):
+    except (RuntimeError, OSError) as error:  # torch.cuda.OutOfMemoryError is one; the CPU allocator raises plain ones
+        if not is_out_of_memory(error):
             raise
         gc.collect()
         if torch.cuda.is_available():

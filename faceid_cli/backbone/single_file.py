@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
@@ -23,7 +24,7 @@ from faceid_cli.errors import ModelError, UnsupportedModelError
 from faceid_cli.model_files.layout import Piece, vae_pieces
 from faceid_cli.model_files.single_file import SingleFile, read_single_file, vae_config
 from faceid_cli.model_files.vocabulary import write_vocabulary
-from faceid_cli.model_files.weight_file import open_weight_file, read_pickled_weights
+from faceid_cli.model_files.weight_file import read_pickled_weights, read_shapes
 
 _AGAIN = "copy or download the file again"
 _VOCABULARY_SIZE = 49408
@@ -49,9 +50,9 @@ def pipeline_from_file(path: Path, dtype: torch.dtype, vae: Any | None = None) -
             f"{path} has a vocabulary of {vocabulary} words, not CLIP's", "use a diffusers folder"
         )
     parts = {name: load_pieces(path, pieces, dtype) for name, pieces in single.pieces.items()}
-    unet = _module(UNet2DConditionModel.from_config(single.configs["unet"]), parts["unet"], path)
+    unet = _module(_empty(lambda: UNet2DConditionModel.from_config(single.configs["unet"])), parts["unet"], path)
     if vae is None:
-        vae = _module(AutoencoderKL.from_config(single.configs["vae"]), parts["vae"], path)
+        vae = _module(_empty(lambda: AutoencoderKL.from_config(single.configs["vae"])), parts["vae"], path)
     first = _text_encoder(CLIPTextModel, single, "text_encoder", parts)
     common = {
         "vae": vae,
@@ -84,10 +85,7 @@ def vae_from_file(path: Path, dtype: torch.dtype, family: str) -> Any:
         UnsupportedModelError: There is no autoencoder in it.
         ModelError: Damaged.
     """
-    if path.suffix.lower() == ".safetensors":
-        shapes = {name: entry.shape for name, entry in open_weight_file(path).tensors.items()}
-    else:
-        shapes = {name: tuple(tensor.shape) for name, tensor in read_pickled_weights(path).items()}
+    shapes = read_shapes(path)
     pieces = vae_pieces(shapes) or vae_pieces(shapes, "")
     if not pieces:
         raise UnsupportedModelError(f"{path} holds no VAE", "give an autoencoder for Stable Diffusion")
@@ -95,7 +93,7 @@ def vae_from_file(path: Path, dtype: torch.dtype, family: str) -> Any:
         config = vae_config(shapes, pieces, family == "sdxl")
     except (KeyError, IndexError) as error:
         raise ModelError(f"the VAE in {path} is incomplete: {error} is missing", _AGAIN) from error
-    return _module(AutoencoderKL.from_config(config), load_pieces(path, pieces, dtype), path)
+    return _module(_empty(lambda: AutoencoderKL.from_config(config)), load_pieces(path, pieces, dtype), path)
 
 
 def load_pieces(path: Path, pieces: Mapping[str, Piece], dtype: torch.dtype) -> dict[str, Tensor]:
@@ -117,6 +115,12 @@ def _cut(tensor: Tensor, piece: Piece, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype, copy=True).contiguous()
 
 
+def _empty(build: Callable[[], Any]) -> Any:
+    """Build a module without the random weights that it would begin with: they take memory, and minutes."""
+    with init_empty_weights():
+        return build()
+
+
 def _module(module: Any, weights: Mapping[str, Tensor], path: Path) -> Any:
     """Put the weights into the module; each must fit, and none may be left over."""
     try:
@@ -131,7 +135,7 @@ def _module(module: Any, weights: Mapping[str, Tensor], path: Path) -> Any:
 
 
 def _text_encoder(kind: Any, single: SingleFile, name: str, parts: Mapping[str, Mapping[str, Tensor]]) -> Any:
-    module = kind(CLIPTextConfig(**single.configs[name]))
+    module = _empty(lambda: kind(CLIPTextConfig(**single.configs[name])))
     weights = dict(parts[name])
     if not any(key.startswith("text_model.") for key in module.state_dict()):  # transformers from 5.6 on
         weights = {key.removeprefix("text_model."): value for key, value in weights.items()}

@@ -1,13 +1,16 @@
-"""From what a user calls a ControlNet to its folder, and what that is made for."""
+"""From what a user calls a ControlNet to its files, and what those are made for."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import ModelNotFoundError, UnsupportedModelError
+from faceid_cli.model_files.controlnet_file import read_controlnet_file
+from faceid_cli.model_files.layout import Piece
 from faceid_cli.model_files.source import HUB_ID, hub_hint, hub_reason
 
 _WEIGHTS = "diffusion_pytorch_model"
@@ -19,38 +22,41 @@ class ControlNetFiles:
     """A ControlNet on this machine.
 
     Attributes:
-        name: What it is called: the folder's name, or the hub id.
-        folder: In diffusers' layout.
-        config: Its `config.json`.
+        name: What it is called: the folder's or file's name, or the hub id.
+        path: A folder in diffusers' layout, or one file.
+        config: Its `config.json`, or what stands for it.
+        pieces: Of a file: diffusers' name of each weight -> where it is.
     """
 
     name: str
-    folder: Path
+    path: Path
     config: dict[str, Any]
+    pieces: Mapping[str, Piece] = field(default_factory=dict)
 
     @property
     def weights(self) -> list[Path]:
         """Its weight files."""
-        return sorted(self.folder.glob(f"{_WEIGHTS}*.safetensors"))
+        return [self.path] if self.pieces else sorted(self.path.glob(f"{_WEIGHTS}*.safetensors"))
 
 
 def find_controlnet(source: str) -> ControlNetFiles:
-    """Find a ControlNet: a folder in diffusers' layout, or a hub id, which is downloaded if it is not in the cache.
+    """Find a ControlNet: a folder in diffusers' layout, one file, or a hub id, which is downloaded if it is not cached.
 
     Raises:
         ModelNotFoundError: Nothing there, or the hub cannot be reached.
-        UnsupportedModelError: Something else than a ControlNet in safetensors.
+        UnsupportedModelError: Something else than a ControlNet.
+        ModelError: Damaged.
     """
     path = Path(source).expanduser()
     if path.is_file():
-        raise UnsupportedModelError(
-            f"{path} is a single file, and ControlNets are read from folders",
-            "give a folder in diffusers' layout (config.json and diffusion_pytorch_model.safetensors), or a hub id",
-        )
+        pieces, config = read_controlnet_file(path)
+        return ControlNetFiles(path.name, path, config, pieces)
     if path.is_dir():
         return _checked(path, path.resolve().name)
     if not HUB_ID.fullmatch(source):
-        raise ModelNotFoundError(f"no ControlNet at {source}", "give a folder in diffusers' layout, or owner/name")
+        raise ModelNotFoundError(
+            f"no ControlNet at {source}", "give a folder in diffusers' layout, one file, or owner/name"
+        )
     return _from_hub(source)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from faceid_cli.errors import UnsupportedModelError
+
 FAMILY_NAMES = {"sd1": "Stable Diffusion 1.x", "sd2": "Stable Diffusion 2.x", "sdxl": "Stable Diffusion XL"}
 SUPPORTED = (
     "supported are Stable Diffusion 1.x, 2.x and XL base models: a folder in diffusers' layout, a hub id, or one "
@@ -24,6 +28,28 @@ TOKENIZERS: dict[str, tuple[str, ...]] = {
     "sd2": ("tokenizer",),
     "sdxl": ("tokenizer", "tokenizer_2"),
 }
+# What a UNet is made for that is shown more channels than it returns.
+_MADE_FOR = {
+    5: "a model that follows depth maps",
+    7: "an enlarger",
+    8: "a model for editing by instructions (pix2pix)",
+    9: "an inpainting model",
+}
+
+
+def check_channels(path: Path, taken: int, given: int) -> None:
+    """Check that a UNet draws from noise and text alone.
+
+    Raises:
+        UnsupportedModelError: It is shown something else, too; the message says what it is made for.
+    """
+    if taken == given:
+        return
+    kind = _MADE_FOR.get(taken, "no model for pictures from text alone") if given == 4 else "another kind of model"
+    hint = "use the ordinary model that it was made of"
+    if taken == 9:
+        hint += "; --init and --mask work with that, too"
+    raise UnsupportedModelError(f"{path} is {kind}: its UNet takes {taken} channels and returns {given}", hint)
 
 
 def canonical_name(component: str, name: str) -> str | None:

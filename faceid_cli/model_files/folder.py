@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
-from faceid_cli.model_files.families import COMPONENTS, NOT_SUPPORTED, SUPPORTED, TOKENIZERS
+from faceid_cli.model_files.families import COMPONENTS, NOT_SUPPORTED, SUPPORTED, TOKENIZERS, check_channels
 
 AGAIN = "copy or download the model again"
 _CONVERT_HINT = "convert it where you trust its origin: diffusers' save_pretrained(folder) writes safetensors"
@@ -29,6 +29,8 @@ def check_model_folder(folder: Path, variant: str | None = None) -> str:
     for component, weight_name in COMPONENTS[family].items():
         _need(folder / component / "config.json")
         weight_files(folder / component, weight_name, variant)
+    unet = read_json(folder / "unet" / "config.json")
+    check_channels(folder, unet.get("in_channels", 4), unet.get("out_channels", 4))
     _need(folder / "scheduler" / "scheduler_config.json")
     for tokenizer in TOKENIZERS[family]:
         if not (folder / tokenizer / "tokenizer.json").is_file():

@@ -25,6 +25,7 @@ _RESNET = {
     "out_layers.3": "conv2",
     "skip_connection": "conv_shortcut",
 }
+_HEARD_LAYERS = 23  # of OpenCLIP H's 24; some files leave out the one that Stable Diffusion 2.x does not hear
 _OPENCLIP = {
     "ln_1": "layer_norm1",
     "ln_2": "layer_norm2",
@@ -137,11 +138,13 @@ def openclip_pieces(shapes: Shapes, prefix: str, drop_last: bool, with_projectio
     Args:
         shapes: Of all tensors in the file.
         prefix: Of its names.
-        drop_last: Leave out the last layer: Stable Diffusion 2.x listens to the one before, with the final norm.
+        drop_last: Leave out layers behind the 23rd: Stable Diffusion 2.x listens to that one, with the final norm.
         with_projection: Take the projection of the pooled text, too.
     """
     names = _under(shapes, prefix)
-    layers = count(names, "transformer.resblocks") - int(drop_last)
+    layers = count(names, "transformer.resblocks")
+    if drop_last:
+        layers = min(layers, _HEARD_LAYERS)
     pieces = {
         "text_model.embeddings.position_embedding.weight": Piece(f"{prefix}positional_embedding"),
         "text_model.embeddings.token_embedding.weight": Piece(f"{prefix}token_embedding.weight"),
@@ -149,7 +152,10 @@ def openclip_pieces(shapes: Shapes, prefix: str, drop_last: bool, with_projectio
         "text_model.final_layer_norm.bias": Piece(f"{prefix}ln_final.bias"),
     }
     if with_projection:
-        pieces["text_projection.weight"] = Piece(f"{prefix}text_projection", transposed=True)
+        # Files that were made from diffusers' folders have it as those do.
+        is_plain = f"{prefix}text_projection.weight" in shapes
+        name = f"{prefix}text_projection{'.weight' if is_plain else ''}"
+        pieces["text_projection.weight"] = Piece(name, transposed=not is_plain)
     for layer in range(layers):
         source, target = f"{prefix}transformer.resblocks.{layer}.", f"text_model.encoder.layers.{layer}."
         for kind in ("weight", "bias"):

@@ -38,8 +38,7 @@ def check_lora(path: Path, text_width: int | None = None) -> None:
             f"{path} is not a .safetensors file; pickles can run code and are never loaded",
             "use the .safetensors file of this LoRA",
         )
-    tensors = open_weight_file(path).tensors
-    down = {name: entry.shape for name, entry in tensors.items() if name.endswith(_DOWN)}
+    down = lora_layers(path)
     if not down:
         raise UnsupportedModelError(
             f"{path} is not a LoRA that can be read", "give a LoRA in kohya's or diffusers' layout"
@@ -50,3 +49,9 @@ def check_lora(path: Path, text_width: int | None = None) -> None:
             f"{path} was made for another family: for text of width {crossed.pop()}, the base model's is {text_width}",
             "use a LoRA of the base model's family",
         )
+
+
+def lora_layers(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of the narrowing half of each layer's change, by its name in the file."""
+    tensors = open_weight_file(path).tensors
+    return {name: entry.shape for name, entry in tensors.items() if name.endswith(_DOWN)}

@@ -10,9 +10,9 @@ from typing import Any
 
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
 from faceid_cli.model_files import layout
-from faceid_cli.model_files.families import NOT_SUPPORTED, SUPPORTED
+from faceid_cli.model_files.families import NOT_SUPPORTED, SUPPORTED, check_channels
 from faceid_cli.model_files.layout import Piece, Shapes
-from faceid_cli.model_files.weight_file import open_weight_file, read_pickled_weights
+from faceid_cli.model_files.weight_file import open_weight_file, read_shapes
 
 SUFFIXES = (".safetensors", ".ckpt")
 _FOREIGN = {
@@ -21,6 +21,14 @@ _FOREIGN = {
     "model.diffusion_model.double_blocks.": "Flux",
     "double_blocks.": "Flux",
     "conditioner.embedders.0.model.": "the refiner of Stable Diffusion XL",
+}
+# What else is shared in such files, and where it belongs.
+_PARTS = {
+    "control_model.": ("a ControlNet", "give it with --control, beside a --model"),
+    "controlnet_down_blocks.": ("a ControlNet", "give it with --control, beside a --model"),
+    "first_stage_model.": ("a VAE", "give it with --vae, beside a --model"),
+    "decoder.up.": ("a VAE", "give it with --vae, beside a --model"),
+    "emb_params": ("a textual-inversion file", "give it with --embedding, beside a --model"),
 }
 _ADAPTER = re.compile(r"^lora_(unet|te)|\.lora_(A|B|up|down)\.|\.lora\.(up|down)\.")
 _HEAD_WIDTH, _GROUPS = 64, 32
@@ -62,6 +70,7 @@ def read_single_file(path: Path) -> SingleFile:
         configs = _configs(path, family, shapes, pieces, metadata)
     except (KeyError, IndexError, ZeroDivisionError) as error:
         raise ModelError(f"{path} is incomplete: {error} is missing", "copy or download the file again") from error
+    check_channels(path, configs["unet"]["in_channels"], configs["unet"]["out_channels"])
     return SingleFile(path, family, pieces, configs)
 
 
@@ -76,12 +85,17 @@ def family_of_shapes(path: Path, shapes: Shapes) -> str:
     if any(name.startswith(layout.UNET + "input_blocks.") for name in shapes):
         for start, family in ((layout.OPENCLIP_XL, "sdxl"), (layout.CLIP_2, "sd2"), (layout.CLIP_1, "sd1")):
             if any(name.startswith(start) for name in shapes):
+                if family != "sdxl" and f"{layout.UNET}label_emb.0.0.weight" in shapes:
+                    raise UnsupportedModelError(f"{path} also listens to pictures (unCLIP)", SUPPORTED)
                 return family
     for start, other in _FOREIGN.items():
         if any(name.startswith(start) for name in shapes):
             raise UnsupportedModelError(f"{path} is {other}", f"{SUPPORTED}; {NOT_SUPPORTED}")
     if any(_ADAPTER.search(name) for name in shapes):
         raise UnsupportedModelError(f"{path} is a LoRA, not a base model", "give it with --lora, beside a --model")
+    for start, (part, hint) in _PARTS.items():
+        if any(name.startswith(start) for name in shapes) and f"{layout.UNET}out.2.weight" not in shapes:
+            raise UnsupportedModelError(f"{path} is {part}, not a base model", hint)
     if any(name.startswith((layout.UNET, "input_blocks.", "down_blocks.")) for name in shapes):
         raise UnsupportedModelError(f"{path} holds a UNet without its text encoder", "use the full checkpoint")
     raise UnsupportedModelError(f"{path} is not a Stable Diffusion checkpoint", SUPPORTED)
@@ -113,7 +127,7 @@ def _contents(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
         file = open_weight_file(path)
         return {name: entry.shape for name, entry in file.tensors.items()}, file.metadata
     if path.suffix.lower() == ".ckpt":
-        return {name: tuple(tensor.shape) for name, tensor in read_pickled_weights(path).items()}, {}
+        return read_shapes(path), {}
     raise UnsupportedModelError(f"{path} is neither a .safetensors nor a .ckpt file", SUPPORTED)
 
 
@@ -166,7 +180,7 @@ def _unet_config(family: str, shapes: Shapes, prediction: str) -> dict[str, Any]
     }
     if family == "sdxl":
         added = shapes[f"{layout.UNET}label_emb.0.0.weight"][1]
-        pooled = shapes[f"{layout.OPENCLIP_XL}text_projection"][1]
+        pooled = _outputs(shapes, layout.openclip_pieces(shapes, layout.OPENCLIP_XL, False, True))
         config |= {
             "transformer_layers_per_block": [max(depth, 1) for depth in plan.depths],
             "addition_embed_type": "text_time",
@@ -187,11 +201,17 @@ def _text_config(shapes: Shapes, pieces: Mapping[str, Piece], openclip: bool) ->
         "num_attention_heads": max(width // _HEAD_WIDTH, 1),
         "max_position_embeddings": shapes[pieces["text_model.embeddings.position_embedding.weight"].key][0],
         "hidden_act": "gelu" if openclip else "quick_gelu",
-        "projection_dim": shapes[projection.key][1] if projection else width,
+        "projection_dim": _outputs(shapes, pieces) if projection else width,
         "bos_token_id": vocabulary - 2,
         "eos_token_id": vocabulary - 1,
         "pad_token_id": 0 if openclip else vocabulary - 1,
     }
+
+
+def _outputs(shapes: Shapes, pieces: Mapping[str, Piece]) -> int:
+    """Width of the pooled text."""
+    projection = pieces["text_projection.weight"]
+    return shapes[projection.key][1 if projection.transposed else 0]
 
 
 def _scheduler_config(prediction: str, shapes: Shapes) -> dict[str, Any]:
@@ -214,7 +234,7 @@ def _prediction_type(path: Path, family: str, shapes: Shapes, metadata: Mapping[
     """What the denoiser predicts. Weights do not show it, so what the makers left beside them is looked at.
 
     In order: a marker among the weights, the file's metadata, a `.yaml` of the same name (as other programs want it),
-    and the family's habit: Stable Diffusion 2.x predicts velocity unless "base" or "512" is in the file's name.
+    and the family's habit: Stable Diffusion 2.x predicts velocity unless the file's name has "base", "512" or "turbo".
     """
     if "v_pred" in shapes:
         return "v_prediction"
@@ -227,5 +247,5 @@ def _prediction_type(path: Path, family: str, shapes: Shapes, metadata: Mapping[
         stated = found.group(1).lower() if found else "epsilon"
     if stated:
         return "v_prediction" if stated.startswith("v") else "epsilon"
-    is_small = any(word in path.stem.lower() for word in ("base", "512"))
+    is_small = any(word in path.stem.lower() for word in ("base", "512", "turbo"))
     return "v_prediction" if family == "sd2" and not is_small else "epsilon"

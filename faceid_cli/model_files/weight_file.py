@@ -11,6 +11,7 @@ from typing import Any
 
 from faceid_cli.errors import ModelError, UnsupportedModelError
 
+PICKLES = (".ckpt", ".pth", ".pt", ".bin")
 _CHUNK_BYTES = 1 << 22
 _AGAIN = "copy or download the model again"
 
@@ -60,7 +61,7 @@ def open_weight_file(path: Path) -> WeightFile:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > size - 8:
-                raise ValueError("the header is longer than the file")
+                raise ValueError(_what_else(path))
             header: dict[str, Any] = json.loads(file.read(length))
         metadata = header.pop("__metadata__", None) or {}
         last = max((entry["data_offsets"][1] for entry in header.values()), default=0)
@@ -70,6 +71,13 @@ def open_weight_file(path: Path) -> WeightFile:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"weight file {path} is damaged: {error}", _AGAIN) from error
     return WeightFile(path, tensors, {str(key): str(value) for key, value in metadata.items()})
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of all weights in a `.safetensors` file or a pickle; errors as of the other two readers."""
+    if path.suffix.lower() == ".safetensors":
+        return {name: entry.shape for name, entry in open_weight_file(path).tensors.items()}
+    return {name: tuple(tensor.shape) for name, tensor in read_pickled_weights(path).items()}
 
 
 def read_pickled_weights(path: Path) -> dict[str, Any]:
@@ -98,6 +106,17 @@ def read_pickled_weights(path: Path) -> dict[str, Any]:
     if not tensors:
         raise UnsupportedModelError(f"{path} holds no weights", "give a Stable Diffusion checkpoint")
     return tensors
+
+
+def _what_else(path: Path) -> str:
+    """What a file is that stands in the place of a download."""
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer; `git lfs pull` fetches the weights"
+    if start.startswith((b"<", b"{")):
+        return "it is a page or a message of a web site, as downloads without a login are"
+    return "the header is longer than the file"
 
 
 def _entry(entry: dict[str, Any], base: int) -> TensorEntry:
