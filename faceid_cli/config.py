@@ -183,7 +183,7 @@ class RenderConfig:
     Attributes:
         steps: Sampler steps.
         guidance_scale: Classifier-free guidance scale; 1 switches guidance off.
-        scheduler: One of SCHEDULERS.
+        scheduler: One of SCHEDULERS, or as other programs call it ("DPM++ 2M Karras").
         width: Pixels, or None for the base model's own size.
         height: Pixels, or None for the base model's own size.
         negative_prompt: What the picture should not show.
@@ -248,6 +248,7 @@ class RenderConfig:
                 raise UsageError(f"{name} is {likeness:g}", "0 is anybody of the class, 1 the person, 2 the most")
         if any(stage < 1 for stage in self.stages):
             raise UsageError(f"there is no stage {min(self.stages)}", "count them from 1, the noisiest")
+        object.__setattr__(self, "scheduler", scheduler_name(self.scheduler))
         if self.scheduler not in SCHEDULERS:
             raise UsageError(f"unknown scheduler {self.scheduler!r}", f"choose one of: {', '.join(SCHEDULERS)}")
         for name, size in (("width", self.width), ("height", self.height)):
@@ -265,6 +266,12 @@ class RenderConfig:
         keys = self.likeness if self.likeness_keys is None else self.likeness_keys
         values = self.likeness if self.likeness_values is None else self.likeness_values
         return keys, values, self.stages
+
+
+def scheduler_name(text: str) -> str:
+    """What is called "Euler a", "DPM++ 2M SDE Karras" or "dpmpp_2m" elsewhere, in the words used here."""
+    name = "-".join(text.lower().replace("_", " ").split()).replace("dpmpp", "dpm++").replace("dpm++-2m", "dpm++")
+    return "euler-a" if name == "euler-ancestral" else name
 
 
 def check_seed(seed: int) -> int:

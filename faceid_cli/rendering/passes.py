@@ -99,6 +99,7 @@ def run_pass(base: BaseModel, contexts: Contexts, stages: int, work: Pass, on_st
             if network is not None:
                 stack.enter_context(split_attention(network, stages, text_length, base.num_train_timesteps))
         pipeline = _pipeline(base, bool(work.starts), work.network)
+        stack.enter_context(_working_on(pipeline, base.device))
         output = pipeline(
             **rows,
             **_start(base, work),
@@ -138,6 +139,20 @@ def _pipeline(base: BaseModel, from_picture: bool, network: Any) -> Any:
     pipeline = _PIPELINES[xl, from_picture, network is not None](**parts, **settings)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+@contextmanager
+def _working_on(pipeline: Any, device: torch.device) -> Iterator[None]:
+    """Tell a pipeline where its work is done.
+
+    It would look at its first part, which may be a text encoder that waits on the CPU.
+    """
+    kind = type(pipeline)
+    pipeline.__class__ = type(kind.__name__, (kind,), {"_execution_device": property(lambda _: device)})
+    try:
+        yield
+    finally:
+        pipeline.__class__ = kind
 
 
 def _start(base: BaseModel, work: Pass) -> dict[str, Any]:

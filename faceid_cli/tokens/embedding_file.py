@@ -1,12 +1,15 @@
 """Textual-inversion files of others, as words of a prompt.
 
 Programs write the same vectors under different names: one tensor under any name (often "emb_params"), or for Stable
-Diffusion XL one for each text encoder ("clip_l" and "clip_g"). Shapes: N vectors, D width.
+Diffusion XL one for each text encoder ("clip_l" and "clip_g"). Older files are pickles, which torch's restricted reader
+reads without running anything in them. Shapes: N vectors, D width.
 """
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +18,7 @@ from torch import Tensor
 
 from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import ModelMismatchError, ModelNotFoundError, UnsupportedModelError
+from faceid_cli.model_files.weight_file import PICKLES
 from faceid_cli.types import IdentityTokens
 
 
@@ -23,18 +27,12 @@ def read_embedding(path: Path, base: BaseModel) -> IdentityTokens:
 
     Raises:
         ModelNotFoundError: No such file.
-        UnsupportedModelError: A pickle, or a file of another kind.
+        UnsupportedModelError: A pickle that could run code, or a file of another kind.
         ModelMismatchError: Made for text encoders of another width.
     """
     if not path.is_file():
         raise ModelNotFoundError(f"no embedding at {path}", "check the spelling; FILE or FILE:WORD")
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UnsupportedModelError(
-            f"{path} is not a safetensors file; pickles can run code and are never loaded",
-            "use the .safetensors file of this embedding",
-        ) from error
+    tensors = _tensors(path)
     vectors = _by_encoder(path, tensors, base)
     for encoder in base.encoders:
         width = vectors[encoder.name].shape[-1]
@@ -47,10 +45,38 @@ def read_embedding(path: Path, base: BaseModel) -> IdentityTokens:
     return IdentityTokens(sides, {name: side.clone() for name, side in sides.items()})
 
 
+def _tensors(path: Path) -> dict[str, Tensor]:
+    if path.suffix.lower() in PICKLES:
+        return _pickled(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UnsupportedModelError(
+            f"{path} is not a safetensors file, or is damaged", "use the .safetensors or .pt file of this embedding"
+        ) from error
+
+
+def _pickled(path: Path) -> dict[str, Tensor]:
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
+        raise UnsupportedModelError(
+            f"{path} holds more than vectors, or is damaged: it could run code, and is not loaded",
+            "use the .safetensors file of this embedding",
+        ) from error
+    if isinstance(content, dict):  # AUTOMATIC1111 keeps the vectors beside the name and the steps of their training
+        content = content.get("string_to_param", content)
+    if not isinstance(content, dict):
+        return {}
+    return {str(name): value.detach() for name, value in content.items() if isinstance(value, Tensor)}
+
+
 def _by_encoder(path: Path, tensors: dict[str, Tensor], base: BaseModel) -> dict[str, Tensor]:
     wanted = [encoder.name for encoder in base.encoders]
     if "clip_l" in tensors and "clip_g" in tensors:
         found = {"text_encoder": tensors["clip_l"], "text_encoder_2": tensors["clip_g"]}
+    elif tensors.get("emb_params", torch.empty(0)).ndim == 2:  # whatever a program keeps beside it
+        found = {"text_encoder": tensors["emb_params"]}
     elif len(tensors) == 1 and next(iter(tensors.values())).ndim in (1, 2):
         found = {"text_encoder": next(iter(tensors.values()))}
     else:
@@ -62,6 +88,8 @@ def _by_encoder(path: Path, tensors: dict[str, Tensor], base: BaseModel) -> dict
             f"{path} is for {len(found)} text encoders, the base model has {len(wanted)}",
             "use an embedding of the base model's family",
         )
+    if any(tensor.ndim not in (1, 2) or not tensor.numel() for tensor in found.values()):
+        raise UnsupportedModelError(f"{path} is not a textual-inversion file", "its tensors are no rows of vectors")
     if len({tuple(torch.atleast_2d(tensor).shape[:1]) for tensor in found.values()}) > 1:
         raise UnsupportedModelError(f"{path} has different numbers of vectors for its text encoders", "it is damaged")
     return found

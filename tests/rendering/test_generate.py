@@ -181,3 +181,14 @@ def test_out_of_memory_says_what_to_do(tiny_base: BaseModel) -> None:
     with pytest.raises(OutOfMemoryError) as caught:
         render(tiny_base, "a cup", {}, [0], config)
     assert caught.value.hint == "give --low-vram, or render smaller pictures (--size)"
+
+
+def test_a_text_encoder_that_rests_elsewhere_does_not_lead_the_work_astray(tiny_base: BaseModel) -> None:
+    """With little memory it is on another device than UNet and autoencoder while pictures are drawn."""
+    (expected,) = render(tiny_base, "a cup", {}, [1], FAST)
+    batches = render_batches(tiny_base, "a cup", {}, [1], FAST)
+    kind = type(tiny_base.pipeline)
+    tiny_base.text_encoder.to("meta")
+    ((found,),) = batches
+    assert found.image.tobytes() == expected.image.tobytes()
+    assert type(tiny_base.pipeline) is kind

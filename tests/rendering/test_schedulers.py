@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from faceid_cli.config import SCHEDULERS
+from faceid_cli.config import SCHEDULERS, RenderConfig
 from faceid_cli.errors import UsageError
 from faceid_cli.rendering.schedulers import scheduler_for
 
@@ -56,6 +56,23 @@ def test_latents_are_never_clipped(tiny_base: BaseModel) -> None:
     silent = PNDMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1)
     tiny_base.pipeline.scheduler = silent
     assert scheduler_for(tiny_base, "ddim").config.clip_sample is False
+
+
+@pytest.mark.parametrize(
+    ("usual", "name"),
+    [
+        ("DDIM", "ddim"),
+        ("Euler a", "euler-a"),
+        ("euler_ancestral", "euler-a"),
+        ("DPM++ 2M Karras", "dpm++-karras"),
+        ("DPM++ 2M SDE Karras", "dpm++-sde-karras"),
+        ("dpmpp_2m", "dpm++"),
+        ("UniPC", "unipc"),
+        ("LCM", "lcm"),
+    ],
+)
+def test_usual_names_are_known_too(usual: str, name: str) -> None:
+    assert RenderConfig(scheduler=usual).scheduler == name
 
 
 def test_unknown_names(tiny_base: BaseModel) -> None:

@@ -38,6 +38,38 @@ def test_a_picture_with_a_word_of_others(tiny_base, tmp_path):
     assert marked.request.names == ()
 
 
+def test_older_files_are_pickles_of_several_shapes(tiny_base, tmp_path):
+    vectors = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
+    webui = {
+        "string_to_token": {"*": 265},
+        "string_to_param": {"*": torch.nn.Parameter(vectors)},
+        "name": "ink",
+        "step": 1500,
+        "sd_checkpoint": "81761151",
+        "sd_checkpoint_name": "v1-5-pruned",
+    }
+    for name, content in (("ink.pt", webui), ("learned_embeds.bin", {"<ink>": vectors})):
+        torch.save(content, tmp_path / name)
+        tokens = read_embedding(tmp_path / name, tiny_base)
+        assert torch.equal(tokens.keys["text_encoder"], vectors[None])
+        assert not tokens.keys["text_encoder"].requires_grad
+    save_file({"emb_params": vectors, "steps": torch.zeros(1)}, tmp_path / "more.safetensors")
+    assert torch.equal(read_embedding(tmp_path / "more.safetensors", tiny_base).keys["text_encoder"], vectors[None])
+
+
+def test_a_pickle_that_could_run_code_is_refused(tiny_base, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"string_to_param": {"*": Evil()}}, tmp_path / "evil.pt")
+    (tmp_path / "cut.bin").write_bytes(b"\x80\x04")
+    for name in ("evil.pt", "cut.bin"):
+        with pytest.raises(UnsupportedModelError, match="could run code, and is not loaded"):
+            read_embedding(tmp_path / name, tiny_base)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_files_that_do_not_fit(tiny_base, tmp_path):
     save_file({"emb_params": torch.zeros(1, 16)}, tmp_path / "other.safetensors")
     with pytest.raises(ModelMismatchError, match="vectors of width 16, the base model's text encoder has 32"):
@@ -48,9 +80,16 @@ def test_files_that_do_not_fit(tiny_base, tmp_path):
     save_file({"a": torch.zeros(1, 32), "b": torch.zeros(1, 32)}, tmp_path / "two.safetensors")
     with pytest.raises(UnsupportedModelError, match="is not a textual-inversion file"):
         read_embedding(tmp_path / "two.safetensors", tiny_base)
-    (tmp_path / "x.pt").write_bytes(b"\x80\x04")
-    with pytest.raises(UnsupportedModelError, match="pickles can run code"):
-        read_embedding(tmp_path / "x.pt", tiny_base)
+    for content in ([1, 2], {"string_to_param": {}}, {"step": 3}):
+        torch.save(content, tmp_path / "x.pt")
+        with pytest.raises(UnsupportedModelError, match="is not a textual-inversion file"):
+            read_embedding(tmp_path / "x.pt", tiny_base)
+    save_file({"clip_l": torch.zeros(1, 1, 32), "clip_g": torch.zeros(1, 1, 64)}, tmp_path / "deep.safetensors")
+    with pytest.raises((UnsupportedModelError, ModelMismatchError)):
+        read_embedding(tmp_path / "deep.safetensors", tiny_base)
+    (tmp_path / "cut.safetensors").write_bytes(b"PK")
+    with pytest.raises(UnsupportedModelError, match="is not a safetensors file, or is damaged"):
+        read_embedding(tmp_path / "cut.safetensors", tiny_base)
     with pytest.raises(ModelNotFoundError, match="no embedding at"):
         read_embedding(tmp_path / "none.safetensors", tiny_base)
 
