@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceid_cli.api.base_models import OnNote, options_for, source_for
+from faceid_cli.api.base_models import OnNote, checked_options, options_for, source_for
 from faceid_cli.api.pictures import OnProgress
-from faceid_cli.config import RenderConfig, check_seed
+from faceid_cli.config import ModelOptions, RenderConfig, check_seed
 from faceid_cli.errors import ModelError
 from faceid_cli.identity_file import load_identity
 from faceid_cli.registry.store import Registry
@@ -54,6 +54,7 @@ def show_attention(
     seed: int = 0,
     config: RenderConfig | None = None,
     model: str | None = None,
+    options: ModelOptions | None = None,
     output: Path | str | None = None,
     on_progress: OnProgress | None = None,
     on_note: OnNote | None = None,
@@ -68,6 +69,7 @@ def show_attention(
         seed: Of the picture.
         config: How to render.
         model: Another base model than the person's own.
+        options: How to load it; by default as when the person was learned.
         output: A .png file or a folder; nothing is written if None.
         on_progress: Called with (sampler steps done, steps in all).
         on_note: Called with a line worth telling the user.
@@ -81,14 +83,15 @@ def show_attention(
         person = registry.get(name)
     placed = place_people(prompt, [person.name])
     stored = load_identity(person.path)
-    source = source_for([person], model, on_note)
+    loading = options_for([person], None if options is None else checked_options(options), model)
+    source = source_for([person], model, on_note, loading)
 
     # These bring in torch, which takes seconds.
     from faceid_cli.backbone import load_base_model
     from faceid_cli.rendering.attend import render_with_attention
     from faceid_cli.tokens import tokens_from_arrays
 
-    base = load_base_model(source, config.device, config.precision, options_for([person]))
+    base = load_base_model(source, config.device, config.precision, loading)
     plan = None if output is None else plan_output(Path(output), f"{person.name}-attention", 1)
     people = {person.name: tokens_from_arrays(stored.keys, stored.values, stored.metadata.class_word)}
     found = render_with_attention(base, placed, people, seed, config, words, stages, on_progress)

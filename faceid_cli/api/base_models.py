@@ -63,9 +63,19 @@ def source_for(
     return own.base_model
 
 
-def options_for(people: Sequence[Identity], given: ModelOptions | None = None) -> ModelOptions:
-    """How to load the base model for these people: as given, and where nothing is, as they were learned."""
+def options_for(
+    people: Sequence[Identity], given: ModelOptions | None = None, model: str | None = None
+) -> ModelOptions:
+    """How to load the base model for these people: as given, and where nothing is, as they were learned.
+
+    Args:
+        people: Who.
+        given: What is said about it.
+        model: Another base model than their own; a variant of files means something for their own alone.
+    """
     learned = _learned_options(people[0].method) if people else ModelOptions()
+    if people and model is not None and chosen_source(model) != people[0].base_model:
+        learned = replace(learned, variant=None)
     if given is None:
         return learned
     return replace(

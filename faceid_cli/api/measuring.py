@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceid_cli.api.base_models import OnNote, options_for, source_for
+from faceid_cli.api.base_models import OnNote, checked_options, options_for, source_for
 from faceid_cli.api.judging import picture_judge
 from faceid_cli.api.material import SCORES, keep_json
 from faceid_cli.api.references import likeness_of
@@ -62,6 +62,7 @@ def evaluate(
     pictures: int = 1,
     config: RenderConfig | None = None,
     model: str | None = None,
+    options: ModelOptions | None = None,
     judge: str | PictureJudge = "auto",
     clip: Path | str | None = None,
     output: Path | str | None = None,
@@ -78,6 +79,7 @@ def evaluate(
         pictures: For each prompt.
         config: How to render.
         model: Another base model than the people's own.
+        options: How to load it; by default as when the people were learned.
         judge: "auto", "builtin", "photographs", or a judge.
         clip: Folder of the CLIP model that scores prompts of photographs.
         output: Folder; each person gets a new one inside it. Nothing is written if None.
@@ -108,7 +110,7 @@ def evaluate(
 
     chosen = PROMPT_SET if prompts is None else prompts
     wanted = read_prompts(Path(chosen)) if isinstance(chosen, str | Path) else tuple(chosen)
-    bases, found = _Bases(model, config, judge, clip, on_note), []
+    bases, found = _Bases(model, options, config, judge, clip, on_note), []
     for person in people:
         thing = is_thing(person) and not photos
         base, scorer = bases.of(person, with_faces=not thing)
@@ -151,18 +153,20 @@ class _Bases:
     def __init__(
         self,
         model: str | None,
+        options: ModelOptions | None,
         config: RenderConfig,
         judge: str | PictureJudge,
         clip: Path | str | None,
         on_note: OnNote | None,
     ) -> None:
         self._model, self._config, self._judge, self._on_note = model, config, judge, on_note
+        self._options = None if options is None else checked_options(options)
         self._clip = None if clip is None else Path(clip).expanduser()
         self._loaded: dict[tuple[str, ModelOptions, bool], tuple[BaseModel, PictureJudge]] = {}
 
     def of(self, person: Identity, with_faces: bool = True) -> tuple[BaseModel, PictureJudge]:
-        source = source_for([person], self._model, self._on_note)
-        options = options_for([person])
+        options = options_for([person], self._options, self._model)
+        source = source_for([person], self._model, self._on_note, options)
         key = (source, options, with_faces)
         if key not in self._loaded:
             from faceid_cli.backbone import load_base_model

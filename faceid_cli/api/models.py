@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceid_cli.api.base_models import OnNote, chosen_source, source_for
+from faceid_cli.api.base_models import OnNote, chosen_source, options_for, source_for
 from faceid_cli.api.measuring import evaluate
-from faceid_cli.config import RenderConfig
+from faceid_cli.config import ModelOptions, RenderConfig
 from faceid_cli.errors import FaceIDError, UsageError
 from faceid_cli.model_files import BUILTIN, FAMILY_NAMES, check_model, family_of_fingerprint, fingerprint_of, model_path
 from faceid_cli.model_files.folder import read_json
@@ -125,6 +125,7 @@ def check_models(
     photos: Sequence[Path | str] = (),
     prompts: Path | str | None = None,
     config: RenderConfig | None = None,
+    options: ModelOptions | None = None,
     judge: str | PictureJudge = "auto",
     on_picture: Callable[[str, int, int], None] | None = None,
     on_note: OnNote | None = None,
@@ -137,6 +138,7 @@ def check_models(
         photos: As for `evaluate`.
         prompts: As for `evaluate`.
         config: How to render.
+        options: How to load them; by default as when the person was learned.
         judge: As for `evaluate`.
         on_picture: Called with (base model, pictures done, pictures in all).
         on_note: Called with a line worth telling the user.
@@ -149,15 +151,18 @@ def check_models(
     with Registry.open(create=False) as registry:
         person = registry.get(name)
     wanted = list(bases) or [person.base_model]
-    sources = [source_for([person], base, None) for base in wanted]  # all of them, before the first takes its time
+    loading = [options_for([person], options, base) for base in wanted]
+    # All of them, before the first takes its time.
+    sources = [source_for([person], base, None, each) for base, each in zip(wanted, loading, strict=True)]
     found = []
-    for base, source in zip(wanted, sources, strict=True):
+    for base, source, each in zip(wanted, sources, loading, strict=True):
         (result,) = evaluate(
             person.name,
             prompts=prompts,
             photos=photos,
             config=config,
             model=source,
+            options=options,
             judge=judge,
             on_picture=None if on_picture is None else _of(base, on_picture),
         )
@@ -170,7 +175,7 @@ def check_models(
             "one_face": summary.one_face,
         }
         with Registry.open() as registry:
-            found.append(shelf.add_score(registry, person.id, fingerprint_of(source), source, scores))
+            found.append(shelf.add_score(registry, person.id, fingerprint_of(source, each.variant), source, scores))
     if on_note and all(score.scores["identity"] is None for score in found):
         on_note("the person's photos were not found, so likeness has no score: give them with --photos")
     return found

@@ -63,7 +63,7 @@ def generate(
         mask: A picture of the same size, white where `init` may change; the rest stays bit for bit.
         into: A photo in which a face is replaced by the person's; the rest stays bit for bit.
         face: Which face of it: "only", "largest", "left", "right", or its number from the left.
-        control: Kind and source of a ControlNet: ("canny", a folder or a hub id); see `config.CONTROLS`.
+        control: Kind and source of a ControlNet: ("canny", a folder, a file or a hub id); see `config.CONTROLS`.
         control_image: The picture that it follows; `config.control_scale` says how closely.
         embeddings: Textual-inversion files of others, "FILE" or "FILE:WORD"; the prompt marks them as `<WORD>`.
         output: A .png file or a folder; the pictures are not written if None.
@@ -135,11 +135,11 @@ def _render(
         raise UsageError("--auto tries pictures from noise alone", "choose --likeness yourself")
     with Registry.open(create=False) as registry:
         people = [registry.get(name) for name in request.names]
-    files = {word: file for file, word in (parse_embedding(text) for text in request.embeddings)}
+    files = _embeddings(request, [person.name for person in people], on_note)
     place_people(request.prompt, [person.name for person in people], list(files))
     stored = {person.name: load_identity(person.path) for person in people}
     guidance = read_guides(request.guides)
-    loading = options_for(people, None if request.options is None else checked_options(request.options))
+    loading = options_for(people, None if request.options is None else checked_options(request.options), request.model)
     source = source_for(people, request.model, on_note, loading)
     guidance = with_face_mask(guidance, source == BUILTIN, config.device)
 
@@ -170,6 +170,18 @@ def _render(
     # Only now, when nothing is left that could be wrong with the request, is anything written.
     plan = plan_output(Path(output), "-".join(person.name for person in people), count)
     return _save(told, plan, tuple(person.id for person in people))
+
+
+def _embeddings(request: Request, names: Sequence[str], on_note: OnNote | None) -> dict[str, Path]:
+    """Files of others by the words that stand for them."""
+    files: dict[str, Path] = {}
+    for file, word in (parse_embedding(text) for text in request.embeddings):
+        if word in files or word in names:
+            raise UsageError(f"<{word}> would stand for two things", "give one of them another word: FILE:WORD")
+        files[word] = file
+        if f"<{word}>" not in f"{request.prompt} {request.config.negative_prompt}" and on_note:
+            on_note(f"no prompt mentions <{word}>, so {file.name} changes nothing")
+    return files
 
 
 def _untold(request: Request, embeddings: Mapping[str, Path], chosen: str) -> dict[str, object]:

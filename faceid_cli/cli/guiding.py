@@ -49,7 +49,7 @@ Control = Annotated[
     typer.Option(
         "--control",
         metavar="KIND MODEL",
-        help=f"Follow an image with a ControlNet, a folder or a hub id; KIND is {', '.join(CONTROLS)}.",
+        help=f"Follow an image with a ControlNet: a folder, a file or a hub id; KIND is {', '.join(CONTROLS)}.",
         autocompletion=one_of(CONTROLS),
     ),
 ]

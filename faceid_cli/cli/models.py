@@ -126,6 +126,7 @@ def score(
     scheduler: options.Scheduler = _DEFAULTS.scheduler,
     size: options.Size = None,
     batch: options.RenderBatch = options.RENDER_BATCH,
+    low_vram: options.LowVram = False,
     device: options.Device = None,
     precision: options.Precision = None,
     json: Json = False,
@@ -144,6 +145,7 @@ def score(
             photos=photos or (),
             prompts=prompts,
             config=config,
+            options=options.model_options(None, None, None, low_vram),
             on_picture=on_picture,
             on_note=out.note,
         )

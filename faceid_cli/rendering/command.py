@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from faceid_cli.config import ModelOptions, RenderConfig
+from faceid_cli.model_files import BUILTIN
 from faceid_cli.rendering.guides import Guides
 
 _USUAL = RenderConfig()
@@ -58,8 +60,8 @@ def render_command(request: Request, seed: int) -> str:
     words = ["faceid", command, *request.names, prompt, "--seed", str(seed)]
     words += [*_settings(request.config), *_guides(request.guides)]
     for embedding in request.embeddings:
-        words += option("--embedding", embedding)
-    words += [*option("--model", request.model), *_model(request.options)]
+        words += option("--embedding", _absolute(embedding))
+    words += [*option("--model", request.model and _absolute(request.model)), *_model(request.options)]
     return shlex.join(words)
 
 
@@ -69,6 +71,17 @@ def option(name: str, value: object) -> list[str]:
     if value is None or not text:
         return []
     return [f"{name}={text}"] if text.startswith("-") else [name, text]
+
+
+def _absolute(source: str) -> str:
+    """FILE, or FILE:WORD, with its whole path; names and hub ids stay as they are."""
+    if source == BUILTIN:
+        return source
+    file, colon, word = source, "", ""
+    if not Path(source).expanduser().exists():
+        file, colon, word = source.rpartition(":")
+    path = Path(file).expanduser()
+    return f"{path.absolute()}{colon}{word}" if file and path.exists() else source
 
 
 def _settings(config: RenderConfig) -> Iterator[str]:
@@ -88,13 +101,13 @@ def _guides(guides: Guides) -> Iterator[str]:
     if guides.face != "only":
         yield from option("--face", guides.face)
     if guides.control:
-        yield from ("--control", guides.control, guides.control_model)
+        yield from ("--control", guides.control, _absolute(guides.control_model))
 
 
 def _model(options: ModelOptions | None) -> Sequence[str]:
     if options is None:
         return ()
-    words = [*option("--variant", options.variant), *option("--vae", options.vae)]
+    words = [*option("--variant", options.variant), *option("--vae", options.vae and _absolute(options.vae))]
     for lora in options.loras or ():
-        words += option("--lora", lora)
+        words += option("--lora", _absolute(lora))
     return [*words, *(["--low-vram"] if options.low_vram else [])]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from safetensors.numpy import save_file
 
 from faceid_cli.rendering.metadata import read_metadata
 
@@ -93,6 +95,46 @@ def test_a_controlnet_is_followed_and_recorded(faceid, alice, photo, controlnet)
     assert np.array_equal(pixels(again), pixels(found["file"]))
 
 
+def test_a_controlnet_of_one_file_and_a_word_of_others_repeat_from_relative_paths(
+    faceid, alice, photo, controlnet
+) -> None:
+    (controlnet / "diffusion_pytorch_model.safetensors").rename("net.safetensors")
+    shutil.copy(photo, "street.png")
+    save_file({"emb_params": np.ones((1, 32), dtype=np.float32)}, "ink.safetensors")
+    guided = (
+        "--control",
+        "canny",
+        "net.safetensors",
+        "--control-image",
+        "street.png",
+        "--embedding",
+        "ink.safetensors",
+    )
+    answer = faceid("generate", "alice", "in <ink>", "--seed", 3, *guided, *CHEAP, "--json")
+    assert answer.code == 0, answer.err
+    assert "no prompt mentions" not in answer.err
+    (found,) = answer.data["renders"]
+    assert found["settings"]["control_model"].startswith("net.safetensors ")
+    command = shlex.split(found["settings"]["command"])
+    here = str(Path().absolute())
+    assert [word for word in command if word.startswith(here)] == [
+        f"{here}/{name}" for name in ("street.png", "net.safetensors", "ink.safetensors")
+    ]
+    assert np.array_equal(pixels(repeated(faceid, command)), pixels(found["file"]))
+
+
+def test_embeddings_that_change_nothing_or_mean_two_things(faceid, alice) -> None:
+    save_file({"emb_params": np.ones((1, 32), dtype=np.float32)}, "ink.safetensors")
+    answer = faceid("generate", "alice", "", "--embedding", "ink.safetensors", *CHEAP)
+    assert answer.code == 0, answer.err
+    assert "no prompt mentions <ink>, so ink.safetensors changes nothing" in answer.err
+    twice = ("--embedding", "ink.safetensors", "--embedding", "ink.safetensors:ink")
+    assert "<ink> would stand for two things" in faceid("generate", "alice", "<ink>", *twice, *CHEAP).err
+    named = faceid("generate", "alice", "", "--embedding", "ink.safetensors:alice", *CHEAP)
+    assert named.code == 2
+    assert "<alice> would stand for two things" in named.err
+
+
 def test_a_second_pass_makes_a_larger_picture(faceid, alice) -> None:
     answer = faceid("generate", "alice", "", "--hires", 1.5, "--hires-strength", 0.6, *CHEAP, "--json")
     assert answer.code == 0, answer.err
@@ -112,7 +154,7 @@ def test_a_second_pass_makes_a_larger_picture(faceid, alice) -> None:
         (("--control", "sketch", "NET", "--control-image", "PHOTO"), 2, "unknown control 'sketch'"),
         (("--control-image", "PHOTO"), 2, "a control image needs a ControlNet"),
         (("--control", "depth", "nothing-there", "--control-image", "PHOTO"), 5, "no ControlNet at nothing-there"),
-        (("--control", "depth", "PHOTO", "--control-image", "PHOTO"), 5, "is a single file"),
+        (("--control", "depth", "PHOTO", "--control-image", "PHOTO"), 5, "is no ControlNet that can be read"),
         (("--control", "depth", "MODEL/unet", "--control-image", "PHOTO"), 5, "holds a UNet2DConditionModel, not"),
         (("--control", "depth", "MODEL", "--control-image", "PHOTO"), 5, "config.json is missing"),
         (("--init", "PHOTO", "--mask", "SMALL"), 4, "has 20 x 20 px, its picture 200 x 150 px"),
