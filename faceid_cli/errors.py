@@ -21,7 +21,7 @@
     │   └── RegistryTooNewError  6  written by a newer faceid
     ├── NameTakenError           7  an identity of that name exists already
     ├── CheckpointError          8  a training checkpoint that does not match
-    ├── OutputError              9  a file that cannot be written: permissions, full disk
+    ├── OutputError              9  a file that cannot be written or reached: permissions, full disk
     ├── OutOfMemoryError        10  not enough memory
     ├── IdentityFileError       11  a file that is no identity, or a damaged one
     └── InterruptedRunError    130  stopped by Ctrl-C

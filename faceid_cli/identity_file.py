@@ -7,6 +7,7 @@ There is no date and no random id inside for the same reason; the registry keeps
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -133,7 +134,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         scratch.chmod(0o666 & ~_umask())
         os.replace(scratch, path)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}", "choose another place") from error
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free some disk space, or choose another place" if is_full else "choose another place"
+        raise OutputError(f"cannot write {path}: {error.strerror or error}", hint) from error
     finally:
         if scratch is not None:
             scratch.unlink(missing_ok=True)
@@ -151,7 +154,9 @@ def _refuse_foreign(path: Path) -> None:
         with path.open("rb") as file:
             start = file.read(16)
     except OSError as error:
-        raise IdentityFileError(f"cannot read {path}: {error.strerror or error}") from error
+        raise IdentityFileError(
+            f"cannot read {path}: {error.strerror or error}", "check the path; `faceid doctor` tells who lacks a file"
+        ) from error
     # A header of 128, 384, 640, ... bytes begins with the byte that pickles begin with, too: look for the header first.
     if start[8:9] != b"{" and start.startswith((b"PK\x03\x04", b"\x80")):
         raise IdentityFileError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -33,7 +34,7 @@ from faceid_cli.cli import (
 from faceid_cli.cli import list as list_
 from faceid_cli.cli.options import Verbose, examples
 from faceid_cli.cli.output import out
-from faceid_cli.errors import FaceIDError, InterruptedRunError
+from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError
 
 EPILOG = (
     examples(
@@ -53,7 +54,7 @@ EPILOG = (
             "    6  registry trouble",
             "    7  the name is taken",
             "    8  a training checkpoint that does not match",
-            "    9  a file that cannot be written",
+            "    9  a file that cannot be written or reached: permissions, a full disk",
             "   10  out of memory",
             "   11  a file that is no identity, or a damaged one",
             "  130  interrupted with Ctrl-C",
@@ -68,6 +69,17 @@ EPILOG = (
         ]
     )
 )
+
+
+_REFUSALS = {
+    errno.EACCES: "check the permissions, or give another path",
+    errno.EPERM: "check the permissions, or give another path",
+    errno.EROFS: "the file system is read-only: give another path",
+    errno.ENOSPC: "free some disk space and try again",
+    errno.EDQUOT: "free some disk space and try again",
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.EIO: "check the disk, or give another path",
+}
 
 
 class Group(TyperGroup):
@@ -126,8 +138,8 @@ weights.register(app)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the one place where errors become text.
 
-    Only `FaceIDError` and mistakes on the command line are turned into one line on stderr. Any other exception is a
-    bug in faceid and leaves this function as it is.
+    Only `FaceIDError`, mistakes on the command line, and what the system refuses (permissions, a full disk) are turned
+    into one line on stderr. Any other exception is a bug in faceid and leaves this function as it is.
     """
     out.reset()
     try:
@@ -138,12 +150,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:
         out.error(_usage_error(error))
         return error.exit_code
+    except OSError as error:
+        if (refused := _refused(error)) is None:
+            raise
+        out.error(refused)
+        return refused.exit_code
     except typer.Abort:
         out.error(FaceIDError("nothing was done"))
         return 1
     except SystemExit as stop:  # --show-completion and --install-completion stop this way
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return code if isinstance(code, int) else 0
+
+
+def _refused(error: OSError) -> FaceIDError | None:
+    """What the system does not let us do with a file, or None for everything else."""
+    if error.errno not in _REFUSALS:
+        return None
+    file, reason = error.filename or "a file", (error.strerror or str(error)).lower()
+    refused = OutputError(f"cannot use {file}: {reason}", _REFUSALS[error.errno])
+    refused.__cause__ = error
+    return refused
 
 
 def _usage_error(error: typer.TyperException) -> FaceIDError:

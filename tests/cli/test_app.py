@@ -1,6 +1,7 @@
 """`main(argv)`: help, exit codes, errors as text, and how quickly it starts."""
 
 import ast
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,16 @@ def test_mistakes_on_the_command_line_are_two_short_lines(faceid, words, error) 
         (errors.NoFaceError("no face in a.png", "use another"), 4, "error: no face in a.png\n  use another\n"),
         (errors.OutOfMemoryError("out of\nmemory"), 10, "error: out of memory\n"),
         (KeyboardInterrupt(), 130, "error: stopped by Ctrl-C\n"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/a/b"),
+            9,
+            "error: cannot use /a/b: permission denied\n  check the permissions, or give another path\n",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            9,
+            "error: cannot use a file: no space left on device\n  free some disk space and try again\n",
+        ),
     ],
 )
 def test_errors_become_text_and_exit_codes(faceid, monkeypatch, error, code, text) -> None:
@@ -95,14 +106,15 @@ def test_errors_become_text_and_exit_codes(faceid, monkeypatch, error, code, tex
     assert (answer.code, answer.out, answer.err) == (code, "", text)
 
 
-def test_a_bug_keeps_its_traceback(faceid, monkeypatch) -> None:
+@pytest.mark.parametrize("bug", [ValueError("a bug"), FileNotFoundError(errno.ENOENT, "a bug")])
+def test_a_bug_keeps_its_traceback(faceid, monkeypatch, bug) -> None:
     from faceid_cli import api
 
     def fail(tag: str | None = None) -> None:
-        raise ValueError("a bug")
+        raise bug
 
     monkeypatch.setattr(api, "list_identities", fail)
-    with pytest.raises(ValueError, match="a bug"):
+    with pytest.raises(type(bug), match="a bug"):
         faceid("list")
 
 
