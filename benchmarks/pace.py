@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.baselines import METHODS, Settings
 from benchmarks.baselines.tokens import Preset, engine_settings, train_config
-from benchmarks.ledger import Ledger, of_the_last_run
+from benchmarks.ledger import SHARED, Ledger, of_the_last_run
 from benchmarks.measure import Bench, add_bench_options, bench_of
 from faceid_cli.evaluation.report import summarise
 from faceid_cli.evaluation.run import evaluate_tokens
@@ -44,11 +44,13 @@ class Best:
         step: After so many steps.
         seconds: Of learning until then, mean over people.
         score: Mean ID(P) there.
+        people: How many were measured.
     """
 
     step: int
     seconds: float
     score: float
+    people: int = 1
 
 
 def settings_of(name: str, folder: Path, steps: int | None) -> Settings:
@@ -108,7 +110,7 @@ def best_of(records: Sequence[Mapping[str, Any]]) -> Best | None:
     means = {step: mean(step) for step in steps}
     highest = max(means.values())
     step = next(step for step in steps if means[step] >= highest - (1 - CLOSE) * abs(highest))
-    return Best(step, float(np.mean([found[step]["seconds"] for found in whole])), means[step])
+    return Best(step, float(np.mean([found[step]["seconds"] for found in whole])), means[step], len(whole))
 
 
 def paces(
@@ -121,6 +123,14 @@ def paces(
     return {name: best for name, best in found.items() if best is not None}
 
 
+def paces_beside(folder: Path, photos: int, key: Mapping[str, Any]) -> dict[str, Best]:
+    """Each method's best, for results with that key: on the same base model, but maybe with fewer prompts."""
+    ledger = Ledger(folder / "pace.jsonl")
+    same = [name for name in SHARED if name not in ("prompts", "prompt_set")]
+    alike = [record for record in ledger if all(record["key"].get(name) == key.get(name) for name in same)]
+    return paces(folder, photos, alike[-1]["key"], ledger) if alike else {}
+
+
 def pace_goal(found: Mapping[str, Best]) -> str | None:
     """Whether the project's goal of time is met; None where one of the two methods was not measured."""
     if not {"sefi", "textual-inversion"} <= set(found):
@@ -129,7 +139,7 @@ def pace_goal(found: Mapping[str, Best]) -> str | None:
     met = "met" if own.seconds <= other.seconds / 5 else "not met"
     return (
         f"- {met}: {own.seconds:.0f} s to the best ID(P) of {own.score:.3f}, Textual Inversion {other.seconds:.0f} s "
-        f"to its best of {other.score:.3f}: up to a fifth"
+        f"to its best of {other.score:.3f}: up to a fifth (measured on {min(own.people, other.people)} people)"
     )
 
 

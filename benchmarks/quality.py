@@ -26,7 +26,7 @@ from benchmarks.baselines import METHODS, Method, Settings
 from benchmarks.baselines.tokens import engine_settings
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
-from benchmarks.pace import pace_goal, paces
+from benchmarks.pace import pace_goal, paces_beside
 from benchmarks.tables import SCORES, draw_figure, goals, table
 
 RESULTS = Path(__file__).parent / "results"
@@ -151,7 +151,7 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
             if of_method:
                 by_method[name] = of_method
         text = table({METHODS[name].name: found for name, found in by_method.items()})
-        pace = pace_goal(paces(arguments.output, photos, key))
+        pace = pace_goal(paces_beside(arguments.output, photos, key))
         text += "\n\n" + "\n\n".join(
             [about, "\n".join(goals(by_method, pace)), settings_told(by_method, arguments.output)]
         )

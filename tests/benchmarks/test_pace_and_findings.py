@@ -10,7 +10,7 @@ pytest.importorskip("peft", reason="the benchmarks' own packages: pip install '.
 
 from benchmarks.findings import FINDINGS, findings
 from benchmarks.ledger import SHARED, Ledger, of_the_last_run
-from benchmarks.pace import Best, best_of, pace_goal, paces
+from benchmarks.pace import Best, best_of, pace_goal, paces, paces_beside
 from benchmarks.tables import goals
 
 
@@ -44,6 +44,9 @@ def test_the_goal_of_time_is_about_each_methods_own_best(tmp_path: Path) -> None
     found = paces(tmp_path, 4)
     assert pace_goal(found).startswith("- met: 2 s to the best ID(P) of 0.500, Textual Inversion 11 s")
     assert paces(tmp_path, 1) == {}
+    results = {**step_record(10, 0.5)["key"], "prompts": 42, "prompt_set": "all of them"}
+    assert paces_beside(tmp_path, 4, results) == found, "fewer prompts do for the pace"
+    assert paces_beside(tmp_path, 4, {**results, "base": "sd1:b"}) == {}, "another base model does not"
     assert pace_goal({}) is None
     assert pace_goal({**found, "sefi": Best(10, 3.0, 0.5)}).startswith("- not met: 3 s")
     scores = dict.fromkeys(("prompt", "attention_inside"), 0.5) | {"identity": 0.5, "identity_of_prompt": 0.4}
