@@ -85,6 +85,10 @@ def family_of_shapes(path: Path, shapes: Shapes) -> str:
     if any(name.startswith(layout.UNET + "input_blocks.") for name in shapes):
         for start, family in ((layout.OPENCLIP_XL, "sdxl"), (layout.CLIP_2, "sd2"), (layout.CLIP_1, "sd1")):
             if any(name.startswith(start) for name in shapes):
+                if f"{layout.UNET}time_embed.cond_proj.weight" in shapes:
+                    raise UnsupportedModelError(
+                        f"{path} has guidance built in (LCM)", "use an ordinary model, with an LCM LoRA: --lora FILE"
+                    )
                 if family != "sdxl" and f"{layout.UNET}label_emb.0.0.weight" in shapes:
                     raise UnsupportedModelError(f"{path} also listens to pictures (unCLIP)", SUPPORTED)
                 return family
@@ -150,7 +154,10 @@ def _configs(
     path: Path, family: str, shapes: Shapes, pieces: Mapping[str, dict[str, Piece]], metadata: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
     prediction = _prediction_type(path, family, shapes, metadata)
-    configs = {"unet": _unet_config(family, shapes, prediction), "scheduler": _scheduler_config(prediction, shapes)}
+    configs = {
+        "unet": _unet_config(family, shapes, prediction),
+        "scheduler": _scheduler_config(path, prediction, shapes),
+    }
     for component, part in pieces.items():
         if component.startswith("text_encoder"):
             configs[component] = _text_config(shapes, part, openclip=component.endswith("_2") or family == "sd2")
@@ -214,8 +221,10 @@ def _outputs(shapes: Shapes, pieces: Mapping[str, Piece]) -> int:
     return shapes[projection.key][1 if projection.transposed else 0]
 
 
-def _scheduler_config(prediction: str, shapes: Shapes) -> dict[str, Any]:
+def _scheduler_config(path: Path, prediction: str, shapes: Shapes) -> dict[str, Any]:
     zero_snr = "ztsnr" in shapes
+    # Models for few steps begin at the very last timestep; only their names tell.
+    from_the_end = zero_snr or any(word in path.stem.lower() for word in ("turbo", "lightning"))
     return {
         "num_train_timesteps": 1000,
         "beta_start": 0.00085,
@@ -223,7 +232,7 @@ def _scheduler_config(prediction: str, shapes: Shapes) -> dict[str, Any]:
         "beta_schedule": "scaled_linear",
         "prediction_type": prediction,
         "rescale_betas_zero_snr": zero_snr,
-        "timestep_spacing": "trailing" if zero_snr else "leading",
+        "timestep_spacing": "trailing" if from_the_end else "leading",
         "steps_offset": 1,
         "clip_sample": False,
         "set_alpha_to_one": False,

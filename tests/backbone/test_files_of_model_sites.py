@@ -53,8 +53,11 @@ def test_the_projection_of_xl_may_be_stored_as_diffusers_stores_it(tiny_families
     assert base.fingerprint == expected.fingerprint
 
 
-def test_a_distilled_model_of_the_second_family_predicts_noise(changed):
-    assert load(changed("sd2", name="sd_turbo")).prediction_type == "epsilon"
+def test_models_for_few_steps_are_known_by_name(changed):
+    """Their first step must be the noisiest; and that of the second family was taught to predict noise."""
+    base = load(changed("sd2", name="sd_turbo"))
+    assert base.prediction_type == "epsilon"
+    assert base.pipeline.scheduler.config.timestep_spacing == "trailing"
 
 
 def test_older_names_and_averages_make_no_difference(tiny_families, tmp_path):
@@ -95,6 +98,13 @@ def test_models_that_are_shown_more_than_noise_are_named(tiny_families, changed,
     config.write_text(json.dumps({**json.loads(config.read_text()), "in_channels": channels}))
     with pytest.raises(UnsupportedModelError, match=message):
         check_model(str(folder))
+
+
+def test_models_with_guidance_built_in_are_named(changed):
+    path = changed("sd1", {f"{UNET}time_embed.cond_proj.weight": torch.zeros(4, 4)})
+    with pytest.raises(UnsupportedModelError, match=r"has guidance built in \(LCM\)") as caught:
+        check_model(str(path))
+    assert "--lora" in caught.value.hint
 
 
 def test_models_that_listen_to_pictures_are_named(changed):
