@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,7 +109,11 @@ def write_setting(key: str, value: str) -> str:
         scratch.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         os.replace(scratch, target)
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror}", "set FACEID_HOME to a folder of yours") from error
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write {target}: {error.strerror}", "check space and permissions, or set FACEID_HOME"
+        ) from error
     return kept
 
 

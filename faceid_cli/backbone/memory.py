@@ -22,8 +22,13 @@ _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memo
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch says so; every device words it in its own way."""
-    return any(words in str(error).lower() for words in _MEMORY_WORDS)
+    """Whether an error of torch, or one that it led to, says so; every device words it in its own way."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, MemoryError) or any(words in str(link).lower() for words in _MEMORY_WORDS):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
 
 
 @contextmanager

@@ -199,12 +199,21 @@ def test_fingerprint_survives_an_unwritable_home(model_copy, monkeypatch, tmp_pa
         torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
         RuntimeError("MPS backend out of memory"),
+        OSError(12, "Cannot allocate memory"),
     ],
 )
 def test_every_out_of_memory_becomes_ours(error):
     with pytest.raises(OutOfMemoryError) as caught, memory_errors("buy a bigger one"):
         raise error
     assert caught.value.hint == "buy a bigger one"
+
+
+def test_out_of_memory_behind_another_error_is_found():
+    """Libraries tell of weights that cannot be loaded, and not why."""
+    error = OSError("Unable to load weights from checkpoint file")
+    error.__context__ = OSError(12, "Cannot allocate memory")
+    with pytest.raises(OutOfMemoryError), memory_errors(""):
+        raise error
 
 
 def test_other_runtime_errors_stay():

@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -64,6 +65,21 @@ def test_a_damaged_file_is_named(faceid) -> None:
     assert answer.err.startswith(f"error: the settings in {paths.config_file()} cannot be read")
     assert faceid("config", "set", "device", "cpu").code == 1
     assert paths.config_file().read_text() == "{"
+
+
+def test_a_full_disk_leaves_the_settings_as_they_were(faceid, monkeypatch) -> None:
+    assert faceid("config", "set", "device", "cpu").code == 0
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        answer = faceid("config", "set", "device", "cuda")
+    assert answer.code == 9
+    assert answer.err.startswith(f"error: cannot write {paths.config_file()}: No space left on device\n")
+    assert faceid("config", "get", "device").out == "cpu\n"
+    assert list(paths.home().iterdir()) == [paths.config_file()]
 
 
 def test_settings_are_used(faceid, add_person, tmp_path) -> None:
