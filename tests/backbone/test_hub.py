@@ -5,6 +5,7 @@ Where the hub is, its client reads when it is imported; so each side runs in a p
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from faceid_cli.backbone import fingerprint_of
+from faceid_cli.model_files.source import hub_hint, hub_reason
 
 _SPEC = importlib.util.spec_from_file_location("hub", Path(__file__).with_name("hub.py"))
 assert _SPEC is not None
@@ -115,3 +117,11 @@ def test_hub_models_are_downloaded_once_and_then_read_offline(tiny_families, hal
     assert again[:4] == found[:4]
     assert again[4][0] == "ModelNotFoundError"
     assert "hf download someone/other" in again[4][2]
+
+
+def test_a_full_disk_is_named_whatever_hides_it():
+    error = RuntimeError("something went wrong")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    reason = hub_reason(error)
+    assert reason == "the disk is full"
+    assert "HF_HOME" in hub_hint("someone/tiny", reason)

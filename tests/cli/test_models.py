@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from faceid_cli.config import ModelOptions
+from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.model_files import fingerprint_of
 from faceid_cli.registry.base_models import add_score, scores_of
 from faceid_cli.registry.store import Registry
@@ -132,3 +134,28 @@ def test_a_picture_to_start_from(faceid, alice, photos):
     assert faceid("generate", "alice", "a cup", "--strength", "2").code == 2
     assert faceid("generate", "alice", "a cup", "--batch", "many").code == 2
     assert faceid("generate", "alice", "a cup", "--init", "nothing.png").code == 4
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("generate", "alice", "a cup"),
+        ("attention", "alice", "a cup"),
+        ("evaluate", "alice", "--judge", "builtin"),
+        ("models", "test", "alice"),
+    ],
+)
+def test_every_command_that_renders_can_save_memory(faceid, alice, monkeypatch, words):
+    """Where memory runs out its error says --low-vram, so the option must be there and arrive."""
+    from faceid_cli import backbone
+    from faceid_cli.api import measuring
+
+    def no_memory(source: str, device: str, precision: str, options: ModelOptions) -> None:
+        raise OutOfMemoryError(f"low_vram={options.low_vram}")
+
+    monkeypatch.setattr(backbone, "load_base_model", no_memory)
+    monkeypatch.setattr(measuring, "picture_judge", lambda *_: None)
+    for more in ((), ("--low-vram",)):
+        answer = faceid(*words, *more)
+        assert answer.code == 10, answer.err
+        assert f"low_vram={bool(more)}" in answer.err
