@@ -31,6 +31,7 @@ from faceid_cli.training import train_identity
 from faceid_cli.types import IdentityTokens
 
 RESULTS = Path(__file__).parent / "results"
+LEAST_PEOPLE = 5
 PACED = tuple(name for name, method in METHODS.items() if isinstance(method, Preset))
 CLOSE = 0.98
 """As good as the best: this share of it. Later steps that gain less are not waited for."""
@@ -136,10 +137,13 @@ def pace_goal(found: Mapping[str, Best]) -> str | None:
     if not {"sefi", "textual-inversion"} <= set(found):
         return None
     own, other = found["sefi"], found["textual-inversion"]
+    people = min(own.people, other.people)
+    if people < LEAST_PEOPLE:
+        return f"- undecided: {people} people are too few to say whether the goal of time is met: {LEAST_PEOPLE} are needed."
     met = "met" if own.seconds <= other.seconds / 5 else "not met"
     return (
         f"- {met}: {own.seconds:.0f} s to the best ID(P) of {own.score:.3f}, Textual Inversion {other.seconds:.0f} s "
-        f"to its best of {other.score:.3f}: up to a fifth (measured on {min(own.people, other.people)} people)"
+        f"to its best of {other.score:.3f}: up to a fifth (measured on {people} people)"
     )
 
 

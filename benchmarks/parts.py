@@ -89,6 +89,8 @@ def identity_alone(sentences: Sequence[Sentence], alignment: Alignment | None) -
 class OneSide(nn.Module):
     """A token module of which only the keys, or only the values, are learned; the other side stays what it was."""
 
+    initial: Tensor
+
     def __init__(self, module: nn.Module, side: str, initial: Tensor) -> None:
         super().__init__()
         self.module, self._side = module, side

@@ -53,7 +53,7 @@ def table(rows: Mapping[str, Records]) -> str:
 def mean(values: Any) -> float:
     """Of at least one number."""
     found = list(values)
-    return sum(found) / len(found)
+    return float(sum(found) / len(found))
 
 
 def goals(by_method: Mapping[str, Records], pace: str | None = None) -> list[str]:

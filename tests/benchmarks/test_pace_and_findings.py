@@ -39,8 +39,9 @@ def test_the_best_is_the_first_step_that_is_as_good_as_any() -> None:
 def test_the_goal_of_time_is_about_each_methods_own_best(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "pace.jsonl")
     for method, seconds in (("sefi", 2.0), ("textual-inversion", 11.0)):
-        record = step_record(10, 0.5, 0, seconds, method)
-        ledger.add(record["key"], {"scores": record["scores"], "seconds": seconds})
+        for person in range(5):
+            record = step_record(10, 0.5, person, seconds, method)
+            ledger.add(record["key"], {"scores": record["scores"], "seconds": seconds})
     found = paces(tmp_path, 4)
     assert pace_goal(found).startswith("- met: 2 s to the best ID(P) of 0.500, Textual Inversion 11 s")
     assert paces(tmp_path, 1) == {}
@@ -48,7 +49,8 @@ def test_the_goal_of_time_is_about_each_methods_own_best(tmp_path: Path) -> None
     assert paces_beside(tmp_path, 4, results) == found, "fewer prompts do for the pace"
     assert paces_beside(tmp_path, 4, {**results, "base": "sd1:b"}) == {}, "another base model does not"
     assert pace_goal({}) is None
-    assert pace_goal({**found, "sefi": Best(10, 3.0, 0.5)}).startswith("- not met: 3 s")
+    assert pace_goal({**found, "sefi": Best(10, 3.0, 0.5, 5)}).startswith("- not met: 3 s")
+    assert pace_goal({**found, "sefi": Best(10, 1.0, 0.5, 4)}).startswith("- undecided: 4 people are too few")
     scores = dict.fromkeys(("prompt", "attention_inside"), 0.5) | {"identity": 0.5, "identity_of_prompt": 0.4}
     record = {"scores": scores, "seconds": 9.0, "parameters": 1}
     people = [{**record, "key": {"person": person}} for person in range(30)]
