@@ -13,6 +13,7 @@ import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -128,6 +129,9 @@ def metadata_of(picture: Render, identity_ids: Sequence[str] = ()) -> RenderMeta
     """What to write into the picture's file, see rendering/metadata.py; other settings stay on this machine."""
     known = {field.name for field in fields(RenderMetadata)}
     settings = {name: value for name, value in picture.settings.items() if name in known}
+    model = Path(settings["base_model"])
+    if model.is_absolute():  # pictures are published, and folders have their owners' names in them
+        settings["base_model"] = model.name
     return RenderMetadata(names=picture.request.names, identity_ids=tuple(identity_ids), **settings)
 
 

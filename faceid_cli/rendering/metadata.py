@@ -51,7 +51,7 @@ class RenderMetadata:
         width: Pixels.
         height: Pixels.
         negative_prompt: What the picture should not show.
-        base_model: The base model's source, as load_base_model takes it.
+        base_model: The base model: a hub id, or the name of its file or folder, without where that lies.
         base_fingerprint: Of its weights.
         precision: Of the arithmetic.
         additions: What was put into the base model: LoRA adapters, another VAE.

@@ -159,6 +159,9 @@ def test_a_saved_picture_says_how_to_repeat_it(tiny_base: BaseModel, tmp_path: P
     assert found is not None
     assert found.identity_ids == ("0a",)
     assert found.base_fingerprint == tiny_base.fingerprint
+    assert found.base_model == Path(tiny_base.source).name
+    folder = str(Path(tiny_base.source).parent).encode()
+    assert folder not in saved.path.read_bytes(), "where files lie is nobody else's business"
     again = RenderConfig(found.steps, found.guidance_scale, found.scheduler, found.width, found.height, "old")
     (repeated,) = render(tiny_base, found.prompt, people, [found.seed], again)
     assert np.array_equal(_pixels(repeated), _pixels(picture))
