@@ -38,7 +38,9 @@ from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError
 
 EPILOG = (
     examples(
-        "faceid demo", 'faceid enroll alice photos/alice && faceid generate alice "holding a coffee cup, mountains"'
+        "faceid demo",
+        "faceid enroll alice photos/alice",
+        'faceid generate alice "holding a coffee cup, mountains"',
     )
     + "\n\n"
     + "\n".join(
@@ -64,8 +66,8 @@ EPILOG = (
     + "\n".join(
         [
             "\b",
-            "Everything is kept in one folder: FACEID_HOME if that is set, else the user's data folder;",
-            "`faceid doctor` shows where. NO_COLOR switches colours off.",
+            "Everything is kept in one folder: FACEID_HOME if that is set, else the user's",
+            "data folder; `faceid doctor` shows where. NO_COLOR switches colours off.",
         ]
     )
 )

@@ -15,7 +15,7 @@ from faceid_cli.cli.rendering import output_folder, render_config
 _DEFAULTS = options.RENDER_DEFAULTS
 EPILOG = examples(
     'faceid attention alice "holding a basketball, eiffel tower"',
-    'faceid attention alice "<alice> wearing a crown" --word "<alice>" --word crown --size 512x768 -o crown.png',
+    'faceid attention alice "<alice> wearing a crown" --word crown -o crown.png',
 )
 
 

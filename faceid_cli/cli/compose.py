@@ -16,7 +16,7 @@ from faceid_cli.errors import UsageError
 _DEFAULTS = options.RENDER_DEFAULTS
 EPILOG = examples(
     'faceid compose alice bob "playing chess, city street"',
-    'faceid compose alice bob "<alice> smiling and <bob> with a cap" --count 4 -o out',
+    'faceid compose alice bob "<alice> smiling and <bob> with a cap" -n 4 -o out',
 )
 
 

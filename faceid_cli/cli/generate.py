@@ -15,7 +15,7 @@ from faceid_cli.cli.rendering import output_folder, render_config
 _DEFAULTS = options.RENDER_DEFAULTS
 EPILOG = examples(
     'faceid generate alice "holding a basketball, eiffel tower" --seed 7',
-    'faceid generate alice "<alice> wearing a crown, castle" --count 8 -o pictures',
+    'faceid generate alice "<alice> wearing a crown, castle" -n 8 -o pictures',
 )
 
 

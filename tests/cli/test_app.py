@@ -16,6 +16,7 @@ from faceid_cli.cli.app import main
 COMMANDS = (
     "enroll list show generate compose export import rename remove samples demo doctor config".split()  # noqa: SIM905
 )
+LATER = [(command,) for command in ("models", "photos", "weights", "evaluate", "attention", "report")]
 ALL = [*((command,) for command in COMMANDS), ("config", "get"), ("config", "set"), ("config", "list")]
 
 
@@ -46,6 +47,12 @@ def test_every_help_shows_two_examples(faceid, command) -> None:
     for line in lines:
         assert line.startswith(f"    faceid {command[0]}"), line
     assert max(len(line) for line in answer.out.splitlines()) <= 100
+
+
+@pytest.mark.parametrize("command", [(), *ALL, *LATER], ids=" ".join)
+def test_every_help_fits_into_a_usual_terminal(faceid, monkeypatch, command) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [line for line in faceid(*command, "--help").out.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("command", [name for name in ALL if name != ("config",)], ids=" ".join)
