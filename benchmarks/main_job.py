@@ -1,6 +1,6 @@
 """Enrol people the built-in model never saw, render them, and score likeness and obedience, beside Textual Inversion.
 
-    python benchmarks/main_job.py                       # 20 people, 10 prompts each; about an hour on two cores
+    python benchmarks/main_job.py --processes 2         # 20 people, 10 prompts each; about half an hour on two cores
     python benchmarks/main_job.py --people 4 --methods sefi --set steps=200 --first 1000    # try settings elsewhere
 
 All methods share photos, steps, batch size and seed, and are measured in turn in one run. People from number 1000 on
@@ -12,14 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import cache
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from faceid_cli.backbone import load_base_model
+from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.builtin.judge import Judge
 from faceid_cli.config import RenderConfig, TrainConfig, preset
 from faceid_cli.evaluation.scores import (
@@ -65,6 +70,33 @@ def settings(method: str, arguments: argparse.Namespace) -> TrainConfig:
     return preset(method, **{**shared, **changes})
 
 
+@cache
+def networks(model: str) -> tuple[BaseModel, Judge]:
+    """Base model and judge, loaded once a process."""
+    return load_base_model(model), Judge.load()
+
+
+def measured(person: int, configs: dict[str, TrainConfig], arguments: argparse.Namespace) -> dict[str, Trial]:
+    """All methods on one person, in turn."""
+    base, judge = networks(arguments.model)
+    rendering = RenderConfig(guidance_scale=arguments.guidance_scale)
+    return {
+        method: run_trial(base, judge, person, config, rendering, arguments.photos)
+        for method, config in configs.items()
+    }
+
+
+def all_measured(configs: dict[str, TrainConfig], arguments: argparse.Namespace) -> Iterator[dict[str, Trial]]:
+    """All methods on one person after the other, in order, on as many processes as were asked for."""
+    people = range(arguments.first, arguments.first + arguments.people)
+    if arguments.processes == 1:
+        yield from map(measured, people, repeat(configs), repeat(arguments))
+        return
+    threads = max(torch.get_num_threads() // arguments.processes, 1)
+    with ProcessPoolExecutor(arguments.processes, get_context("spawn"), torch.set_num_threads, (threads,)) as processes:
+        yield from processes.map(measured, people, repeat(configs), repeat(arguments))
+
+
 def main() -> None:
     """Run, print the table, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -75,18 +107,20 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="change training settings")
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--guidance-scale", type=float, default=RenderConfig().guidance_scale)
+    parser.add_argument(
+        "--processes", type=int, default=1, help="people measured at once, on a share of the threads each"
+    )
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
-    base, judge = load_base_model(arguments.model), Judge.load()
-    rendering = RenderConfig(guidance_scale=arguments.guidance_scale)
     configs = {method: settings(method, arguments) for method in arguments.methods}
     trials: dict[str, list[Trial]] = {method: [] for method in configs}
-    for person in range(arguments.first, arguments.first + arguments.people):
-        for method, config in configs.items():
-            trials[method].append(run_trial(base, judge, person, config, rendering, arguments.photos))
-            print(f"person {person}, {method}: {summary(trials[method][-1:])}", flush=True)
+    for person, done in enumerate(all_measured(configs, arguments), arguments.first):
+        for method, trial in done.items():
+            trials[method].append(trial)
+            print(f"person {person}, {method}: {summary([trial])}", flush=True)
     report = {
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
+        f"{arguments.processes} processes, torch {torch.__version__}",
         "people": arguments.people,
         "photos": arguments.photos,
         "settings": {method: asdict(config) for method, config in configs.items()},
