@@ -11,7 +11,7 @@ from faceid_cli.api.auto import choose_likeness
 from faceid_cli.api.base_models import OnNote, checked_options, options_for, source_for
 from faceid_cli.api.guiding import read_guides, with_face_mask
 from faceid_cli.config import MAX_SEED, ModelOptions, RenderConfig, check_seed
-from faceid_cli.errors import UsageError
+from faceid_cli.errors import InterruptedRunError, UsageError
 from faceid_cli.identity_file import load_identity
 from faceid_cli.model_files import BUILTIN
 from faceid_cli.registry.records import NewRender
@@ -226,6 +226,11 @@ def _save(batches: Iterable[list[Render]], plan: OutputPlan, ids: tuple[str, ...
         for batch in batches:
             for picture in batch:
                 saved.append(save_render(picture, plan, metadata_of(picture, ids)))
+    except KeyboardInterrupt as error:
+        if not saved:
+            raise
+        done = "1 picture is" if len(saved) == 1 else f"{len(saved)} pictures are"
+        raise InterruptedRunError(f"stopped by Ctrl-C; {done} finished, the last is {saved[-1].path}") from error
     finally:
         _record(saved, ids)
     return saved

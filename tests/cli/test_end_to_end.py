@@ -176,6 +176,27 @@ def test_ctrl_c_saves_a_checkpoint_and_resume_goes_on(
     assert not list(paths.runs_dir().glob("*"))
 
 
+def test_ctrl_c_keeps_the_pictures_that_are_finished(alice, faceid, monkeypatch) -> None:
+    from faceid_cli.cli import progress
+
+    words = ("generate", "alice", "x", "--steps", 1, "--batch", 1, "--count", 4, "--seed", 5)
+    steps: list[None] = []
+
+    def press(gate: object, last: bool) -> bool:
+        steps.append(None)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress._Gate, "opens", press)
+        answer = faceid(*words)
+    assert (answer.code, answer.out) == (130, "")
+    assert answer.err == "error: stopped by Ctrl-C; 2 pictures are finished, the last is alice-2.png\n"
+    assert sorted(path.name for path in Path().iterdir()) == ["alice-1.png", "alice-2.png"]
+    assert [made["seed"] for made in faceid("show", "alice", "--json").data["renders"]] == [5, 6]
+
+
 def test_two_enrolments_of_one_name_do_not_meet(alice, faceid, photos, tiny_model_dir, monkeypatch, quick) -> None:
     from faceid_cli.cli import progress
 
