@@ -248,9 +248,9 @@ class RenderConfig:
                 raise UsageError(f"{name} is {likeness:g}", "0 is anybody of the class, 1 the person, 2 the most")
         if any(stage < 1 for stage in self.stages):
             raise UsageError(f"there is no stage {min(self.stages)}", "count them from 1, the noisiest")
-        object.__setattr__(self, "scheduler", scheduler_name(self.scheduler))
-        if self.scheduler not in SCHEDULERS:
+        if scheduler_name(self.scheduler) not in SCHEDULERS:
             raise UsageError(f"unknown scheduler {self.scheduler!r}", f"choose one of: {', '.join(SCHEDULERS)}")
+        object.__setattr__(self, "scheduler", scheduler_name(self.scheduler))
         for name, size in (("width", self.width), ("height", self.height)):
             if size is not None and (size < 64 or size % 8):
                 raise UsageError(f"{name} is {size} px", "sizes are multiples of 8, from 64 px")

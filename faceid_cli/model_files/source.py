@@ -16,6 +16,8 @@ _REASONS = {
     "GatedRepoError": "its owner wants you to agree to terms first",
     "RepositoryNotFoundError": "there is no such model, or it is private",
     "RevisionNotFoundError": "it has no such revision",
+    "RemoteEntryNotFoundError": "it has no model_index.json, so it is no folder of diffusers",
+    "EntryNotFoundError": "it has no model_index.json, so it is no folder of diffusers",
     "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
     "ConnectError": "the hub cannot be reached",
     "ConnectTimeout": "the hub cannot be reached",
@@ -135,6 +137,8 @@ def hub_hint(name: str, reason: str) -> str:
         return f"agree on https://huggingface.co/{name}, then log in with: hf auth login"
     if "no safetensors" in reason:
         return "pickle files can run code and are never loaded: look for the model as safetensors"
+    if "model_index.json" in reason or "config.json is missing" in reason:
+        return f"if it holds a single file, download that and give its path: hf download {name} FILE"
     if "disk is full" in reason:
         return "make room, or set HF_HOME to a folder on a larger disk"
     return f"check the name and the connection, or download it first: hf download {name}"

@@ -84,6 +84,7 @@ def test_hub_models_are_downloaded_once_and_then_read_offline(tiny_families, hal
         "someone/half": half_only,
         "someone/locked": "gated",
         "someone/old": pickled,
+        "someone/single": folder / "unet",
     }
     asked = [
         ("someone/tiny", None),
@@ -95,6 +96,7 @@ def test_hub_models_are_downloaded_once_and_then_read_offline(tiny_families, hal
         ("someone/nothing", None),
         ("someone/tiny", "fp16"),
         ("someone/old", None),
+        ("someone/single", None),
     ]
     with hub.hub_of(repositories) as (endpoint, requests):
         found = ask(endpoint, tmp_path, asked)
@@ -103,7 +105,7 @@ def test_hub_models_are_downloaded_once_and_then_read_offline(tiny_families, hal
         assert not any(".bin" in line or ".ckpt" in line for line in requests)
         weights = [line for line in requests if line.startswith("GET /someone/tiny/") and "unet/diffusion" in line]
         assert len(weights) == 1  # the second revision is the same commit
-    revision, locked, nothing, variant, old = found[4:]
+    revision, locked, nothing, variant, old, single = found[4:]
     assert revision[0] == "ModelNotFoundError"
     assert revision[1].endswith("could not be downloaded: it has no such revision")
     assert locked[1].endswith("its owner wants you to agree to terms first")
@@ -112,6 +114,9 @@ def test_hub_models_are_downloaded_once_and_then_read_offline(tiny_families, hal
     assert "log in" in nothing[2]
     assert "fp16" in variant[1]
     assert old[1].endswith("could not be downloaded: it has no safetensors weights")
+
+    assert single[1].endswith("it has no model_index.json, so it is no folder of diffusers")
+    assert "hf download someone/single FILE" in single[2]
 
     again = ask("http://127.0.0.1:9", tmp_path, [*asked[:4], ("someone/other", None)], offline=True)
     assert again[:4] == found[:4]
