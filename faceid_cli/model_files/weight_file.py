@@ -87,12 +87,24 @@ def read_pickled_weights(path: Path) -> dict[str, Any]:
         UnsupportedModelError: It holds other things than weights.
         ModelError: Damaged.
     """
+    import torch
+
+    content = read_pickle(path)
+    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise UnsupportedModelError(f"{path} holds no weights", "give a Stable Diffusion checkpoint")
+    return tensors
+
+
+def read_pickle(path: Path) -> Any:
+    """Read a pickle of tensors, numbers and texts by torch's restricted reader; errors as `read_pickled_weights`."""
     import pickle
 
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise UnsupportedModelError(
             f"{path} holds more than weights, or is damaged: it could run code, and is not loaded",
@@ -101,11 +113,6 @@ def read_pickled_weights(path: Path) -> dict[str, Any]:
     except (RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"weight file {path} is damaged: {reason}", _AGAIN) from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else {}
-    tensors = {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
-    if not tensors:
-        raise UnsupportedModelError(f"{path} holds no weights", "give a Stable Diffusion checkpoint")
-    return tensors
 
 
 def _what_else(path: Path) -> str:

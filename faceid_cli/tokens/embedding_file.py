@@ -7,9 +7,7 @@ reads without running anything in them. Shapes: N vectors, D width.
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,8 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from faceid_cli.backbone import BaseModel
-from faceid_cli.errors import ModelMismatchError, ModelNotFoundError, UnsupportedModelError
-from faceid_cli.model_files.weight_file import PICKLES
+from faceid_cli.errors import ModelError, ModelMismatchError, ModelNotFoundError, UnsupportedModelError
+from faceid_cli.model_files.weight_file import PICKLES, read_pickle
 from faceid_cli.types import IdentityTokens
 
 
@@ -58,8 +56,8 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 def _pickled(path: Path) -> dict[str, Tensor]:
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
+        content = read_pickle(path)
+    except ModelError as error:
         raise UnsupportedModelError(
             f"{path} holds more than vectors, or is damaged: it could run code, and is not loaded",
             "use the .safetensors file of this embedding",
