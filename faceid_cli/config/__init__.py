@@ -1,0 +1,24 @@
+"""Settings of training, loading and rendering: defaults, units, checks and presets. No side effects.
+
+The defaults are the paper's where it gives them. They are not yet tuned by measurement: benchmarks/main_job.py does
+that, on people kept apart for it (`--first 1000`), once the built-in model draws faces well enough.
+"""
+
+from faceid_cli.config.checks import MAX_SEED, PRECISIONS, check_seed
+from faceid_cli.config.loading import ModelOptions
+from faceid_cli.config.rendering import CONTROLS, SCHEDULERS, RenderConfig, scheduler_name
+from faceid_cli.config.training import PRESETS, TrainConfig, preset
+
+__all__ = [
+    "CONTROLS",
+    "MAX_SEED",
+    "PRECISIONS",
+    "PRESETS",
+    "SCHEDULERS",
+    "ModelOptions",
+    "RenderConfig",
+    "TrainConfig",
+    "check_seed",
+    "preset",
+    "scheduler_name",
+]

@@ -1,0 +1,180 @@
+"""Settings of training, and their presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from faceid_cli.config.checks import at_least, check_precision, check_seed, one_of
+from faceid_cli.errors import UsageError
+
+LOSS_WEIGHTINGS = ("uniform", "min-snr")
+TIMESTEP_SAMPLINGS = ("uniform", "noisy", "middle")
+LEARNING_RATE_SCHEDULES = ("constant", "cosine")
+INITIAL_TOKENS = ("auto", "class", "search", "regression")
+STOPS = ("steps", "held-out", "renders")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How an identity is learned. Defaults are the `sefi` preset.
+
+    Attributes:
+        method: Name of the preset these settings started from.
+        steps: Optimiser steps.
+        learning_rate: Of AdamW over the token module's parameters.
+        batch_size: Crops (with own noise and timestep) per step.
+        stages: Number of equal timestep stages; each has its own token (paper: 5).
+        split_keys_values: Separate K and V features per stage (paper: yes).
+        self_attention: Let a small self-attention module produce the features in training (paper: yes);
+            without it they are plain parameters, as in Textual Inversion.
+        vectors: Text positions each feature occupies.
+        attention_weight: Lambda, the weight of the face-wise attention loss; 0 switches it off.
+        class_word: What the person is to the text encoder before training, and in the reference prompt.
+        templates: Name of the set of training sentences: "face" or "photo".
+        seed: Of noise, timesteps, templates and module initialisation.
+        mirror: Also train on mirrored crops (faces are not symmetric: off).
+        precision: Of the frozen model's arithmetic; "auto" picks by device.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        checkpoint_every: Steps between checkpoints; 0 writes one only when interrupted.
+        loss_weighting: Of timesteps: "uniform", or "min-snr" (arXiv 2303.09556), whose mean weight is 1.
+        timestep_sampling: How often each timestep is drawn: "uniform", "noisy" (the more noise the more often) or
+            "middle" (seldom at either end).
+        learning_rate_schedule: "constant", or "cosine" down to nearly 0.
+        warm_up: Steps over which the learning rate rises.
+        average_last: Over how many of the last steps the features are averaged; 0 takes those of the last step.
+        norm_limit: Longest a feature may be, in typical lengths of the text encoder's embeddings; 0 for no limit.
+        initial_token: What the features start from: "class", or "search" for the best of the words that the text
+            encoder knows, or "regression" for what the judge's embedding of the photos says the person's name would be,
+            or "auto" for regression where the base model knows people by name and the photos show a face, else "class".
+        direction_limit: Least cosine between a feature and what it started from, from 0 to below 1; 0 for no limit.
+        stop_by: When to stop, and which step to keep: "steps" the last one; "held-out" when the loss on noise that
+            training never draws stops to fall; "renders" when rendered pictures get no more alike and obey less.
+        look_every: Steps between looks at that.
+        patience: How many looks without gain end the training.
+        other_words_weight: Weight of the penalty on what the person's word takes of the other words' attention.
+    """
+
+    method: str = "sefi"
+    steps: int = 300
+    learning_rate: float = 5e-3
+    batch_size: int = 4
+    stages: int = 5
+    split_keys_values: bool = True
+    self_attention: bool = True
+    vectors: int = 1
+    attention_weight: float = 0.003
+    class_word: str = "person"
+    templates: str = "face"
+    seed: int = 0
+    mirror: bool = False
+    precision: str = "auto"
+    device: str = "auto"
+    checkpoint_every: int = 50
+    loss_weighting: str = "uniform"
+    timestep_sampling: str = "uniform"
+    learning_rate_schedule: str = "constant"
+    warm_up: int = 0
+    average_last: int = 0
+    norm_limit: float = 0.0
+    initial_token: str = "class"
+    direction_limit: float = 0.0
+    other_words_weight: float = 0.0
+    stop_by: str = "steps"
+    look_every: int = 25
+    patience: int = 3
+
+    def __post_init__(self) -> None:
+        at_least("steps", self.steps, 1)
+        at_least("batch size", self.batch_size, 1)
+        at_least("stages", self.stages, 1)
+        at_least("vectors", self.vectors, 1)
+        at_least("checkpoint interval", self.checkpoint_every, 0)
+        if self.stages > 1000:
+            raise UsageError(f"stages is {self.stages}, but there are only 1000 timesteps", "use 1 to 10")
+        if not 0 < self.learning_rate < float("inf"):
+            raise UsageError(f"learning rate must be above 0, not {self.learning_rate}")
+        if not 0 <= self.attention_weight < float("inf"):
+            raise UsageError(f"lambda must be 0 or more, not {self.attention_weight}")
+        if self.templates not in ("face", "photo"):
+            raise UsageError(f"unknown template set {self.templates!r}", "use face or photo")
+        if not self.class_word.strip():
+            raise UsageError("the class word is empty", "use a word such as person, woman or man")
+        check_seed(self.seed)
+        check_precision(self.precision)
+        one_of("loss weighting", self.loss_weighting, LOSS_WEIGHTINGS)
+        one_of("timestep sampling", self.timestep_sampling, TIMESTEP_SAMPLINGS)
+        one_of("learning rate schedule", self.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
+        one_of("initial token", self.initial_token, INITIAL_TOKENS)
+        at_least("warm-up", self.warm_up, 0)
+        at_least("number of averaged steps", self.average_last, 0)
+        if not 0 <= self.norm_limit < float("inf"):
+            raise UsageError(f"norm limit must be 0 or more, not {self.norm_limit}")
+        one_of("way to stop", self.stop_by, STOPS)
+        at_least("number of steps between looks", self.look_every, 1)
+        at_least("patience", self.patience, 1)
+        if self.stop_by != "steps" and self.average_last:
+            raise UsageError(
+                f"average_last averages the last steps, and stop_by={self.stop_by} keeps the best one",
+                "set one of them",
+            )
+        if not 0 <= self.direction_limit < 1:
+            raise UsageError(f"direction limit is {self.direction_limit}", "a cosine from 0 to below 1; 0 for none")
+        if not 0 <= self.other_words_weight < float("inf"):
+            raise UsageError(f"weight of the other words must be 0 or more, not {self.other_words_weight}")
+
+
+def preset(name: str, **changes: Any) -> TrainConfig:
+    """Return a preset's settings with the given fields changed; fields that are None keep the preset's value.
+
+    Raises:
+        UsageError: Unknown preset or field, or values that cannot work together.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset {name!r}", f"choose one of: {', '.join(PRESETS)}")
+    known = {field.name for field in fields(TrainConfig)}
+    for key in changes:
+        if key not in known:
+            raise UsageError(f"unknown training setting {key!r}", f"settings are: {', '.join(sorted(known))}")
+    return replace(PRESETS[name], **{key: value for key, value in changes.items() if value is not None})
+
+
+_PLAIN = TrainConfig(
+    method="sefi-paper",
+    steps=300,
+    learning_rate=5e-3,
+    batch_size=4,
+    stages=5,
+    split_keys_values=True,
+    self_attention=True,
+    vectors=1,
+    attention_weight=0.003,
+    mirror=False,
+    loss_weighting="uniform",
+    timestep_sampling="uniform",
+    learning_rate_schedule="constant",
+    warm_up=0,
+    average_last=0,
+    norm_limit=0.0,
+    initial_token="class",
+    direction_limit=0.0,
+    other_words_weight=0.0,
+    stop_by="steps",
+)
+"""The paper's recipe. Written out, so that better defaults change neither it nor what others are compared with."""
+
+PRESETS: dict[str, TrainConfig] = {
+    "sefi": TrainConfig(),
+    "sefi-paper": _PLAIN,
+    "textual-inversion": replace(
+        _PLAIN,
+        method="textual-inversion",
+        stages=1,
+        split_keys_values=False,
+        self_attention=False,
+        attention_weight=0.0,
+    ),
+    "prospect": replace(
+        _PLAIN, method="prospect", stages=10, split_keys_values=False, self_attention=False, attention_weight=0.0
+    ),
+}
