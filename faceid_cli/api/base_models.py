@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from faceid_cli.config import ModelOptions
 from faceid_cli.errors import ModelError, ModelMismatchError, ModelNotFoundError
 from faceid_cli.model_files import BUILTIN, FAMILY_NAMES, family_of_fingerprint, fingerprint_of
 from faceid_cli.model_files.lora import check_lora, parse_lora
-from faceid_cli.registry.base_models import find_model, scores_of
+from faceid_cli.registry.base_models import find_model, named_models, scores_of
 from faceid_cli.registry.names import is_name
 from faceid_cli.registry.store import Registry
 from faceid_cli.settings import read_setting
@@ -114,8 +114,14 @@ def checked_options(options: ModelOptions | None) -> ModelOptions:
 
 
 def source_of_fingerprint(source: str, fingerprint: str) -> str | None:
-    """A base model on this machine with this fingerprint: the named one, the user's own or the built-in; or None."""
-    for candidate in dict.fromkeys((source, chosen_source(None), BUILTIN)):
+    """A base model on this machine with this fingerprint, or None.
+
+    Looked for: where the source says, the user's own, the built-in one, those with a name, and those of other people.
+    """
+    with Registry.open(create=False) as registry:
+        known = [model.source for model in named_models(registry) if model.fingerprint == fingerprint]
+        known += [person.base_model for person in registry.list() if person.base_fingerprint == fingerprint]
+    for candidate in dict.fromkeys((source, chosen_source(None), BUILTIN, *known)):
         # A hub id is not looked up here: that could start a download.
         if candidate != BUILTIN and not Path(candidate).exists():
             continue
@@ -125,6 +131,22 @@ def source_of_fingerprint(source: str, fingerprint: str) -> str | None:
         except ModelError:
             continue
     return None
+
+
+def without_folders(source: str, method: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A base model's source, and a person's method, with file names where there are paths: those are nobody's business.
+
+    Names on the hub, which are no absolute paths, stay.
+    """
+    learned = _learned_options(method)
+    loras = tuple(f"{path.name}:{scale:g}" for path, scale in map(parse_lora, learned.loras or ()))
+    vae = None if learned.vae is None else _file_name(learned.vae)
+    return _file_name(source), {**method, **kept_options(replace(learned, vae=vae, loras=loras))}
+
+
+def _file_name(source: str) -> str:
+    path = PurePath(source)
+    return path.name if path.is_absolute() else source
 
 
 def _named_source(name: str) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceid_cli import paths
-from faceid_cli.api.base_models import OnNote, source_of_fingerprint
+from faceid_cli.api.base_models import OnNote, options_for, source_of_fingerprint, without_folders
 from faceid_cli.api.checkpoints import checkpoint_dir, claimed_run, give_up
 from faceid_cli.api.material import material_folder, remove_material
 from faceid_cli.errors import IdentityFileError, OutputError, UsageError
@@ -73,7 +73,10 @@ def export_identity(name: str, output: Path | str | None = None) -> Path:
     extra = stored.metadata.extra | {"tags": list(person.tags)}
     if person.consent:
         extra["consent"] = person.consent
-    metadata = dataclasses.replace(stored.metadata, name=person.name, note=person.note, extra=extra)
+    source, method = without_folders(stored.metadata.base_model, stored.metadata.method)
+    metadata = dataclasses.replace(
+        stored.metadata, name=person.name, note=person.note, base_model=source, method=method, extra=extra
+    )
     save_identity(target, stored.keys, stored.values, metadata)
     return target
 
@@ -134,6 +137,10 @@ def import_identity(
         identity = keep(new, write)
     if old is not None:
         remove_material(old.id)
+    added = options_for([identity])
+    for option, file in (("--vae", added.vae), *(("--lora", lora) for lora in added.loras or ())):
+        if file is not None and on_note:
+            on_note(f"{identity.name} was learned with {option} {file}: say where that file is when you render")
     return identity
 
 

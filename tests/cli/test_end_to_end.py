@@ -5,11 +5,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
 from faceid_cli import paths
+from faceid_cli.identity_file import load_identity, save_identity
 from faceid_cli.rendering.metadata import read_metadata
 
 
@@ -145,6 +147,37 @@ def test_export_and_import_keep_the_person(alice, faceid) -> None:
         assert faceid("generate", name, "x <" + name + ">", "--steps", 1, "--seed", 1, "-o", f"{name}.png").code == 0
     with Image.open("alice.png") as one, Image.open("anna.png") as two:
         assert one.tobytes() == two.tobytes()
+
+
+def test_an_exported_file_names_no_folders(alice, faceid, tiny_model_dir) -> None:
+    assert faceid("export", "alice").code == 0
+    content = Path("alice.safetensors").read_bytes()
+    assert str(tiny_model_dir).encode() not in content
+    assert tiny_model_dir.name.encode() in content
+    assert faceid("remove", "alice", "-y").code == 0
+
+    answer = faceid("import", "alice.safetensors")
+    assert f"the base model {tiny_model_dir.name}" in answer.err
+    assert "is not on this machine: give --model" in answer.err
+    assert faceid("models", "add", "mine", tiny_model_dir).code == 0
+    answer = faceid("import", "alice.safetensors", "--replace")
+    assert answer.err.count("not on this machine") == 0, "found among the named ones"
+    assert faceid("show", "alice", "--json").data["identity"]["base_model"] == str(tiny_model_dir)
+
+
+def test_an_import_says_which_files_are_needed_beside_the_base_model(alice, faceid) -> None:
+    """Learned with a LoRA: its name is in the file, its folder is not."""
+    assert faceid("export", "alice").code == 0
+    stored = load_identity(Path("alice.safetensors"))
+    method = {
+        **stored.metadata.method,
+        "model_options": {"variant": None, "vae": None, "loras": ["/secret/a.safetensors:0.5"]},
+    }
+    save_identity(Path("b.safetensors"), stored.keys, stored.values, replace(stored.metadata, name="b", method=method))
+    assert "b was learned with --lora" in faceid("import", "b.safetensors").err
+    assert faceid("export", "b", "-o", "c.safetensors").code == 0
+    assert b"secret" not in Path("c.safetensors").read_bytes()
+    assert b"a.safetensors:0.5" in Path("c.safetensors").read_bytes()
 
 
 def test_ctrl_c_saves_a_checkpoint_and_resume_goes_on(
