@@ -138,9 +138,9 @@ def import_identity(
     if old is not None:
         remove_material(old.id)
     added = options_for([identity])
-    for option, file in (("--vae", added.vae), *(("--lora", lora) for lora in added.loras or ())):
-        if file is not None and on_note:
-            on_note(f"{identity.name} was learned with {option} {file}: say where that file is when you render")
+    for option, needed in (("--vae", added.vae), *(("--lora", lora) for lora in added.loras or ())):
+        if needed is not None and on_note:
+            on_note(f"{identity.name} was learned with {option} {needed}: say where that file is when you render")
     return identity
 
 
