@@ -1,7 +1,7 @@
 """Which share of the crop should the face take? Likeness and obedience, on people who are used for nothing else.
 
     python -m benchmarks.face_share run                                   # may be stopped and started again
-    python -m benchmarks.face_share run --people 3 --prompts 6 --shares 0.3 0.45 0.6     # a first look
+    python -m benchmarks.face_share run --people 3 --prompts 6 --shares 0.3 0.35 0.45    # a first look
     python -m benchmarks.face_share report
 
 Photos are snapshots from some way off: the face takes about 15 % of the picture's height. Crops are cut from the same
@@ -37,7 +37,7 @@ from faceid_cli.types import FaceCrop, Photo
 FIRST_PERSON = 3000
 """Results of other benchmarks are about people from 0 on, their settings were chosen on people from 1000 on."""
 
-SHARES = (0.2, 0.3, 0.4, FACE_SHARE, 0.55, 0.7)
+SHARES = (0.2, 0.3, FACE_SHARE, 0.45, 0.6)
 RESULTS = Path(__file__).parent / "results"
 
 _PHOTO_PX = 1024

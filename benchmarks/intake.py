@@ -26,7 +26,7 @@ import torch
 from facexlib.utils.face_restoration_helper import get_largest_face
 from PIL import Image
 
-from faceid_cli.faces.crop import crop_face
+from faceid_cli.faces.crop import FACE_SHARE, crop_face
 from faceid_cli.faces.look import look_at_photos
 from faceid_cli.faces.photographs import PhotographFaceFinder
 
@@ -68,7 +68,7 @@ def theirs(files: list[Path], finder: PhotographFaceFinder) -> Iterator[Any]:
             rows = detector.detect_faces(small, 0.8)
         if len(rows):
             left, top, right, bottom = (get_largest_face(rows, *small.shape[:2])[0] / scale)[:4]
-            side = max(right - left, bottom - top) / 0.45
+            side = max(right - left, bottom - top) / FACE_SHARE
             x, y = (left + right) / 2, (top + bottom) / 2
             matrix = np.array([[CROP_PX / side, 0, CROP_PX / 2 - x * CROP_PX / side]] * 2)
             matrix[1] = [0, CROP_PX / side, CROP_PX / 2 - y * CROP_PX / side]

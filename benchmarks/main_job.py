@@ -39,23 +39,43 @@ from faceid_cli.evaluation.trial import Trial, run_trial
 METHODS = ("sefi", "textual-inversion")
 
 
+def interval(values: list[float]) -> list[float]:
+    """Mean, and the ends of its 95 % interval over people."""
+    found = bootstrap_interval([[value] for value in values])
+    return [round(found.mean, 3), round(found.low, 3), round(found.high, 3)]
+
+
+def likeness(trial: Trial) -> float:
+    """ID as a share of the upper bound."""
+    return share_of_upper_bound(float(np.mean([score.identity for score in trial.scores])), trial.upper_bound)
+
+
+def likeness_where_obeyed(trial: Trial) -> float:
+    """ID(P) as a share of the upper bound."""
+    return share_of_upper_bound(identity_of_prompt(trial.scores), trial.upper_bound)
+
+
+def differences(trials: dict[str, list[Trial]]) -> dict[str, dict[str, list[float]]]:
+    """What the first method has more than each other one, person by person: clearer than two intervals side by side."""
+    scores = {"ID": likeness, "ID(P)": likeness_where_obeyed}
+    first, *others = trials.items()
+    return {
+        f"{first[0]} over {name}": {
+            label: interval([score(ours) - score(theirs) for ours, theirs in zip(first[1], found, strict=True)])
+            for label, score in scores.items()
+        }
+        for name, found in others
+    }
+
+
 def summary(trials: list[Trial]) -> dict[str, Any]:
     """Figures of one method over all people, with 95 % intervals over people."""
-
-    def interval(values: list[float]) -> list[float]:
-        found = bootstrap_interval([[value] for value in values])
-        return [round(found.mean, 3), round(found.low, 3), round(found.high, 3)]
-
-    def likeness(trial: Trial) -> float:
-        return share_of_upper_bound(float(np.mean([score.identity for score in trial.scores])), trial.upper_bound)
 
     attention = [[s.attention_share for s in trial.scores if s.attention_share is not None] for trial in trials]
     return {
         "ID, share of the upper bound": interval([likeness(trial) for trial in trials]),
         "concepts obeyed": interval([obedience(trial.scores) for trial in trials]),
-        "ID(P), share of the upper bound": interval(
-            [share_of_upper_bound(identity_of_prompt(trial.scores), trial.upper_bound) for trial in trials]
-        ),
+        "ID(P), share of the upper bound": interval([likeness_where_obeyed(trial) for trial in trials]),
         "a face is found": interval([detection_rate(trial.scores) for trial in trials]),
         "attention inside the face": interval([float(np.mean(shares)) for shares in attention if shares] or [0.0]),
         "seconds per enrolment": round(float(np.mean([trial.enrol_seconds for trial in trials])), 1),
@@ -125,8 +145,11 @@ def main() -> None:
         "photos": arguments.photos,
         "settings": {method: asdict(config) for method, config in configs.items()},
         "results": {method: summary(done) for method, done in trials.items()},
+        "differences": differences(trials),
     }
     print_table(report["results"])
+    for pair, found in report["differences"].items():
+        print(f"{pair}, on the same people: {found}")
     if arguments.output:
         arguments.output.write_text(json.dumps(report, indent=2) + "\n")
 

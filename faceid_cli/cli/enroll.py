@@ -121,7 +121,7 @@ def enroll(
     ] = False,
     face_share: Annotated[
         float | None,
-        typer.Option("--face-share", metavar="X", help="Height of the face as a share of the crop, such as 0.45."),
+        typer.Option("--face-share", metavar="X", help="Height of the face as a share of the crop, such as 0.35."),
     ] = None,
     jitter: Annotated[
         int, typer.Option("--jitter", metavar="N", help="Further crops of each photo, moved and resized a little.")

@@ -1,7 +1,7 @@
 """Settings of training, loading and rendering: defaults, units, checks and presets. No side effects.
 
-The defaults are the paper's where it gives them. They are not yet tuned by measurement: benchmarks/main_job.py does
-that, on people kept apart for it (`--first 1000`), once the built-in model draws faces well enough.
+The defaults are the paper's where it gives them. Others were tried on the built-in model, on people kept apart for it:
+benchmarks/results/tried.md has what came of it.
 """
 
 from faceid_cli.config.checks import MAX_SEED, PRECISIONS, check_seed

@@ -12,8 +12,10 @@ from PIL import Image, ImageFilter
 from faceid_cli.errors import NoFaceError, PhotoError, SeveralFacesError, UsageError
 from faceid_cli.types import Box, Face, FaceCrop, Photo
 
-FACE_SHARE = 0.45
-"""Height of the face box as a share of the crop: leaves room for hair, neck and shoulders."""
+FACE_SHARE = 0.35
+"""Height of the face box as a share of the crop: leaves room for hair, neck and shoulders.
+
+The best of those that benchmarks/face_share.py tried, on drawings."""
 
 MOST_FACE_SHARE = 0.7
 """How large a face may become in a crop before the photo is extended beyond its edges instead."""

@@ -81,10 +81,13 @@ def cut_crop(
     if options.face_share is not None:
         framing = replace(framing, face_share=options.face_share * framing.face_share / _PLAIN.face_share)
     if options.box is not None:
-        return crop_face(photo, checked_box(options.box, photo), options.size_px, framing)
+        face = checked_box(options.box, photo)
+        return crop_face(photo, face, options.size_px, _closer(framing, photo, face) if shaken else framing)
     if finder is None or chosen is None:
         return whole_crop(photo, options.size_px)
     face = faces[chosen]
+    if shaken:
+        framing = _closer(framing, photo, face)
     untouched = not shaken and options.face_share is None
     if finder.is_drawn_world and untouched and len(faces) == 1 and _is_framed(photo, face):
         return whole_crop(photo, options.size_px, face)
@@ -97,6 +100,12 @@ def shaken(random: np.random.Generator) -> Framing:
     size, aside, down = random.uniform(-1, 1, 3)
     share = _PLAIN.face_share * (1 + _JITTER_SIZE * float(size))
     return Framing(share, _JITTER_PLACE * float(aside), _JITTER_PLACE * float(down))
+
+
+def _closer(framing: Framing, photo: Photo, face: Face) -> Framing:
+    """The framing, mirrored to the near side where the photo has no room for it: cut off, all would be the same."""
+    tightest = max(face.box.height, face.box.width) / min(photo.image.size)
+    return replace(framing, face_share=max(framing.face_share, 2 * tightest - framing.face_share))
 
 
 def _is_framed(photo: Photo, face: Face) -> bool:

@@ -27,7 +27,7 @@ _MOST_TURN = 0.35
 _MOST_HIDDEN = 0.35
 # Measured on faces of 120 to 340 px: sharp ones 0.23 to 0.41; blurred by 2 % of their height 0.6 to 0.75.
 _SOFT, _BLURRED = 0.6, 0.75
-_FEW_PIXELS_SHARE = 0.5
+_FEW_PIXELS_SHARE = 0.225  # of the crop's side
 _UNIFORM_SHARE = 0.2
 
 
@@ -62,9 +62,9 @@ def flaws_of(quality: Quality, size_px: int) -> tuple[list[str], bool]:
         size_px: Side of the training crop; faces much smaller than in it have to be enlarged.
     """
     found, poor = [], False
-    if quality.face_px < _FEW_PIXELS_SHARE * 0.45 * size_px:
+    if quality.face_px < _FEW_PIXELS_SHARE * size_px:
         found.append(f"the face is only {quality.face_px:.0f} px high")
-        poor = quality.face_px < 0.5 * _FEW_PIXELS_SHARE * 0.45 * size_px
+        poor = quality.face_px < 0.5 * _FEW_PIXELS_SHARE * size_px
     if quality.blur >= _SOFT:
         found.append("blurred" if quality.blur >= _BLURRED else "soft")
         poor = poor or quality.blur >= _BLURRED

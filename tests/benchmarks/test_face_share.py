@@ -36,12 +36,12 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path, capsys: pytest.Captu
     quick = ["--people", "1", "--photos", "1", "--prompts", "1", "--steps", "1", "--render-steps", "1"]
     main(["run", *quick, "--shares", "0.3", "--output", str(tmp_path)])
     assert capsys.readouterr().out.count("ID(P)") >= 1
-    main(["run", *quick, "--shares", "0.3", "0.45", "--output", str(tmp_path)])
+    main(["run", *quick, "--shares", "0.3", "0.35", "--output", str(tmp_path)])
     said = capsys.readouterr().out
-    assert "share 0.45" in said
+    assert "share 0.35" in said
     assert "share 0.3:" not in said  # done before
     assert len((tmp_path / "face_share.jsonl").read_text().splitlines()) == 2
     text = (tmp_path / "face_share.md").read_text()
     assert "| 0.3 | 1 |" in text
-    assert "| 0.45 (default) | 1 |" in text
+    assert "| 0.35 (default) | 1 |" in text
     assert "1 people are too few for a verdict" in text

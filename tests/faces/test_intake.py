@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from faceid_cli.errors import NoFaceError, NotAnImageError, SeveralFacesError, UsageError, WrongWorldError
+from faceid_cli.faces.crop import FACE_SHARE
 from faceid_cli.faces.intake import crops_from_photos
 from faceid_cli.faces.texture import even_share, looks_like_photograph
 from faceid_cli.types import Box, Face
@@ -81,7 +82,7 @@ def test_photos_are_cropped_around_the_chosen_face(tmp_path: Path) -> None:
         crops_from_photos([tmp_path], finder, 128)
     (crop,) = crops_from_photos([tmp_path], finder, 128, which="largest")
     assert crop.face is not None
-    assert crop.face.box.height == pytest.approx(128 * 0.45)
+    assert crop.face.box.height == pytest.approx(128 * FACE_SHARE)
 
 
 def test_copies_count_once_and_order_is_kept(tmp_path: Path) -> None:
