@@ -86,8 +86,12 @@ def summary(trials: list[Trial]) -> dict[str, Any]:
 def settings(method: str, arguments: argparse.Namespace) -> TrainConfig:
     """The method's preset with the same steps, batch size and seed for all, and what --set changes."""
     shared = {"steps": TrainConfig().steps, "batch_size": TrainConfig().batch_size, "seed": 0}
-    changes: dict[str, Any] = {key: json.loads(value) for key, value in (item.split("=", 1) for item in arguments.set)}
-    return preset(method, **{**shared, **changes})
+    return preset(method, **{**shared, **changes_of(arguments.set)})
+
+
+def changes_of(items: list[str]) -> dict[str, Any]:
+    """Read FIELD=JSON."""
+    return {key: json.loads(value) for key, value in (item.split("=", 1) for item in items)}
 
 
 @cache
@@ -99,7 +103,7 @@ def networks(model: str) -> tuple[BaseModel, Judge]:
 def measured(person: int, configs: dict[str, TrainConfig], arguments: argparse.Namespace) -> dict[str, Trial]:
     """All methods on one person, in turn."""
     base, judge = networks(arguments.model)
-    rendering = RenderConfig(guidance_scale=arguments.guidance_scale)
+    rendering = RenderConfig(**changes_of(arguments.render))
     return {
         method: run_trial(base, judge, person, config, rendering, arguments.photos)
         for method, config in configs.items()
@@ -126,7 +130,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="change training settings")
     parser.add_argument("--model", default="builtin")
-    parser.add_argument("--guidance-scale", type=float, default=RenderConfig().guidance_scale)
+    parser.add_argument("--render", nargs="*", default=[], metavar="FIELD=JSON", help="change settings of rendering")
     parser.add_argument(
         "--processes", type=int, default=1, help="people measured at once, on a share of the threads each"
     )

@@ -159,7 +159,7 @@ def clip_tokenizer(pad_token: str) -> Any:
 def single_file_tensors(pipeline: Any, family: str) -> dict[str, torch.Tensor]:
     """Write a pipeline's weights under the names of the first implementations."""
     levels = len(CHANNELS[family])
-    tensors = {unet_name(name, levels): value for name, value in pipeline.unet.state_dict().items()}
+    tensors = {first_unet_name(name, levels): value for name, value in pipeline.unet.state_dict().items()}
     for name, value in pipeline.vae.state_dict().items():
         matrix = ".attentions." in name and name.endswith("weight") and "group_norm" not in name
         tensors[vae_name(name)] = value[:, :, None, None] if matrix else value
@@ -176,7 +176,13 @@ def single_file_tensors(pipeline: Any, family: str) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone().contiguous() for name, value in tensors.items()}
 
 
-def unet_name(name: str, levels: int) -> str:
+@pytest.fixture
+def unet_name() -> Callable[[str, int], str]:
+    """Names a weight of a UNet, given the number of its levels, as the first implementation does."""
+    return first_unet_name
+
+
+def first_unet_name(name: str, levels: int) -> str:
     """By the numbering of blocks: three to a level, counted through."""
     fixed = {"conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2"}
     fixed |= {"time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,44 +16,22 @@ from faceid_cli.backbone.controlnet import controlnet_line, load_controlnet
 from faceid_cli.errors import ModelError, UnsupportedModelError
 from faceid_cli.model_files.controlnet import find_controlnet
 
-RESNET = {
-    "norm1": "in_layers.0",
-    "conv1": "in_layers.2",
-    "time_emb_proj": "emb_layers.1",
-    "norm2": "out_layers.0",
-    "conv2": "out_layers.3",
-    "conv_shortcut": "skip_connection",
-}
+UnetName = Callable[[str, int], str]
 
 
-def first_name(name: str) -> str:
-    """A weight's name in the first implementation, for two residual blocks a level."""
-    fixed = {
-        "conv_in": "input_blocks.0.0",
-        "time_embedding.linear_1": "time_embed.0",
-        "time_embedding.linear_2": "time_embed.2",
-        "add_embedding.linear_1": "label_emb.0.0",
-        "add_embedding.linear_2": "label_emb.0.2",
-        "mid_block.resnets.0": "middle_block.0",
-        "mid_block.attentions.0": "middle_block.1",
-        "mid_block.resnets.1": "middle_block.2",
+def first_name(name: str, unet_name: UnetName) -> str:
+    """A weight's name in the first implementation: its own parts by number, all else as in the UNet."""
+    own = {
         "controlnet_mid_block": "middle_block_out.0",
         "controlnet_cond_embedding.conv_in": "input_hint_block.0",
         "controlnet_cond_embedding.conv_out": "input_hint_block.14",
     }
-    fixed |= {f"controlnet_cond_embedding.blocks.{index}": f"input_hint_block.{2 * index + 2}" for index in range(6)}
-    fixed |= {f"controlnet_down_blocks.{index}": f"zero_convs.{index}.0" for index in range(12)}
-    for level in range(4):
-        for layer in range(2):
-            fixed[f"down_blocks.{level}.resnets.{layer}"] = f"input_blocks.{3 * level + layer + 1}.0"
-            fixed[f"down_blocks.{level}.attentions.{layer}"] = f"input_blocks.{3 * level + layer + 1}.1"
-        fixed[f"down_blocks.{level}.downsamplers.0.conv"] = f"input_blocks.{3 * level + 3}.0.op"
-    start = max((known for known in fixed if name.startswith(f"{known}.")), key=len)
-    rest = name.removeprefix(f"{start}.")
-    if ".resnets." in f"{start}.":
-        part, _, kind = rest.partition(".")
-        rest = f"{RESNET[part]}.{kind}"
-    return f"{fixed[start]}.{rest}"
+    own |= {f"controlnet_cond_embedding.blocks.{index}": f"input_hint_block.{2 * index + 2}" for index in range(6)}
+    own |= {f"controlnet_down_blocks.{index}": f"zero_convs.{index}.0" for index in range(12)}
+    start, _, kind = name.rpartition(".")
+    if start in own:
+        return f"{own[start]}.{kind}"
+    return unet_name(name, 4).removeprefix("model.diffusion_model.")
 
 
 def controlnet(base: Any) -> Any:
@@ -66,14 +45,14 @@ def controlnet(base: Any) -> Any:
 
 
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
-def test_a_file_of_either_layout_is_the_folder_it_came_from(tiny_families, tmp_path, family):
+def test_a_file_of_either_layout_is_the_folder_it_came_from(tiny_families, unet_name, tmp_path, family):
     base = load_base_model(str(tiny_families(family).folder), "cpu", "float32")
     network = controlnet(base)
     network.save_pretrained(tmp_path / "net")
     state = {name: value.clone() for name, value in network.state_dict().items()}
     save_file(state, tmp_path / "theirs.safetensors")
-    save_file({first_name(name): value for name, value in state.items()}, tmp_path / "bare.safetensors")
-    whole = {f"control_model.{first_name(name)}": value for name, value in state.items()}
+    save_file({first_name(name, unet_name): value for name, value in state.items()}, tmp_path / "bare.safetensors")
+    whole = {f"control_model.{first_name(name, unet_name)}": value for name, value in state.items()}
     torch.save({"state_dict": {**whole, "model.diffusion_model.out.2.bias": torch.zeros(4)}}, tmp_path / "first.pth")
     folder = load_controlnet(find_controlnet(str(tmp_path / "net")), base)
     behind_config = {"_name_or_path", "_use_default_values", "_diffusers_version", "_class_name"}

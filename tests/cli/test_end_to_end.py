@@ -149,10 +149,11 @@ def test_export_and_import_keep_the_person(alice, faceid) -> None:
         assert one.tobytes() == two.tobytes()
 
 
-def test_an_exported_file_names_no_folders(alice, faceid, tiny_model_dir) -> None:
+def test_an_exported_file_names_no_folders(alice, faceid, photos, tiny_model_dir) -> None:
     assert faceid("export", "alice").code == 0
     content = Path("alice.safetensors").read_bytes()
-    assert str(tiny_model_dir).encode() not in content
+    for folder in (tiny_model_dir, photos):
+        assert str(folder).encode() not in content
     assert tiny_model_dir.name.encode() in content
     assert faceid("remove", "alice", "-y").code == 0
 
