@@ -21,7 +21,7 @@ from faceid_cli.builtin.samples import photo_set
 from faceid_cli.config import RenderConfig
 from faceid_cli.evaluation.judges import DrawnJudge
 from faceid_cli.evaluation.likeness import Likeness
-from faceid_cli.evaluation.prompts import PROMPT_SET
+from faceid_cli.evaluation.prompts import PROMPT_SET, EvaluationPrompt
 from faceid_cli.evaluation.report import by_group, picture_grid, summarise
 from faceid_cli.evaluation.run import evaluate_tokens
 from faceid_cli.evaluation.trial import person_crops, reference_likeness
@@ -37,7 +37,8 @@ class Bench:
 
     Args:
         model: Base model: the built-in one, or a training state of it in a folder.
-        prompts: How many prompts of the fixed set; spread over its groups.
+        prompts: How many prompts of the fixed set each person is rendered with. Neighbouring people get different ones,
+            spread over the groups, so that few people see the whole set.
         render_steps: Sampler steps.
         guidance_scale: Of the sampler.
     """
@@ -50,19 +51,23 @@ class Bench:
         self.judge = DrawnJudge(self.networks)
         self.rendering = RenderConfig(steps=render_steps, guidance_scale=guidance_scale)
         self._likeness: tuple[int, Likeness] | None = None
-        every = len(PROMPT_SET) / min(prompts, len(PROMPT_SET))
-        self.prompts = [PROMPT_SET[int(place * every)] for place in range(min(prompts, len(PROMPT_SET)))]
+        self._prompts = min(prompts, len(PROMPT_SET))
 
     def key(self) -> dict[str, Any]:
         """What results depend on beside method, person and settings."""
         return {
             "base": self.base.fingerprint,
-            "prompts": len(self.prompts),
-            "prompt_set": _short_hash(repr(self.prompts).encode()),
+            "prompts": self._prompts,
+            "prompt_set": _short_hash(repr(PROMPT_SET).encode()),
             "sampler": [self.rendering.steps, self.rendering.guidance_scale, self.rendering.scheduler],
             "judge": _short_hash(paths.builtin_judge_file().read_bytes()),
             "photo_set": self._photo_set,
         }
+
+    def prompts_of(self, person: int) -> list[EvaluationPrompt]:
+        """The prompts that a person is rendered with, the same for all methods."""
+        first = person % (len(PROMPT_SET) // self._prompts)
+        return [PROMPT_SET[first + place * len(PROMPT_SET) // self._prompts] for place in range(self._prompts)]
 
     def likeness_of(self, person: int) -> Likeness:
         """What pictures of a person are compared with; drawn once for all that is measured on them in a row."""
@@ -87,8 +92,9 @@ class Bench:
         learned = learn(self.base, crops)
         seconds = time.perf_counter() - started  # by one clock for all methods, with all that a user waits for
         likeness = self.likeness_of(person)
+        prompts = self.prompts_of(person)
         scored = evaluate_tokens(
-            self.base, self.judge, learned.tokens, likeness, self.prompts, self.rendering, around=learned.around
+            self.base, self.judge, learned.tokens, likeness, prompts, self.rendering, around=learned.around
         )
         if grid is not None:
             grid.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +122,9 @@ def _mean(values: Sequence[float]) -> float | None:
 def add_bench_options(parser: argparse.ArgumentParser) -> None:
     """Options of `Bench`."""
     parser.add_argument("--model", default="builtin", help="base model")
-    parser.add_argument("--prompts", type=int, default=len(PROMPT_SET), help="how many prompts of the fixed set")
+    parser.add_argument(
+        "--prompts", type=int, default=len(PROMPT_SET), help="how many prompts of the fixed set a person gets"
+    )
     parser.add_argument("--render-steps", type=int, default=RenderConfig().steps, help="sampler steps")
     parser.add_argument("--guidance-scale", type=float, default=RenderConfig().guidance_scale)
 

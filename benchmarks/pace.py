@@ -83,7 +83,8 @@ def measure(bench: Bench, ledger: Ledger, name: str, settings: Settings, person:
         nonlocal scoring
         paused = time.perf_counter()
         if step in missing:
-            scored = evaluate_tokens(bench.base, bench.judge, tokens, likeness, bench.prompts, bench.rendering)
+            prompts = bench.prompts_of(person)
+            scored = evaluate_tokens(bench.base, bench.judge, tokens, likeness, prompts, bench.rendering)
             scores = asdict(summarise(scored, True))
             ledger.add({**key, "step": step}, {"scores": scores, "seconds": paused - started - scoring})
             print(f"{name}, person {person}, step {step}: ID(P) {scores['identity_of_prompt']:.3f}", flush=True)

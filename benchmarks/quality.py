@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -60,7 +61,6 @@ def tune(arguments: argparse.Namespace) -> None:
     """Find each method's settings on people kept for it, and write them."""
     bench, ledger = bench_of(arguments), Ledger(arguments.output / "quality_tuning.jsonl")
     file = arguments.output / "quality_settings.json"
-    best = read_settings(arguments.output)
     for name in arguments.methods:
 
         def score(settings: Settings, name: str = name) -> float:
@@ -72,6 +72,7 @@ def tune(arguments: argparse.Namespace) -> None:
 
         chosen, highest = best_settings(METHODS[name], arguments, score)
         people = [FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people - 1]
+        best = read_settings(arguments.output)  # another process may have added a method meanwhile
         best[name] = {**asdict(chosen), "identity_of_prompt": highest, "people": people, "base": bench.base.fingerprint}
         scratch = file.with_suffix(".tmp")
         scratch.write_text(json.dumps(best, indent=2) + "\n")
@@ -85,13 +86,19 @@ def best_settings(
     """A method's best settings, found by one change after the other, and their score."""
     chosen = start(method, arguments)
     highest = score(chosen)
-    for changes in method.grid[: arguments.tries]:
+    grid = [
+        changes
+        for changes in method.grid[: arguments.tries]
+        if changes.get("steps", 0) <= (arguments.most_steps or math.inf)
+    ]
+    for changes in grid:
         tried = start(method, arguments, changed(chosen, changes))
         found = score(tried)
         if found > highest:
             chosen, highest = tried, found
-    most = max((changes.get("steps", 0) for changes in method.grid[: arguments.tries]), default=0)
-    while most and chosen.steps >= most and not arguments.steps:  # the best may lie beyond what was tried
+    most = max((changes.get("steps", 0) for changes in grid), default=0)
+    # The best may lie beyond what was tried.
+    while most and chosen.steps >= most and not (arguments.steps or arguments.most_steps):
         tried = replace(chosen, steps=2 * chosen.steps)
         found = score(tried)
         if found <= highest:
@@ -190,6 +197,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--photos", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=list(METHODS))
     parser.add_argument("--tries", type=int, default=100, help="how many of a method's changes to try")
+    parser.add_argument("--most-steps", type=int, help="tune: the longest training to try, for all methods alike")
     parser.add_argument("--steps", type=int, help="training steps of all methods, for a quick try")
     parser.add_argument("--pictures", action="store_true", help="keep a sheet of the first person's pictures")
     parser.add_argument("--output", type=Path, default=RESULTS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.baselines.interface import Learned, Method, Settings
 from benchmarks.baselines.loop import FixedTokens, tokens_of
-from benchmarks.baselines.tokens import PACES, MaskedAttention, MaskedReconstruction, PerLayerTokens, Preset
+from benchmarks.baselines.tokens import PACES, START, MaskedAttention, MaskedReconstruction, PerLayerTokens, Preset
 from benchmarks.baselines.weights import CustomDiffusion, DreamBoothLora, class_words
 from faceid_cli.backbone import BaseModel
 from faceid_cli.types import FaceCrop
@@ -27,14 +27,12 @@ class BaseAlone:
 
 METHODS: dict[str, Method] = {
     "base": BaseAlone(),
-    "textual-inversion": Preset("Textual Inversion", "textual-inversion", Settings(), PACES),
-    "prospect": Preset("ProSpect", "prospect", Settings(), PACES),
+    "textual-inversion": Preset("Textual Inversion", "textual-inversion", START, PACES),
+    "prospect": Preset("ProSpect", "prospect", START, PACES),
     "per-layer": PerLayerTokens(),
     "masked-loss": MaskedReconstruction(),
     "masked-attention": MaskedAttention(),
     "dreambooth-lora": DreamBoothLora(),
     "custom-diffusion": CustomDiffusion(),
-    "sefi": Preset(
-        "faceid (sefi)", "sefi", Settings(), (*PACES, {"attention_weight": 0.03}, {"attention_weight": 0.3})
-    ),
+    "sefi": Preset("faceid (sefi)", "sefi", START, (*PACES, {"attention_weight": 0.03}, {"attention_weight": 0.3})),
 }

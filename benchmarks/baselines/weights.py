@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.baselines.interface import Learned, Settings
 from benchmarks.baselines.loop import FixedTokens, fit, tokens_of
-from benchmarks.baselines.tokens import train_config
+from benchmarks.baselines.tokens import START, train_config
 from faceid_cli.attention import cross_attention_layers
 from faceid_cli.backbone import BaseModel
 from faceid_cli.config import RenderConfig
@@ -38,11 +38,12 @@ class DreamBoothLora:
     """DreamBooth (arXiv 2208.12242) with LoRA on all attention projections of the UNet."""
 
     name = "DreamBooth LoRA"
-    defaults = Settings(learning_rate=1e-4, options={"rank": 4, "prior_weight": 0.0, "prior_pictures": 8})
+    defaults = replace(START, learning_rate=1e-4, options={"rank": 4, "prior_weight": 0.0, "prior_pictures": 8})
     grid: tuple[Mapping[str, Any], ...] = (
         {"learning_rate": 5e-4},
         {"learning_rate": 2e-3},
-        {"steps": 150},
+        {"steps": 300},
+        {"steps": 75},
         {"steps": 600},
         {"rank": 16},
         {"prior_weight": 1.0},
@@ -80,11 +81,12 @@ class CustomDiffusion:
     """Custom Diffusion (arXiv 2212.04488): the cross-attention's key and value weights, and a word before the class."""
 
     name = "Custom Diffusion"
-    defaults = Settings(learning_rate=1e-4, options={"prior_weight": 0.0, "prior_pictures": 8})
+    defaults = replace(START, learning_rate=1e-4, options={"prior_weight": 0.0, "prior_pictures": 8})
     grid: tuple[Mapping[str, Any], ...] = (
         {"learning_rate": 5e-4},
         {"learning_rate": 2e-3},
-        {"steps": 150},
+        {"steps": 300},
+        {"steps": 75},
         {"steps": 600},
         {"prior_weight": 1.0},
     )

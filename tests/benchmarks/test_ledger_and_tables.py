@@ -110,10 +110,12 @@ def test_a_search_goes_beyond_what_is_best_at_its_edge() -> None:
         tried.append(settings.steps)
         return -abs(settings.steps - 1300)
 
-    arguments = argparse.Namespace(steps=None, tries=100)
+    arguments = argparse.Namespace(steps=None, tries=100, most_steps=None)
     chosen, highest = best_settings(METHODS["textual-inversion"], arguments, score)
     assert (chosen.steps, highest) == (1200, -100.0)
     assert tried[-2:] == [1200, 2400]
+    arguments.most_steps = 300
+    assert best_settings(METHODS["textual-inversion"], arguments, score)[0].steps == 300
     arguments.steps = 5
     assert best_settings(METHODS["textual-inversion"], arguments, score)[0].steps == 5
 
