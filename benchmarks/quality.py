@@ -176,7 +176,7 @@ def settings_told(by_method: Mapping[str, Sequence[Mapping[str, Any]]], folder: 
     lines, found = [], read_settings(folder)
     for name, records in by_method.items():
         key, method = records[-1]["key"], METHODS[name]
-        if not method.grid:
+        if name == "base":
             continue
         settings, tuned = key["settings"], found.get(name, {})
         options = "".join(f", {option} {value}" for option, value in settings["options"].items())

@@ -21,6 +21,8 @@ SCORES = (
     ("face_spread", "faces differ"),
 )
 TOKEN_ONLY = ("textual-inversion", "prospect", "per-layer", "masked-loss", "masked-attention")
+OWN_VARIANTS = ("sefi-regression", "regression-alone")
+"""This method otherwise: no rivals of it."""
 LEAST_PEOPLE = 30
 Records = Sequence[Mapping[str, Any]]
 
@@ -107,7 +109,7 @@ def on_the_same_people(by_method: Mapping[str, Records]) -> dict[str, list[Mappi
 def _highest(by_method: Mapping[str, Records]) -> list[str]:
     """Whether the method has the highest ID(P) of all, and is clear of the best that learns tokens alone."""
     found = {name: interval_of(records, "identity_of_prompt") for name, records in by_method.items()}
-    known = {name: each for name, each in found.items() if each is not None and name != "base"}
+    known = {name: each for name, each in found.items() if each is not None and name not in ("base", *OWN_VARIANTS)}
     own = known.pop("sefi", None)
     if own is None or not known:
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.baselines.interface import Learned, Method, Settings
@@ -35,4 +36,16 @@ METHODS: dict[str, Method] = {
     "dreambooth-lora": DreamBoothLora(),
     "custom-diffusion": CustomDiffusion(),
     "sefi": Preset("faceid (sefi)", "sefi", START, (*PACES, {"attention_weight": 0.03}, {"attention_weight": 0.3})),
+    "sefi-regression": Preset(
+        "faceid, start by regression",
+        "sefi",
+        replace(START, options={"initial_token": "regression", "learning_rate_schedule": "cosine", "warm_up": 10}),
+        (),
+    ),
+    "regression-alone": Preset(
+        "regression, hardly trained",
+        "sefi",
+        Settings(steps=1, learning_rate=1e-6, options={"initial_token": "regression"}),
+        (),
+    ),
 }

@@ -35,3 +35,9 @@ def at_least(name: str, value: int, least: int) -> None:
     """Raise UsageError for a number that is too small."""
     if value < least:
         raise UsageError(f"{name} must be {least} or more, not {value}")
+
+
+def not_negative(name: str, value: float) -> None:
+    """Raise UsageError for what is not a number from 0 on: below it, infinite, or no number at all."""
+    if not 0 <= value < float("inf"):
+        raise UsageError(f"{name} is {value}", "use an ordinary number, 0 or more")

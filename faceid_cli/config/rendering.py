@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from faceid_cli.config.checks import at_least, check_precision
+from faceid_cli.config.checks import at_least, check_precision, not_negative
 from faceid_cli.errors import UsageError
 
 CONTROLS = ("canny", "openpose", "depth", "image")
@@ -83,8 +83,7 @@ class RenderConfig:
             raise UsageError(f"control scale is {self.control_scale:g}", "use 0 to 2; 1 is usual")
         if not 1 <= self.hires <= 4:
             raise UsageError(f"a picture cannot be enlarged {self.hires:g} times", "use 1 to 4; 1.5 is usual")
-        if not 0 <= self.guidance_scale < float("inf"):
-            raise UsageError(f"guidance scale must be 0 or more, not {self.guidance_scale}")
+        not_negative("guidance scale", self.guidance_scale)
         for name, likeness in (
             ("likeness", self.likeness),
             ("likeness of keys", self.likeness_keys),

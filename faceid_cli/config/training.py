@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from faceid_cli.config.checks import at_least, check_precision, check_seed, one_of
+from faceid_cli.config.checks import at_least, check_precision, check_seed, not_negative, one_of
 from faceid_cli.errors import UsageError
 
 LOSS_WEIGHTINGS = ("uniform", "min-snr")
@@ -94,8 +94,7 @@ class TrainConfig:
             raise UsageError(f"stages is {self.stages}, but there are only 1000 timesteps", "use 1 to 10")
         if not 0 < self.learning_rate < float("inf"):
             raise UsageError(f"learning rate must be above 0, not {self.learning_rate}")
-        if not 0 <= self.attention_weight < float("inf"):
-            raise UsageError(f"lambda must be 0 or more, not {self.attention_weight}")
+        not_negative("lambda", self.attention_weight)
         if self.templates not in ("face", "photo"):
             raise UsageError(f"unknown template set {self.templates!r}", "use face or photo")
         if not self.class_word.strip():
@@ -108,8 +107,7 @@ class TrainConfig:
         one_of("initial token", self.initial_token, INITIAL_TOKENS)
         at_least("warm-up", self.warm_up, 0)
         at_least("number of averaged steps", self.average_last, 0)
-        if not 0 <= self.norm_limit < float("inf"):
-            raise UsageError(f"norm limit must be 0 or more, not {self.norm_limit}")
+        not_negative("norm limit", self.norm_limit)
         one_of("way to stop", self.stop_by, STOPS)
         at_least("number of steps between looks", self.look_every, 1)
         at_least("patience", self.patience, 1)
@@ -120,8 +118,7 @@ class TrainConfig:
             )
         if not 0 <= self.direction_limit < 1:
             raise UsageError(f"direction limit is {self.direction_limit}", "a cosine from 0 to below 1; 0 for none")
-        if not 0 <= self.other_words_weight < float("inf"):
-            raise UsageError(f"weight of the other words must be 0 or more, not {self.other_words_weight}")
+        not_negative("weight of the other words", self.other_words_weight)
 
 
 def preset(name: str, **changes: Any) -> TrainConfig:

@@ -21,7 +21,7 @@ def home_files() -> set[str]:
         (("generate", "alice", "x", "--size", "big"), 2, "'big' is not a size"),
         (("generate", "alice", "x", "--scheduler", "magic"), 2, "unknown scheduler 'magic'"),
         (("generate", "alice", "x", "--seed", "-1"), 2, "seed is -1"),
-        (("generate", "alice", "x", "--guidance-scale", "inf"), 2, "guidance scale must be 0 or more, not inf"),
+        (("generate", "alice", "x", "--guidance-scale", "inf"), 2, "guidance scale is inf"),
         (("generate", "alice", "x", "--seed", 2**32 - 1, "--count", 2), 2, "2 pictures from seed 4294967295 on go"),
         (("generate", "alice", "x", "-o", "no/such/folder/a.png"), 9, "there is no folder no/such/folder"),
         (("generate", "alice", "x", "-o", "a.gif"), 2, "pictures are PNG files"),
@@ -38,7 +38,7 @@ def home_files() -> set[str]:
         (("enroll", "bob", "{photos}", "--steps", 0), 2, "steps must be 1 or more, not 0"),
         (("enroll", "bob", "{photos}", "--box", "1,2"), 2, "'1,2' is not a box"),
         (("enroll", "bob", "{photos}", "--device", "quantum"), 2, "unknown device 'quantum'"),
-        (("enroll", "bob", "{photos}", "--lambda", "inf"), 2, "lambda must be 0 or more, not inf"),
+        (("enroll", "bob", "{photos}", "--lambda", "inf"), 2, "lambda is inf"),
         (
             ("enroll", "bob", "{photos}", "--no-detect", "--vectors", 50, "--model", "{model}"),
             2,

@@ -45,11 +45,11 @@ def test_better_defaults_do_not_reach_the_recipes_of_others(name) -> None:
         ({"initial_token": "best"}, "unknown initial token 'best'"),
         ({"warm_up": -1}, "warm-up must be 0 or more"),
         ({"average_last": -1}, "number of averaged steps must be 0 or more"),
-        ({"norm_limit": -1.0}, "norm limit must be 0 or more"),
+        ({"norm_limit": -1.0}, "norm limit is -1.0"),
         ({"direction_limit": 1.0}, "direction limit is 1.0"),
         ({"direction_limit": -0.1}, "direction limit is -0.1"),
-        ({"other_words_weight": -1.0}, "weight of the other words must be 0 or more"),
-        ({"other_words_weight": float("nan")}, "weight of the other words must be 0 or more"),
+        ({"other_words_weight": -1.0}, "weight of the other words is -1.0"),
+        ({"other_words_weight": float("nan")}, "weight of the other words is nan"),
     ],
 )
 def test_settings_that_cannot_be(changes, message) -> None:
