@@ -28,7 +28,7 @@ from benchmarks.baselines.tokens import engine_settings
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
 from benchmarks.pace import pace_goal, paces_beside
-from benchmarks.tables import SCORES, draw_figure, goals, table
+from benchmarks.tables import SCORES, differences, draw_figure, goals, table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -149,7 +149,7 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
         print("nothing is measured yet: python -m benchmarks.quality run")
         return
     key = records[-1]["key"]
-    about = f"Base model {key['base']}, {key['prompts']} prompts, {key['sampler'][0]} sampler steps."
+    about = f"Base model {key['base']}, {key['prompts']} prompts a person, {key['sampler'][0]} sampler steps."
     for photos in sorted({record["key"]["photos"] for record in records}):
         chosen = [record for record in records if record["key"]["photos"] == photos]
         by_method: dict[str, list[dict[str, Any]]] = {}
@@ -157,15 +157,20 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
             of_method = [record for record in chosen if record["key"]["method"] == name]
             if of_method:
                 by_method[name] = of_method
-        text = table({METHODS[name].name: found for name, found in by_method.items()})
+        names = {name: METHODS[name].name for name in by_method}
         pace = pace_goal(paces_beside(arguments.output, photos, key))
-        text += "\n\n" + "\n\n".join(
-            [about, "\n".join(goals(by_method, pace)), settings_told(by_method, arguments.output)]
-        )
+        parts = [
+            table({names[name]: found for name, found in by_method.items()}),
+            about,
+            differences(by_method, names),
+            "\n".join(goals(by_method, pace)),
+            settings_told(by_method, arguments.output),
+        ]
+        text = "\n\n".join(part for part in parts if part)
         print(f"\n{photos} photos each\n{text}")
         (arguments.output / f"quality_{photos}_photos.md").write_text(text + "\n")
         draw_figure(
-            {METHODS[name].name: found for name, found in by_method.items()},
+            {names[name]: found for name, found in by_method.items()},
             arguments.output / f"quality_{photos}_photos.png",
             f"{photos} photos each, {max(len(found) for found in by_method.values())} people",
         )

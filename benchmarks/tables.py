@@ -106,6 +106,29 @@ def on_the_same_people(by_method: Mapping[str, Records]) -> dict[str, list[Mappi
     }
 
 
+def differences(by_method: Mapping[str, Records], names: Mapping[str, str]) -> str:
+    """A Markdown table: how much more this method has than each other one, person by person; empty without others.
+
+    People differ more than methods do, so this is clearer than two intervals side by side.
+
+    Args:
+        by_method: Records of each method.
+        names: Of the methods, in tables.
+    """
+    lines = ["| faceid (sefi) over | people | ID | Prompt | ID(P) |", "|---|---|---|---|---|"]
+    for name, records in by_method.items():
+        pair = on_the_same_people({"sefi": by_method.get("sefi", []), name: records})
+        if name == "sefi" or not pair["sefi"]:
+            continue
+        ours, theirs = ({record["key"]["person"]: record["scores"] for record in found} for found in pair.values())
+        cells = [names[name], str(len(ours))]
+        for score in ("identity", "prompt", "identity_of_prompt"):
+            found = bootstrap_interval([[(ours[each][score] or 0.0) - (theirs[each][score] or 0.0)] for each in ours])
+            cells.append(f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
 def _highest(by_method: Mapping[str, Records]) -> list[str]:
     """Whether the method has the highest ID(P) of all, and is clear of the best that learns tokens alone."""
     found = {name: interval_of(records, "identity_of_prompt") for name, records in by_method.items()}

@@ -17,7 +17,7 @@ from benchmarks.baselines.tokens import engine_settings
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.parts import chosen_layers
 from benchmarks.quality import best_settings, changed, settings_told
-from benchmarks.tables import goals, table
+from benchmarks.tables import differences, goals, table
 
 
 def record(identity: float, prompt: float = 0.8, seconds: float = 10.0) -> dict:
@@ -118,6 +118,19 @@ def test_a_search_goes_beyond_what_is_best_at_its_edge() -> None:
     assert best_settings(METHODS["textual-inversion"], arguments, score)[0].steps == 300
     arguments.steps = 5
     assert best_settings(METHODS["textual-inversion"], arguments, score)[0].steps == 5
+
+
+def test_differences_are_of_the_same_people() -> None:
+    """Half of them have the one method alone, and are left out; the rest differ by 0.1, however different they are."""
+    rows = {
+        "sefi": people(record(0.5, 1.0), record(0.9, 1.0)),
+        "textual-inversion": people(record(0.4, 1.0), record(0.8, 1.0))[:15],
+    }
+    text = differences(rows, {"textual-inversion": "Textual Inversion"})
+    assert text.splitlines()[-1] == (
+        "| Textual Inversion | 15 | +0.100 [+0.100, +0.100] | +0.000 [+0.000, +0.000] | +0.100 [+0.100, +0.100] |"
+    )
+    assert differences({"sefi": rows["sefi"]}, {}) == ""
 
 
 def test_a_report_says_what_was_tuned(tmp_path: Path) -> None:
