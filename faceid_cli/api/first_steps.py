@@ -18,6 +18,7 @@ from faceid_cli.types import Identity, Render
 
 DEMO_NAME = "demo"
 DEMO_TAG = "faceid-demo"
+DEMO_PRESET = "sefi-quick"
 DEMO_SEED = 7
 DEMO_PROMPTS = (
     "holding a basketball, eiffel tower",
@@ -114,8 +115,9 @@ def demo(
     pictures_dir.mkdir(parents=True, exist_ok=True)
 
     more = () if steps is None else ("--steps", str(steps))
-    tell(_command("enroll", DEMO_NAME, str(photos_dir), "--replace", "--tag", DEMO_TAG, "--model", BUILTIN, *more))
-    config = preset("sefi", steps=steps, device=device)
+    words = ("--preset", DEMO_PRESET, "--replace", "--tag", DEMO_TAG, "--model", BUILTIN, *more)
+    tell(_command("enroll", DEMO_NAME, str(photos_dir), *words))
+    config = preset(DEMO_PRESET, steps=steps, device=device)
     identity = enroll(
         DEMO_NAME,
         [photos_dir],

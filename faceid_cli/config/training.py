@@ -162,6 +162,10 @@ _PLAIN = TrainConfig(
 
 PRESETS: dict[str, TrainConfig] = {
     "sefi": TrainConfig(),
+    # Half the time for the same likeness with the built-in model; elsewhere it starts from the class word, too.
+    "sefi-quick": TrainConfig(
+        method="sefi-quick", steps=150, initial_token="auto", learning_rate_schedule="cosine", warm_up=10
+    ),
     "sefi-paper": _PLAIN,
     "textual-inversion": replace(
         _PLAIN,

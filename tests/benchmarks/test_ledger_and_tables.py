@@ -18,6 +18,7 @@ from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.parts import chosen_layers
 from benchmarks.quality import best_settings, changed, settings_told
 from benchmarks.tables import differences, goals, table
+from faceid_cli.config import preset
 
 
 def record(identity: float, prompt: float = 0.8, seconds: float = 10.0) -> dict:
@@ -118,6 +119,13 @@ def test_a_search_goes_beyond_what_is_best_at_its_edge() -> None:
     assert best_settings(METHODS["textual-inversion"], arguments, score)[0].steps == 300
     arguments.steps = 5
     assert best_settings(METHODS["textual-inversion"], arguments, score)[0].steps == 5
+
+
+def test_the_quick_preset_is_what_was_measured() -> None:
+    method = METHODS["sefi-regression"]
+    measured = engine_settings(method, method.defaults)
+    quick = asdict(preset("sefi-quick", initial_token="regression"))
+    assert measured == {name: quick[name] for name in measured} | {"method": "sefi"}
 
 
 def test_differences_are_of_the_same_people() -> None:
