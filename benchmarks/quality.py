@@ -28,7 +28,7 @@ from benchmarks.baselines.tokens import engine_settings
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
 from benchmarks.pace import pace_goal, paces_beside
-from benchmarks.tables import SCORES, differences, draw_figure, goals, table
+from benchmarks.tables import SCORES, differences, draw_figure, goals, on_the_same_people, table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -169,10 +169,12 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
         text = "\n\n".join(part for part in parts if part)
         print(f"\n{photos} photos each\n{text}")
         (arguments.output / f"quality_{photos}_photos.md").write_text(text + "\n")
+        same = on_the_same_people(by_method)
+        drawn = same if all(same.values()) else by_method
         draw_figure(
-            {names[name]: found for name, found in by_method.items()},
+            {names[name]: found for name, found in drawn.items()},
             arguments.output / f"quality_{photos}_photos.png",
-            f"{photos} photos each, {max(len(found) for found in by_method.values())} people",
+            f"{photos} photos each, {max(len(found) for found in drawn.values())} people",
         )
 
 

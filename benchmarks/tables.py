@@ -157,31 +157,36 @@ def _line(met: bool, text: str) -> str:
     return f"- {'met' if met else 'not met'}: {text}"
 
 
-def draw_figure(rows: Mapping[str, Records], path: Path, title: str) -> None:
-    """Likeness against obedience, a point a method, with the intervals as crosses."""
+def draw_figure(rows: Mapping[str, Records], path: Path, title: str, base: str = "base model") -> None:
+    """Likeness against obedience, a point a method, with the intervals as crosses; what the base obeys is a line."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 5))
+    figure, axes = pyplot.subplots(figsize=(9, 5))
+    markers = iter("osD^v<>PX*hp")
     for name, records in rows.items():
         identity, prompt = interval_of(records, "identity"), interval_of(records, "prompt")
         if identity is None or prompt is None:
+            continue
+        if name == base:  # nobody in particular: a level to compare obedience with
+            axes.axvline(prompt.mean, color="grey", linestyle="--", label=f"{name} (ID {identity.mean:.2f})")
             continue
         axes.errorbar(
             prompt.mean,
             identity.mean,
             xerr=[[prompt.mean - prompt.low], [prompt.high - prompt.mean]],
             yerr=[[identity.mean - identity.low], [identity.high - identity.mean]],
-            fmt="o",
-            capsize=2,
+            fmt=next(markers),
+            elinewidth=0.7,
+            label=name,
         )
-        axes.annotate(name, (prompt.mean, identity.mean), textcoords="offset points", xytext=(6, 5), fontsize=8)
     axes.set_xlabel("Prompt: share of what is asked for that is there")
     axes.set_ylabel("ID: cosine similarity to the person")
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.25)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
     figure.tight_layout()
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=120)
     pyplot.close(figure)

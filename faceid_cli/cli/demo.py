@@ -24,7 +24,7 @@ def demo(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show the whole way, in about two minutes.
+    """Show the whole way, in a minute or two.
 
     Draws pictures of a fictional person, learns the person, and renders them into new scenes.
     """
