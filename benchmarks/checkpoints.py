@@ -134,14 +134,14 @@ def render_in_turns(base: Any, rounds: int, size: int, steps: int) -> dict[str, 
     from faceid_cli.tokens import class_embedding
     from faceid_cli.types import IdentityTokens
 
-    sides = [
+    features = [
         {each.name: scale * class_embedding(base, "person", each).expand(5, 1, -1).cpu() for each in base.encoders}
         for scale in (1.0, 1.1)
     ]
 
     def ours(size: int, steps: int) -> None:
         config = RenderConfig(steps=steps, width=size, height=size)
-        render(base, "a photo of <al>, eiffel tower", {"al": IdentityTokens(*sides)}, [1], config)
+        render(base, "a photo of <al>, eiffel tower", {"al": IdentityTokens(*features)}, [1], config)
 
     def theirs(size: int, steps: int) -> None:
         base.pipeline(PROMPT, num_inference_steps=steps, guidance_scale=5.0, width=size, height=size)
@@ -149,8 +149,9 @@ def render_in_turns(base: Any, rounds: int, size: int, steps: int) -> dict[str, 
     for work in (ours, theirs):
         work(size, 1)  # what is done only once for pictures of that size, whoever comes first
     seconds: dict[str, list[Clock]] = {"faceid": [], "stock": []}
-    for _ in range(rounds):
-        for name, work in (("faceid", ours), ("stock", theirs)):
+    sides = [("faceid", ours), ("stock", theirs)]
+    for place in range(rounds):
+        for name, work in sides if place % 2 == 0 else reversed(sides):  # who comes first may gain or lose by it
             seconds[name].append(took(base.device, lambda work=work: work(size, steps)))
     return seconds
 
