@@ -4,9 +4,10 @@
     python -m benchmarks.ablations run --only stages photos   # in pieces
     python -m benchmarks.ablations report
 
-People are those kept for choosing (from number 1000 on). The centre of all variants is the `sefi` preset; only one
-thing is changed at a time. One JSON line for each finished person and variant. The group "options" tries what might be
-better than the paper: an option that helps here is tried again on people from 0 on before it becomes a default.
+People are those kept for choosing (from number 1000 on). The centre of all variants is the paper's recipe (preset
+`sefi-paper`); only one thing is changed at a time. One JSON line for each finished person and variant. The group
+"options" tries what might be better than the paper: an option that helps here is tried again on people from 0 on before
+it becomes a default.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ LEAST_PEOPLE = 5
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "none": {},
+    "background 0.05": {"background_weight": 0.05},
     "min-SNR": {"loss_weighting": "min-snr"},
     "noisy timesteps": {"timestep_sampling": "noisy"},
     "middle timesteps": {"timestep_sampling": "middle"},
@@ -55,6 +57,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "start by search": {"initial_token": "search"},
     "start by regression": {"initial_token": "regression"},
     "start by regression, a quarter of the steps": {"initial_token": "regression", "steps": 75},
+    "among names": {"initial_token": "regression", "token_space": "names"},
+    "among names, from the class word": {"token_space": "names"},
+    "among names, a quarter of the steps": {"initial_token": "regression", "token_space": "names", "steps": 75},
     "stop by held-out noise": {"stop_by": "held-out"},
     "stop by renders": {"stop_by": "renders"},
 }
@@ -116,7 +121,7 @@ def learn(
     """Learn a person by one variant; the judge scores the renders of one that stops by them."""
     if variant.group == "options":
         return _learn_as_users_do(base, crops, settings, judge)
-    engine = SelectiveEngine(base, crops, train_config(settings, "sefi"), variant.layers, variant.words)
+    engine = SelectiveEngine(base, crops, train_config(settings, "sefi-paper"), variant.layers, variant.words)
     module = engine.new_state().module
     if variant.side != "both":
         module = OneSide(module, variant.side, class_embedding(base, settings.class_word))
@@ -128,7 +133,7 @@ def learn(
 
 def _learn_as_users_do(base: BaseModel, crops: Sequence[FaceCrop], settings: Settings, judge: PictureJudge) -> Learned:
     """By faceid's own training loop, which alone knows all options."""
-    config = train_config(settings, "sefi")
+    config = train_config(settings, "sefi-paper")
     started = time.perf_counter()
     scorer = RenderScorer(base, judge, likeness_to_crops(judge, crops)) if config.stop_by == "renders" else None
     tokens, report = train_identity(base, crops, config, render_scores=scorer)
@@ -172,7 +177,7 @@ def key_of_variant(variant: Variant, settings: Settings) -> dict[str, Any]:
         "layers": variant.layers,
         "words": variant.words,
         "loop": "faceid" if variant.group == "options" else "benchmarks",
-        "engine": engine_settings(METHODS["sefi"], settings),
+        "engine": engine_settings(METHODS["sefi-paper"], settings),
     }
 
 

@@ -5,9 +5,9 @@
     python -m benchmarks.face_share report
 
 Photos are snapshots from some way off: the face takes about 15 % of the picture's height. Crops are cut from the same
-photos with the face at each of the shares, and learned from with the same settings and seed; so only the framing
-differs. One JSON line for each finished person and share. The default is worth changing if another share is better and
-its interval is clear; what holds for drawings need not hold for photographs.
+photos with the face at each of the shares, and learned from by the paper's recipe with the same settings and seed; so
+only the framing differs. One JSON line for each finished person and share. The default is worth changing if another
+share is better and its interval is clear; what holds for drawings need not hold for photographs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def crops_at(person: int, count: int, share: float, size_px: int) -> list[FaceCr
 
 def learn(base: BaseModel, crops: Sequence[FaceCrop], settings: Settings) -> Learned:
     """Learn a person by the method."""
-    return METHODS["sefi"].learn(base, crops, settings)
+    return METHODS["sefi-paper"].learn(base, crops, settings)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
     for person in range(FIRST_PERSON, FIRST_PERSON + arguments.people):
         for share in arguments.shares:
             key = {**bench.key(), "share": share, "person": person, "photos": arguments.photos}
-            key["engine"] = engine_settings(METHODS["sefi"], settings)
+            key["engine"] = engine_settings(METHODS["sefi-paper"], settings)
             if ledger.has(key):
                 continue
             crops = crops_at(person, arguments.photos, share, bench.base.size_px)

@@ -54,10 +54,10 @@ class Best:
     people: int = 1
 
 
-def settings_of(name: str, folder: Path, steps: int | None) -> Settings:
+def settings_of(name: str, folder: Path, photos: int, steps: int | None) -> Settings:
     """Twice the tuned steps of a method, or as many as are asked for."""
     file = folder / "quality_settings.json"
-    found = json.loads(file.read_text()).get(name, {}) if file.exists() else {}
+    found = json.loads(file.read_text()).get(str(photos), {}).get(name, {}) if file.exists() else {}
     known = {field.name for field in fields(Settings)}
     tuned = {key: value for key, value in found.items() if key in known}
     settings = Settings(**tuned) if tuned else METHODS[name].defaults
@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for person in range(arguments.people):
             for photos in arguments.photos:
                 for name in arguments.methods:
-                    settings = settings_of(name, arguments.output, arguments.steps)
+                    settings = settings_of(name, arguments.output, photos, arguments.steps)
                     measure(bench, ledger, name, settings, person, photos, arguments.points)
         report(arguments.output, ledger, bench.key())
     else:

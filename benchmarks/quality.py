@@ -5,8 +5,8 @@
     python -m benchmarks.quality report               # print the tables, draw the figure, check the goals
 
 `tune` and `run` may be stopped and started again: what is finished is kept, one JSON line each. Settings are changed
-one after the other, and a change stays if it raises the mean ID(P) of the people from number 1000 on, who take turns
-with the numbers of photos. Where the most steps are best, twice as many are tried.
+one after the other, for each number of photos by itself, and a change stays if it raises the mean ID(P) of the people
+from number 1000 on. Where the most steps are best, twice as many are tried.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
-from itertools import cycle
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -58,26 +58,33 @@ def measure(
 
 
 def tune(arguments: argparse.Namespace) -> None:
-    """Find each method's settings on people kept for it, and write them."""
+    """Find each method's settings for each number of photos, on people kept for it, and write them."""
     bench, ledger = bench_of(arguments), Ledger(arguments.output / "quality_tuning.jsonl")
-    file = arguments.output / "quality_settings.json"
-    for name in arguments.methods:
+    people = range(FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people)
+    for photos, name in product(arguments.photos, arguments.methods):
 
-        def score(settings: Settings, name: str = name) -> float:
-            records = [
-                measure(bench, ledger, name, settings, FIRST_FOR_CHOOSING + place, photos, None)
-                for place, photos in zip(range(arguments.people), cycle(arguments.photos), strict=False)
-            ]
+        def score(settings: Settings, name: str = name, photos: int = photos) -> float:
+            records = [measure(bench, ledger, name, settings, person, photos, None) for person in people]
             return float(np.mean([record["scores"]["identity_of_prompt"] or 0.0 for record in records]))
 
         chosen, highest = best_settings(METHODS[name], arguments, score)
-        people = [FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people - 1]
-        best = read_settings(arguments.output)  # another process may have added a method meanwhile
-        best[name] = {**asdict(chosen), "identity_of_prompt": highest, "people": people, "base": bench.base.fingerprint}
-        scratch = file.with_suffix(".tmp")
-        scratch.write_text(json.dumps(best, indent=2) + "\n")
-        scratch.replace(file)
-        print(f"{name}: {asdict(chosen)} with ID(P) {highest:.3f}", flush=True)
+        found = asdict(chosen) | {
+            "identity_of_prompt": highest,
+            "people": [people[0], people[-1]],
+            "base": bench.base.fingerprint,
+        }
+        write_settings(arguments.output, photos, name, found)
+        print(f"{name}, {photos} photos: {asdict(chosen)} with ID(P) {highest:.3f}", flush=True)
+
+
+def write_settings(folder: Path, photos: int, name: str, settings: Mapping[str, Any]) -> None:
+    """Add a method's settings to the file of all, which another process may have changed meanwhile."""
+    file = folder / "quality_settings.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    found.setdefault(str(photos), {})[name] = dict(settings)
+    scratch = file.with_suffix(".tmp")
+    scratch.write_text(json.dumps(found, indent=2) + "\n")
+    scratch.replace(file)
 
 
 def best_settings(
@@ -107,10 +114,10 @@ def best_settings(
     return chosen, highest
 
 
-def read_settings(folder: Path) -> dict[str, dict[str, Any]]:
-    """What `tune` found, by method; empty before it ran."""
+def read_settings(folder: Path, photos: int) -> dict[str, dict[str, Any]]:
+    """What `tune` found for so many photos, by method; empty before it ran."""
     file = folder / "quality_settings.json"
-    found: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
+    found: dict[str, dict[str, Any]] = json.loads(file.read_text()).get(str(photos), {}) if file.exists() else {}
     return found
 
 
@@ -129,16 +136,16 @@ def start(method: Method, arguments: argparse.Namespace, settings: Settings | No
 def run(arguments: argparse.Namespace) -> None:
     """Measure all methods on unseen people, with the settings that were found."""
     bench, ledger = bench_of(arguments), Ledger(arguments.output / "quality.jsonl")
-    found = read_settings(arguments.output)
-    for name in arguments.methods:
-        if METHODS[name].grid and found.get(name, {}).get("base") != bench.base.fingerprint:
-            print(f"{name} was not tuned on this base model: python -m benchmarks.quality tune --methods {name}")
+    found = {photos: read_settings(arguments.output, photos) for photos in arguments.photos}
+    for photos, name in product(arguments.photos, arguments.methods):
+        if METHODS[name].grid and found[photos].get(name, {}).get("base") != bench.base.fingerprint:
+            again = f"python -m benchmarks.quality tune --photos {photos} --methods {name}"
+            print(f"{name} was not tuned for {photos} photos on this base model: {again}")
     grids = arguments.output / "quality_pictures" if arguments.pictures else None
-    for person in range(arguments.people):
-        for photos in arguments.photos:
-            for name in arguments.methods:
-                settings = start(METHODS[name], arguments, tuned_settings(found[name]) if name in found else None)
-                measure(bench, ledger, name, settings, person, photos, grids if person == 0 else None)
+    for person, photos, name in product(range(arguments.people), arguments.photos, arguments.methods):
+        tuned = found[photos].get(name)
+        settings = start(METHODS[name], arguments, None if tuned is None else tuned_settings(tuned))
+        measure(bench, ledger, name, settings, person, photos, grids if person == 0 else None)
     report(arguments, ledger, bench.key())
 
 
@@ -164,7 +171,7 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
             about,
             differences(by_method, names),
             "\n".join(goals(by_method, pace)),
-            settings_told(by_method, arguments.output),
+            settings_told(by_method, read_settings(arguments.output, photos)),
         ]
         text = "\n\n".join(part for part in parts if part)
         print(f"\n{photos} photos each\n{text}")
@@ -178,9 +185,9 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
         )
 
 
-def settings_told(by_method: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path) -> str:
-    """A line a method: what it was measured with, and whether `tune` found that on the same base model."""
-    lines, found = [], read_settings(folder)
+def settings_told(by_method: Mapping[str, Sequence[Mapping[str, Any]]], found: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line a method: what it was measured with, and whether that is what `tune` found, on the same base model."""
+    lines = []
     for name, records in by_method.items():
         key, method = records[-1]["key"], METHODS[name]
         if name == "base":

@@ -21,7 +21,7 @@ SCORES = (
     ("face_spread", "faces differ"),
 )
 TOKEN_ONLY = ("textual-inversion", "prospect", "per-layer", "masked-loss", "masked-attention")
-OWN_VARIANTS = ("sefi-regression", "regression-alone")
+OWN_VARIANTS = ("sefi-paper", "regression-alone")
 """This method otherwise: no rivals of it."""
 LEAST_PEOPLE = 30
 Records = Sequence[Mapping[str, Any]]

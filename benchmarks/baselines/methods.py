@@ -13,6 +13,8 @@ from benchmarks.baselines.weights import CustomDiffusion, DreamBoothLora, class_
 from faceid_cli.backbone import BaseModel
 from faceid_cli.types import FaceCrop
 
+LAMBDAS: tuple[Mapping[str, Any], ...] = ({"attention_weight": 0.03}, {"attention_weight": 0.3})
+
 
 class BaseAlone:
     """The base model with the class word: its own prompt score, and the likeness of anybody."""
@@ -35,16 +37,11 @@ METHODS: dict[str, Method] = {
     "masked-attention": MaskedAttention(),
     "dreambooth-lora": DreamBoothLora(),
     "custom-diffusion": CustomDiffusion(),
-    "sefi": Preset("faceid (sefi)", "sefi", START, (*PACES, {"attention_weight": 0.03}, {"attention_weight": 0.3})),
-    "sefi-regression": Preset(
-        "faceid, start by regression",
-        "sefi",
-        replace(START, options={"initial_token": "regression", "learning_rate_schedule": "cosine", "warm_up": 10}),
-        (),
-    ),
+    "sefi-paper": Preset("SeFi-IDE, the paper's recipe", "sefi-paper", START, (*PACES, *LAMBDAS)),
+    "sefi": Preset("faceid (sefi)", "sefi", replace(START, steps=75), (*PACES, *LAMBDAS)),
     "regression-alone": Preset(
-        "regression, hardly trained",
-        "sefi",
+        "its first token alone",
+        "sefi-paper",
         Settings(steps=1, learning_rate=1e-6, options={"initial_token": "regression"}),
         (),
     ),

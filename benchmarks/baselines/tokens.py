@@ -80,15 +80,17 @@ def train_config(settings: Settings, preset_name: str = "textual-inversion") -> 
 
 
 def engine_settings(method: object, settings: Settings) -> dict[str, Any]:
-    """All settings that faceid's engine trains a method with, defaults included, as far as they change the outcome.
+    """All settings that faceid's engine trains a method with, as far as they differ from the paper's recipe.
 
     They belong to the key of a result: one that was measured before a default was changed is not taken for a new one.
+    The recipe stays as it is, so an option that is added later, and off there, leaves all results valid.
     """
     known = {field.name for field in fields(TrainConfig)}
     options = {name: value for name, value in settings.options.items() if name in known}
     name = method.preset if isinstance(method, Preset) else "textual-inversion"
-    found = asdict(train_config(_with(settings, options), name))
-    return {name: value for name, value in found.items() if name not in ("device", "precision", "checkpoint_every")}
+    found, recipe = asdict(train_config(_with(settings, options), name)), asdict(preset("sefi-paper"))
+    without = ("device", "precision", "checkpoint_every")
+    return {key: value for key, value in found.items() if key not in without and value != recipe[key]}
 
 
 def face_masks(crops: Sequence[FaceCrop], height: int, width: int, margin: float = 0.25) -> Tensor:

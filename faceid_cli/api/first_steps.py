@@ -18,7 +18,6 @@ from faceid_cli.types import Identity, Render
 
 DEMO_NAME = "demo"
 DEMO_TAG = "faceid-demo"
-DEMO_PRESET = "sefi-quick"
 DEMO_SEED = 7
 DEMO_PROMPTS = (
     "holding a basketball, eiffel tower",
@@ -115,9 +114,9 @@ def demo(
     pictures_dir.mkdir(parents=True, exist_ok=True)
 
     more = () if steps is None else ("--steps", str(steps))
-    words = ("--preset", DEMO_PRESET, "--replace", "--tag", DEMO_TAG, "--model", BUILTIN, *more)
+    words = ("--replace", "--tag", DEMO_TAG, "--model", BUILTIN, *more)
     tell(_command("enroll", DEMO_NAME, str(photos_dir), *words))
-    config = preset(DEMO_PRESET, steps=steps, device=device)
+    config = preset("sefi", steps=steps, device=device)
     identity = enroll(
         DEMO_NAME,
         [photos_dir],

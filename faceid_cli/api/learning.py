@@ -125,6 +125,7 @@ def enroll(
         from faceid_cli.backbone import load_base_model
         from faceid_cli.faces.cutting import IntakeOptions
         from faceid_cli.tokens import arrays_from_tokens
+        from faceid_cli.training.initial import settled
         from faceid_cli.training.loop import train_identity
 
         wanted = IntakeOptions(1, face, detect, box, strict, False, face_share, jitter, config.seed)
@@ -138,6 +139,7 @@ def enroll(
         for line in lines_on(intake):
             if on_note:
                 on_note(line)
+        config = settled(base, crops, config)
         if fit_batch:
             config = _fitting(base, crops, config, on_note)
         scorer = render_scorer(base, held or crops, config)

@@ -32,7 +32,7 @@ from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import training_progress
 from faceid_cli.cli.rendering import parse_batch
 from faceid_cli.cli.terminal_pictures import show_preview
-from faceid_cli.config import TrainConfig
+from faceid_cli.config import STEPS_FROM, TrainConfig
 from faceid_cli.config import preset as preset_config
 
 _SEFI = TrainConfig()
@@ -47,7 +47,12 @@ def enroll(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS", help="Picture files, or folders of them.")],
     preset: Preset = "sefi",
     steps: Annotated[
-        int | None, typer.Option("--steps", metavar="N", help=f"Optimiser steps; {_SEFI.steps} for sefi.")
+        int | None,
+        typer.Option(
+            "--steps",
+            metavar="N",
+            help=f"Optimiser steps; sefi: {STEPS_FROM['class']}, {STEPS_FROM['regression']} on the built-in model.",
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", metavar="X", help=f"Of AdamW; {_SEFI.learning_rate:g} for sefi.")

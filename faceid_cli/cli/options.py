@@ -95,6 +95,7 @@ def model_options(
 
 # Those of TrainConfig that have no option of their own: most are for experiments.
 _MORE_SETTINGS: dict[str, type] = {
+    "background_weight": float,
     "loss_weighting": str,
     "timestep_sampling": str,
     "learning_rate_schedule": str,
@@ -102,6 +103,7 @@ _MORE_SETTINGS: dict[str, type] = {
     "average_last": int,
     "norm_limit": float,
     "initial_token": str,
+    "token_space": str,
     "self_attention": bool,
     "direction_limit": float,
     "other_words_weight": float,

@@ -7,7 +7,7 @@ benchmarks/results/tried.md has what came of it.
 from faceid_cli.config.checks import MAX_SEED, PRECISIONS, check_seed
 from faceid_cli.config.loading import ModelOptions
 from faceid_cli.config.rendering import CONTROLS, SCHEDULERS, RenderConfig, scheduler_name
-from faceid_cli.config.training import PRESETS, TrainConfig, preset
+from faceid_cli.config.training import PRESETS, STEPS_FROM, TrainConfig, preset
 
 __all__ = [
     "CONTROLS",
@@ -15,6 +15,7 @@ __all__ = [
     "PRECISIONS",
     "PRESETS",
     "SCHEDULERS",
+    "STEPS_FROM",
     "ModelOptions",
     "RenderConfig",
     "TrainConfig",

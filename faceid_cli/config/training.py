@@ -12,6 +12,10 @@ LOSS_WEIGHTINGS = ("uniform", "min-snr")
 TIMESTEP_SAMPLINGS = ("uniform", "noisy", "middle")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 INITIAL_TOKENS = ("auto", "class", "search", "regression")
+TOKEN_SPACES = ("auto", "embeddings", "names")
+STEPS_FROM = {"regression": 75, "search": 300, "class": 300}
+"""Steps by initial token, where nothing else is said: from a name that is nearly right it is not far."""
+
 STOPS = ("steps", "held-out", "renders")
 
 
@@ -21,7 +25,7 @@ class TrainConfig:
 
     Attributes:
         method: Name of the preset these settings started from.
-        steps: Optimiser steps.
+        steps: Optimiser steps; 0 for as many as suit what the features start from, see `STEPS_FROM`.
         learning_rate: Of AdamW over the token module's parameters.
         batch_size: Crops (with own noise and timestep) per step.
         stages: Number of equal timestep stages; each has its own token (paper: 5).
@@ -42,11 +46,15 @@ class TrainConfig:
             "middle" (seldom at either end).
         learning_rate_schedule: "constant", or "cosine" down to nearly 0.
         warm_up: Steps over which the learning rate rises.
+        background_weight: How much the reconstruction loss counts outside the person's head, from 0 to 1 (alike). A
+            crop without a known face counts as a whole.
         average_last: Over how many of the last steps the features are averaged; 0 takes those of the last step.
         norm_limit: Longest a feature may be, in typical lengths of the text encoder's embeddings; 0 for no limit.
         initial_token: What the features start from: "class", or "search" for the best of the words that the text
             encoder knows, or "regression" for what the judge's embedding of the photos says the person's name would be,
             or "auto" for regression where the base model knows people by name and the photos show a face, else "class".
+        token_space: Where the features may go: "embeddings" anywhere, "names" no further than the names of people that
+            the base model knows span, or "auto" for names where they start from regression, else anywhere.
         direction_limit: Least cosine between a feature and what it started from, from 0 to below 1; 0 for no limit.
         stop_by: When to stop, and which step to keep: "steps" the last one; "held-out" when the loss on noise that
             training never draws stops to fall; "renders" when rendered pictures get no more alike and obey less.
@@ -56,7 +64,7 @@ class TrainConfig:
     """
 
     method: str = "sefi"
-    steps: int = 300
+    steps: int = 0
     learning_rate: float = 5e-3
     batch_size: int = 4
     stages: int = 5
@@ -71,13 +79,15 @@ class TrainConfig:
     precision: str = "auto"
     device: str = "auto"
     checkpoint_every: int = 50
+    background_weight: float = 0.05
     loss_weighting: str = "uniform"
     timestep_sampling: str = "uniform"
-    learning_rate_schedule: str = "constant"
-    warm_up: int = 0
+    learning_rate_schedule: str = "cosine"
+    warm_up: int = 10
     average_last: int = 0
     norm_limit: float = 0.0
-    initial_token: str = "class"
+    initial_token: str = "auto"
+    token_space: str = "auto"
     direction_limit: float = 0.0
     other_words_weight: float = 0.0
     stop_by: str = "steps"
@@ -85,7 +95,7 @@ class TrainConfig:
     patience: int = 3
 
     def __post_init__(self) -> None:
-        at_least("steps", self.steps, 1)
+        at_least("steps", self.steps, 0)
         at_least("batch size", self.batch_size, 1)
         at_least("stages", self.stages, 1)
         at_least("vectors", self.vectors, 1)
@@ -101,10 +111,13 @@ class TrainConfig:
             raise UsageError("the class word is empty", "use a word such as person, woman or man")
         check_seed(self.seed)
         check_precision(self.precision)
+        if not 0 <= self.background_weight <= 1:
+            raise UsageError(f"background weight is {self.background_weight}", "use 0 to 1, which weighs nothing")
         one_of("loss weighting", self.loss_weighting, LOSS_WEIGHTINGS)
         one_of("timestep sampling", self.timestep_sampling, TIMESTEP_SAMPLINGS)
         one_of("learning rate schedule", self.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
         one_of("initial token", self.initial_token, INITIAL_TOKENS)
+        one_of("token space", self.token_space, TOKEN_SPACES)
         at_least("warm-up", self.warm_up, 0)
         at_least("number of averaged steps", self.average_last, 0)
         not_negative("norm limit", self.norm_limit)
@@ -133,6 +146,8 @@ def preset(name: str, **changes: Any) -> TrainConfig:
     for key in changes:
         if key not in known:
             raise UsageError(f"unknown training setting {key!r}", f"settings are: {', '.join(sorted(known))}")
+    if changes.get("steps") is not None:
+        at_least("steps", changes["steps"], 1)
     return replace(PRESETS[name], **{key: value for key, value in changes.items() if value is not None})
 
 
@@ -147,6 +162,7 @@ _PLAIN = TrainConfig(
     vectors=1,
     attention_weight=0.003,
     mirror=False,
+    background_weight=1.0,
     loss_weighting="uniform",
     timestep_sampling="uniform",
     learning_rate_schedule="constant",
@@ -154,6 +170,7 @@ _PLAIN = TrainConfig(
     average_last=0,
     norm_limit=0.0,
     initial_token="class",
+    token_space="embeddings",
     direction_limit=0.0,
     other_words_weight=0.0,
     stop_by="steps",
@@ -162,10 +179,6 @@ _PLAIN = TrainConfig(
 
 PRESETS: dict[str, TrainConfig] = {
     "sefi": TrainConfig(),
-    # Half the time for the same likeness with the built-in model; elsewhere it starts from the class word, too.
-    "sefi-quick": TrainConfig(
-        method="sefi-quick", steps=150, initial_token="auto", learning_rate_schedule="cosine", warm_up=10
-    ),
     "sefi-paper": _PLAIN,
     "textual-inversion": replace(
         _PLAIN,

@@ -15,10 +15,12 @@ from faceid_cli.tokens.encode import (
 )
 from faceid_cli.tokens.encoders import EncodedRows, EncoderRows, encode_rows
 from faceid_cli.tokens.module import TokenModule, TokenModules, class_embedding, embedding_scale, features_of
+from faceid_cli.tokens.space import EmbeddingSpace
 from faceid_cli.tokens.tokenize import TokenizedPrompt, class_word_ids, tokenize_prompt
 
 __all__ = [
     "ENCODER",
+    "EmbeddingSpace",
     "EncodedPrompt",
     "EncodedRows",
     "EncoderRows",

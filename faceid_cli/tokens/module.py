@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceid_cli.backbone import BaseModel, TextEncoder
+from faceid_cli.tokens.space import EmbeddingSpace
 from faceid_cli.tokens.tokenize import class_word_ids
 
 
@@ -36,6 +37,7 @@ class TokenModule(nn.Module):
             than the vocabulary's draws attention from the other words of a prompt.
         direction_limit: Least cosine between a feature and the class word's embedding, below 1; 0 for no limit. A
             feature beyond it is turned back to it, at its length.
+        space: Where features stay: what is trained are their coordinates there. None for anywhere.
     """
 
     start: Tensor
@@ -52,15 +54,18 @@ class TokenModule(nn.Module):
         generator: torch.Generator,
         norm_limit: float = 0.0,
         direction_limit: float = 0.0,
+        space: EmbeddingSpace | None = None,
     ) -> None:
         super().__init__()
-        width = class_embedding.shape[-1]
         initial = class_embedding.detach().float().cpu()
         self.stages, self.vectors, self.features = stages, vectors, 2 if split else 1
-        self.self_attention = self_attention
-        self.longest = norm_limit * embedding_scale * width**0.5
+        self.self_attention, self.space = self_attention, space
+        self.longest = norm_limit * embedding_scale * initial.shape[-1] ** 0.5
         self.direction_limit = direction_limit
         self.register_buffer("start", F.normalize(initial, dim=0), persistent=False)
+        if space is not None:
+            initial, embedding_scale = space.coordinates_of(initial), space.scale
+        width = initial.shape[-1]
         slots = self.features * stages * vectors
         if not self_attention:
             self.embeddings = nn.Parameter(initial.repeat(slots, 1))
@@ -75,6 +80,8 @@ class TokenModule(nn.Module):
     def forward(self) -> tuple[Tensor, Tensor]:
         """Return (P^K, P^V), each float32 (S, N, D); the same tensor twice where K and V are not split."""
         flat = self._mixed() if self.self_attention else self.embeddings
+        if self.space is not None:
+            flat = self.space.embedding_at(flat)
         if self.direction_limit:
             flat = turned_back(flat, self.start, self.direction_limit)
         if self.longest:

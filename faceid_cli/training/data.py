@@ -140,19 +140,35 @@ def encode_latents(base: BaseModel, crops: Sequence[FaceCrop], mirror: bool = Fa
         return torch.cat([_encode_image(base, image, dtype) for image in images])
 
 
-def loss_weights(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = False) -> Tensor | None:
+def loss_weights(
+    crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = False, background: float = 1.0
+) -> Tensor | None:
     """Return how much each place of the latent pictures counts: nothing where it shows another person's head.
 
     Args:
         crops: Training crops.
         latents: What `encode_latents` made of them, (P, C, h, w).
         mirror: As for `encode_latents`.
+        background: How much places outside the person's head count, those inside counting 1.
 
     Returns:
-        (P, 1, h, w) float32 of 0 and 1 on the device of the latents, or None where no crop shows other people.
+        (P, 1, h, w) float32 on the device of the latents, or None where all places count alike.
     """
-    if not any(crop.others for crop in crops):
-        return None
+    weights = free_of_others(crops, latents, mirror) if any(crop.others for crop in crops) else None
+    if background == 1 or all(crop.face is None for crop in crops):
+        return weights
+    heads = head_weights(crops, latents, mirror)
+    placed = heads + background * (1 - heads)
+    return placed if weights is None else placed * weights
+
+
+def face_weights(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = False) -> Tensor:
+    """Return where the latent pictures show the person's head and nobody else's, as `head_weights` does."""
+    return head_weights(crops, latents, mirror) * free_of_others(crops, latents, mirror)
+
+
+def free_of_others(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = False) -> Tensor:
+    """Return where the latent pictures show no other person's head: (P, 1, h, w) float32 of 0 and 1."""
     height, width = latents.shape[-2:]
     weights = torch.ones(len(crops), 1, height, width)
     for index, crop in enumerate(crops):
@@ -166,12 +182,10 @@ def loss_weights(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = Fals
             rows = slice(max(round(own.y * down), 0), round((own.y + own.height) * down))
             columns = slice(max(round(own.x * across), 0), round((own.x + own.width) * across))
             weights[index, :, rows, columns] = 1
-    if mirror:
-        weights = torch.cat([weights, weights.flip(-1)])
-    return weights.to(latents.device)
+    return _with_mirrored(weights, mirror).to(latents.device)
 
 
-def face_weights(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = False) -> Tensor:
+def head_weights(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = False) -> Tensor:
     """Return where the latent pictures show the person's head: 1 there, 0 elsewhere, and 1 everywhere without a face.
 
     Args:
@@ -192,10 +206,11 @@ def face_weights(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = Fals
         top, bottom = max(math.floor(head.y * down), 0), max(math.ceil((head.y + head.height) * down), 1)
         left, right = max(math.floor(head.x * across), 0), max(math.ceil((head.x + head.width) * across), 1)
         weight[:, top:bottom, left:right] = 1
-    if mirror:
-        weights = torch.cat([weights, weights.flip(-1)])
-    others = loss_weights(crops, latents, mirror)
-    return weights.to(latents.device) * (1 if others is None else others)
+    return _with_mirrored(weights, mirror).to(latents.device)
+
+
+def _with_mirrored(weights: Tensor, mirror: bool) -> Tensor:
+    return torch.cat([weights, weights.flip(-1)]) if mirror else weights
 
 
 def hash_of_crop(crop: FaceCrop) -> str:

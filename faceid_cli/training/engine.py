@@ -22,6 +22,7 @@ from faceid_cli.backbone import BaseModel, TextEncoder, at_work
 from faceid_cli.config import TrainConfig
 from faceid_cli.tokens import (
     ENCODER,
+    EmbeddingSpace,
     EncoderRows,
     TokenModule,
     TokenModules,
@@ -38,7 +39,7 @@ from faceid_cli.training.data import (
     loss_weights,
     seeded_generator,
 )
-from faceid_cli.training.initial import initial_embeddings
+from faceid_cli.training.initial import initial_embeddings, settled, space_of
 from faceid_cli.training.losses import (
     LayerAttention,
     add_noise,
@@ -79,14 +80,15 @@ class Engine:
     Args:
         base: The base model.
         crops: What to learn from.
-        config: Settings.
+        config: Settings. What is "auto" in them is settled in the engine's own, `self.config`.
     """
 
     def __init__(self, base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> None:
+        config = settled(base, crops, config)
         self.base, self.config, self.crops = base, config, tuple(crops)
         with at_work(base, "vae"):
             self.latents = encode_latents(base, crops, config.mirror)  # (P, C, h, w)
-        self.weights = loss_weights(crops, self.latents, config.mirror)  # (P, 1, h, w) or None
+        self.weights = loss_weights(crops, self.latents, config.mirror, config.background_weight)  # (P, 1, h, w)
         self.uses_reference = config.attention_weight > 0 or config.other_words_weight > 0
         with at_work(base, "text", "unet"):
             self.sentences = sentences_for(
@@ -100,7 +102,7 @@ class Engine:
     def new_state(self) -> RunState:
         """Return the state before the first step."""
         config = self.config
-        module = self.token_modules(initial_embeddings(self))
+        module = self.token_modules(initial_embeddings(self), space=space_of(self))
         optimizer = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
         return RunState(module, optimizer, self.new_draws(), [])
 
@@ -116,20 +118,25 @@ class Engine:
             stream=stream,
         )
 
-    def token_modules(self, initial: Mapping[str, Tensor], plain: bool = False) -> TokenModule | TokenModules:
+    def token_modules(
+        self, initial: Mapping[str, Tensor], plain: bool = False, space: EmbeddingSpace | None = None
+    ) -> TokenModule | TokenModules:
         """Return what is trained.
 
         Args:
             initial: Embedding to start from by text encoder, (D,); the class word's where it is left out.
             plain: Without self-attention, whatever the settings say.
+            space: Where features stay; None for anywhere.
         """
         modules = {
-            encoder.name: self._token_module(encoder, initial.get(encoder.name), plain).to(self.base.device)
+            encoder.name: self._token_module(encoder, initial.get(encoder.name), plain, space).to(self.base.device)
             for encoder in self.base.encoders
         }
         return TokenModules(modules) if len(modules) > 1 else modules[ENCODER]
 
-    def _token_module(self, encoder: TextEncoder, initial: Tensor | None, plain: bool) -> TokenModule:
+    def _token_module(
+        self, encoder: TextEncoder, initial: Tensor | None, plain: bool, space: EmbeddingSpace | None
+    ) -> TokenModule:
         config, base = self.config, self.base
         purpose = "token module" if encoder.name == ENCODER else f"token module of {encoder.name}"
         return TokenModule(
@@ -142,6 +149,7 @@ class Engine:
             generator=seeded_generator(config.seed, purpose),
             norm_limit=config.norm_limit,
             direction_limit=config.direction_limit,
+            space=space,
         )
 
     def losses(

@@ -8,22 +8,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from faceid_cli.attention import split_attention
-from faceid_cli.errors import UsageError
-from faceid_cli.tokens import class_embedding
+from faceid_cli.backbone import BaseModel
+from faceid_cli.config import STEPS_FROM, TrainConfig
+from faceid_cli.tokens import EmbeddingSpace, class_embedding
 from faceid_cli.training.data import Batch
-from faceid_cli.training.regression import knows_names, regressed_initial
+from faceid_cli.training.regression import knows_names, names_space, regressed_initial, shows_face
+from faceid_cli.types import FaceCrop
 
 if TYPE_CHECKING:
     from faceid_cli.training.engine import Engine
 
 _BATCHES, _TRIED = 4, 24
 _WORD = re.compile(r"[a-z]{3,}</w>")
+
+
+def settled(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> TrainConfig:
+    """Return settings in which what was "auto" is said, and the number of steps, too; what is said already stays.
+
+    Args:
+        base: The base model.
+        crops: What is learned from.
+        config: Settings.
+    """
+    initial, space = config.initial_token, config.token_space
+    if initial == "auto":
+        initial = "regression" if knows_names(base) and shows_face(crops) else "class"
+    if space == "auto":
+        space = "names" if initial == "regression" else "embeddings"
+    return replace(config, initial_token=initial, token_space=space, steps=config.steps or STEPS_FROM[initial])
 
 
 def initial_embeddings(engine: Engine) -> dict[str, Tensor]:
@@ -36,16 +55,17 @@ def initial_embeddings(engine: Engine) -> dict[str, Tensor]:
     if chosen == "search":
         return search_initial(engine)
     if chosen == "regression":
-        found = regressed_initial(engine.base, engine.crops)
-        if not found:
-            raise UsageError(
-                "the judge sees no face in the photos, so it cannot tell where to start from",
-                "use initial_token=search",
-            )
-        return found
-    if chosen == "auto" and knows_names(engine.base):
         return regressed_initial(engine.base, engine.crops)
     return {}
+
+
+def space_of(engine: Engine) -> EmbeddingSpace | None:
+    """Return where the features stay, as the settings say; None for anywhere.
+
+    Raises:
+        UsageError: A space that this base model has not.
+    """
+    return names_space(engine.base) if engine.config.token_space == "names" else None
 
 
 def search_initial(engine: Engine) -> dict[str, Tensor]:

@@ -67,6 +67,7 @@ def train_identity(
     """
     with memory_errors(_memory_hint(base, config)):
         engine = Engine(base, crops, config)
+        config = engine.config
         with ready_to_learn(base):
             state = engine.new_state()
         key = run_key(base, crops, config)

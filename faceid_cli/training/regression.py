@@ -4,6 +4,10 @@ The built-in model knows a roster of people by name, one token each. Ridge regre
 those people to their names' token embeddings says, from the embedding of the photos, where the name of a person whom
 nobody has named would lie. Costs no training step.
 
+The same names also say where to stay: the few directions in which they differ from each other are those that faces are
+told by, and all else that a token could learn from a few photos is what is not the face (after Celeb Basis, arXiv
+2306.00926).
+
 Shapes: N people, E width of the judge's embedding, D width of token embeddings.
 """
 
@@ -22,11 +26,18 @@ from faceid_cli.builtin.judge import Judge
 from faceid_cli.builtin.named_faces import named_faces
 from faceid_cli.builtin.names import roster
 from faceid_cli.errors import UsageError
-from faceid_cli.types import FaceCrop
+from faceid_cli.tokens import EmbeddingSpace
+from faceid_cli.types import Face, FaceCrop
 
 RIDGE = 1e-3
 """Relative to the mean variance of an embedding's components. Measured on named people who were left out of the fit;
 anything from 1e-4 to 1e-1 is nearly as good."""
+
+SPREAD_KEPT = 0.998
+"""Which part of the names' variance the directions hold that a token may move in."""
+
+_UNIT = 0.1
+"""Coordinates along an axis are this large for a typical name, so that the usual learning rate suits them."""
 
 Array = NDArray[np.float64]
 
@@ -57,7 +68,7 @@ def knows_names(base: BaseModel) -> bool:
 
 
 def regressed_initial(base: BaseModel, crops: Sequence[FaceCrop], judge: Judge | None = None) -> dict[str, Tensor]:
-    """Return the embedding to start from by text encoder, (D,) float32; empty where the judge sees no face.
+    """Return the embedding to start from by text encoder, (D,) float32.
 
     Args:
         base: A base model that knows the roster, see `knows_names`.
@@ -65,7 +76,7 @@ def regressed_initial(base: BaseModel, crops: Sequence[FaceCrop], judge: Judge |
         judge: The shipped one by default.
 
     Raises:
-        UsageError: Another base model.
+        UsageError: Another base model, or photos in which the judge sees no face.
     """
     if not knows_names(base):
         raise UsageError(
@@ -74,10 +85,35 @@ def regressed_initial(base: BaseModel, crops: Sequence[FaceCrop], judge: Judge |
     judge = judge or Judge.load()
     faces = [face for crop in crops if (face := _embedding(judge, crop)) is not None]
     if not faces:
-        return {}
+        raise UsageError(
+            "the judge sees no face in the photos, so it cannot tell where to start from", "use initial_token=search"
+        )
     known = named_faces()
     found = fit(known, _name_table(base)[: len(known)]).name_of(np.mean(faces, axis=0))
     return {base.encoders[0].name: torch.from_numpy(found).float()}
+
+
+def names_space(base: BaseModel) -> EmbeddingSpace:
+    """Return the space that the roster's names span: its axes are their principal components.
+
+    Args:
+        base: The base model.
+
+    Raises:
+        UsageError: It does not know the roster, see `knows_names`.
+    """
+    if not knows_names(base):
+        raise UsageError(
+            "token_space=names needs the built-in model, whose people have names", "use token_space=embeddings"
+        )
+    names = _name_table(base)
+    middle = names.mean(axis=0)
+    _, sizes, directions = np.linalg.svd(names - middle, full_matrices=False)
+    held = np.cumsum(sizes**2) / np.sum(sizes**2)
+    count = int(np.searchsorted(held, SPREAD_KEPT)) + 1
+    typical = sizes[:count, None] / np.sqrt(len(names))  # standard deviations
+    axes = directions[:count] * typical / _UNIT
+    return EmbeddingSpace(torch.from_numpy(middle).float(), torch.from_numpy(axes).float(), _UNIT)
 
 
 def fit(faces: Array, names: Array, ridge: float = RIDGE) -> Regression:
@@ -99,7 +135,17 @@ def _name_table(base: BaseModel) -> Array:
     return rows
 
 
+def shows_face(crops: Sequence[FaceCrop], judge: Judge | None = None) -> bool:
+    """Whether the judge (the shipped one by default) sees a face in any of the crops."""
+    judge = judge or Judge.load()
+    return any(_face(judge, crop) is not None for crop in crops)
+
+
+def _face(judge: Judge, crop: FaceCrop) -> Face | None:
+    known = crop.face if crop.face is not None and crop.face.landmarks else None
+    return known or max(judge.find_faces(crop.image), key=lambda each: each.box.area, default=None)
+
+
 def _embedding(judge: Judge, crop: FaceCrop) -> Array | None:
-    face = crop.face if crop.face is not None and crop.face.landmarks else None
-    face = face or max(judge.find_faces(crop.image), key=lambda each: each.box.area, default=None)
+    face = _face(judge, crop)
     return None if face is None else judge.embed(crop.image, face).astype(np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,20 @@ pytest.importorskip("peft", reason="the benchmarks' own packages: pip install '.
 
 from benchmarks.ablations import key_of_variant, twin, variants, verdict
 from benchmarks.baselines import METHODS, Settings
-from benchmarks.baselines.tokens import engine_settings
+from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.parts import chosen_layers
-from benchmarks.quality import best_settings, changed, settings_told
+from benchmarks.quality import (
+    RESULTS,
+    best_settings,
+    changed,
+    read_settings,
+    settings_told,
+    tuned_settings,
+    write_settings,
+)
 from benchmarks.tables import differences, goals, table
-from faceid_cli.config import preset
+from faceid_cli.config import STEPS_FROM, preset
 
 
 def record(identity: float, prompt: float = 0.8, seconds: float = 10.0) -> dict:
@@ -86,7 +94,8 @@ def test_a_changed_default_is_not_taken_for_an_old_result(monkeypatch: pytest.Mo
 
     settings = Settings()
     before = engine_settings(METHODS["sefi"], settings)
-    assert before["attention_weight"] == config.PRESETS["sefi"].attention_weight
+    assert before["learning_rate_schedule"] == config.PRESETS["sefi"].learning_rate_schedule
+    assert "attention_weight" not in before, "what is as in the paper's recipe is left out"
     assert not {"device", "precision", "checkpoint_every"} & set(before), "machines differ, results do not"
     changed_preset = config.preset("sefi", attention_weight=0.5)
     monkeypatch.setitem(config.PRESETS, "sefi", changed_preset)
@@ -121,11 +130,15 @@ def test_a_search_goes_beyond_what_is_best_at_its_edge() -> None:
     assert best_settings(METHODS["textual-inversion"], arguments, score)[0].steps == 5
 
 
-def test_the_quick_preset_is_what_was_measured() -> None:
-    method = METHODS["sefi-regression"]
-    measured = engine_settings(method, method.defaults)
-    quick = asdict(preset("sefi-quick", initial_token="regression"))
-    assert measured == {name: quick[name] for name in measured} | {"method": "sefi"}
+def test_the_default_is_what_was_tuned() -> None:
+    """The settings that are measured as this method's best are those that users get, but for the number of photos."""
+    for photos in (1, 4):
+        found = read_settings(RESULTS, photos)["sefi"]
+        method = METHODS["sefi"]
+        assert isinstance(method, Preset)
+        tuned = train_config(tuned_settings(found), method.preset)
+        users = replace(preset("sefi"), steps=STEPS_FROM["regression"])
+        assert tuned == users
 
 
 def test_differences_are_of_the_same_people() -> None:
@@ -144,12 +157,11 @@ def test_differences_are_of_the_same_people() -> None:
 def test_a_report_says_what_was_tuned(tmp_path: Path) -> None:
     settings = Settings(steps=600)
     rows = {"textual-inversion": [{"key": {"base": "sd1:a", "settings": json.loads(json.dumps(asdict(settings)))}}]}
-    assert "600 steps, learning rate 0.005; not tuned" in settings_told(rows, tmp_path)
-    file = tmp_path / "quality_settings.json"
-    file.write_text(json.dumps({"textual-inversion": {**asdict(settings), "base": "sd1:a", "people": [1000, 1003]}}))
-    assert settings_told(rows, tmp_path).endswith("; tuned on this base model")
-    rows["textual-inversion"][0]["key"]["base"] = "sd1:b"
-    assert settings_told(rows, tmp_path).endswith("; tuned on another base model")
+    assert "600 steps, learning rate 0.005; not tuned" in settings_told(rows, read_settings(tmp_path, 4))
+    for base, told in (("sd1:a", "tuned on this base model"), ("sd1:b", "tuned on another base model")):
+        write_settings(tmp_path, 4, "textual-inversion", {**asdict(settings), "base": base, "people": [1000, 1003]})
+        assert settings_told(rows, read_settings(tmp_path, 4)).endswith(f"; {told}")
+    assert read_settings(tmp_path, 1) == {}, "found for another number of photos"
 
 
 def test_the_same_work_is_done_once() -> None:

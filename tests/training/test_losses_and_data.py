@@ -268,3 +268,21 @@ def test_sentences_know_where_their_other_words_stand(tiny_base):
             assert sentence.others[sentence.positions].sum() == 0
             start = int(sentence.positions[0])
             assert torch.equal(sentence.others[:start], sentence.reference_others[:start])
+
+
+def test_the_background_counts_as_little_as_is_asked():
+    image = Image.new("RGB", (64, 64))
+    face = Face(Box(24, 24, 16, 16), (), 1.0)
+    crop, other = FaceCrop(image, face, "hash", Path("p.png")), Box(0, 40, 16, 24)
+    latents = torch.zeros(1, 4, 8, 8)
+    assert loss_weights([crop], latents, background=1.0) is None
+    weights = loss_weights([crop], latents, background=0.25)
+    assert weights[0, 0, 3:5, 3:5].min() == 1
+    assert weights[0, 0, :, 0].tolist() == [0.25] * 8
+    assert set(weights.unique().tolist()) == {0.25, 1.0}
+    with_other = loss_weights([replace(crop, others=(other,))], latents, background=0.25)
+    assert with_other[0, 0, 5:, 0].max() == 0
+    assert with_other[0, 0, 0, 0] == 0.25
+    mirrored = loss_weights([crop], latents, mirror=True, background=0.25)
+    assert torch.equal(mirrored[1], mirrored[0].flip(-1))
+    assert loss_weights([replace(crop, face=None)], latents, background=0.25) is None, "no face is known"

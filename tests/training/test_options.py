@@ -31,6 +31,7 @@ def test_better_defaults_do_not_reach_the_recipes_of_others(name) -> None:
     )
     assert (config.warm_up, config.average_last, config.norm_limit, config.initial_token) == (0, 0, 0.0, "class")
     assert (config.direction_limit, config.other_words_weight, config.stop_by) == (0.0, 0.0, "steps")
+    assert (config.background_weight, config.token_space, config.steps) == (1, "embeddings", 300)
     if name == "sefi-paper":
         assert (config.stages, config.split_keys_values, config.self_attention) == (5, True, True)
         assert config.attention_weight == 0.003
@@ -43,6 +44,10 @@ def test_better_defaults_do_not_reach_the_recipes_of_others(name) -> None:
         ({"timestep_sampling": "often"}, "unknown timestep sampling 'often'"),
         ({"learning_rate_schedule": "linear"}, "unknown learning rate schedule 'linear'"),
         ({"initial_token": "best"}, "unknown initial token 'best'"),
+        ({"token_space": "faces"}, "unknown token space 'faces'"),
+        ({"steps": -1}, "steps must be 0 or more"),
+        ({"background_weight": -0.1}, "background weight is -0.1"),
+        ({"background_weight": float("nan")}, "background weight is nan"),
         ({"warm_up": -1}, "warm-up must be 0 or more"),
         ({"average_last": -1}, "number of averaged steps must be 0 or more"),
         ({"norm_limit": -1.0}, "norm limit is -1.0"),
@@ -107,7 +112,8 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert rates[:10] == sorted(rates[:10])
     assert rates[9:] == sorted(rates[9:], reverse=True)
     assert rates[-1] < 0.001
-    assert {learning_rate_at(step, TrainConfig()) for step in range(300)} == {TrainConfig().learning_rate}
+    constant = PRESETS["sefi-paper"]
+    assert {learning_rate_at(step, constant) for step in range(300)} == {constant.learning_rate}
 
 
 def test_the_last_iterates_are_averaged(tiny_base, quick, make_crops) -> None:

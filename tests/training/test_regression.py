@@ -18,9 +18,10 @@ from faceid_cli.builtin.sampling import photo_picture
 from faceid_cli.config import TrainConfig
 from faceid_cli.errors import UsageError
 from faceid_cli.tokens import ENCODER, class_embedding
-from faceid_cli.training import regression
+from faceid_cli.training import regression, train_identity
 from faceid_cli.training.engine import Engine
-from faceid_cli.training.regression import fit, regressed_initial
+from faceid_cli.training.initial import settled
+from faceid_cli.training.regression import fit, names_space, regressed_initial
 from faceid_cli.types import FaceCrop
 
 
@@ -69,7 +70,8 @@ def crops_of(person: int, base) -> list[FaceCrop]:
 def test_training_starts_there(initial_token) -> None:
     base = load_base_model("builtin", "cpu", "float32")
     crops = crops_of(1600, base)
-    first = Engine(base, crops, TrainConfig(initial_token=initial_token)).new_state().module()
+    config = TrainConfig(initial_token=initial_token, token_space="embeddings")
+    first = Engine(base, crops, config).new_state().module()
     expected = regressed_initial(base, crops)[ENCODER]
     name = class_embedding(base, roster()[1600], base.encoders[0])
     others = torch.stack([class_embedding(base, other, base.encoders[0]) for other in roster()[:50]])
@@ -91,3 +93,35 @@ def test_it_needs_a_model_with_named_people_and_a_face(tiny_base, make_crops) ->
         start(base, "regression")
     for unknowing in (tiny_base, base):
         assert torch.equal(start(unknowing, "auto"), start(unknowing, "class"))
+
+
+def test_what_is_automatic_is_settled_by_the_base_model_and_the_photos(tiny_base, make_crops) -> None:
+    base = load_base_model("builtin", "cpu", "float32")
+    known = settled(base, crops_of(1600, base), TrainConfig())
+    assert (known.initial_token, known.token_space, known.steps) == ("regression", "names", 75)
+    for unknowing, crops in ((tiny_base, make_crops(1)), (base, make_crops(1, base.size_px))):
+        found = settled(unknowing, crops, TrainConfig())
+        assert (found.initial_token, found.token_space, found.steps) == ("class", "embeddings", 300)
+    said = TrainConfig(steps=7, initial_token="class", token_space="embeddings")
+    assert settled(base, crops_of(1600, base), said) == said
+
+
+def test_among_names_training_starts_at_the_name_and_stays_in_their_space() -> None:
+    base = load_base_model("builtin", "cpu", "float32")
+    crops = crops_of(1600, base)
+    space = names_space(base)
+    assert 20 < len(space.axes) < 100, "people differ in few directions"
+    expected = regressed_initial(base, crops)[ENCODER]
+    for self_attention in (True, False):
+        config = TrainConfig(steps=2, batch_size=1, learning_rate=0.5, warm_up=0, self_attention=self_attention)
+        start = Engine(base, crops, config).new_state().module()[0][0, 0]
+        assert torch.cosine_similarity(start, expected, dim=0) > 0.99
+        keys = train_identity(base, crops, config)[0].keys[ENCODER].flatten(0, 1)
+        assert (keys - start).norm(dim=1).min() > 0.05, "it has moved"
+        inside = torch.stack([space.embedding_at(space.coordinates_of(each)[None])[0] for each in keys])
+        assert torch.allclose(inside, keys, atol=1e-4)
+
+
+def test_only_a_model_with_named_people_has_their_space(tiny_base, make_crops) -> None:
+    with pytest.raises(UsageError, match="token_space=names needs the built-in model"):
+        Engine(tiny_base, make_crops(1), TrainConfig(token_space="names")).new_state()
