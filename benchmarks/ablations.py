@@ -1,7 +1,7 @@
 """Take the method apart: what lambda, stages, K and V, self-attention, vectors, layers, words and photos each do.
 
     python -m benchmarks.ablations run --people 10            # everything; may be stopped and started again
-    python -m benchmarks.ablations run --only stages photos   # in pieces
+    python -m benchmarks.ablations run --only stages "photos: 1" "photos: 4"   # in pieces
     python -m benchmarks.ablations report
 
 People are those kept for choosing (from number 1000 on). The centre of all variants is the paper's recipe (preset
@@ -144,7 +144,8 @@ def _learn_as_users_do(base: BaseModel, crops: Sequence[FaceCrop], settings: Set
 def run(arguments: argparse.Namespace) -> None:
     """Measure the variants."""
     bench, ledger = bench_of(arguments), Ledger(arguments.output / "ablations.jsonl")
-    wanted = [variant for variant in variants() if not arguments.only or variant.group in arguments.only]
+    only = arguments.only or ()
+    wanted = [variant for variant in variants() if not only or {variant.group, variant.name} & set(only)]
     if arguments.limit:
         wanted = wanted[: arguments.limit]
     for person in range(FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people):
@@ -228,7 +229,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "report"))
     parser.add_argument("--people", type=int, default=10)
-    parser.add_argument("--only", nargs="+", choices=sorted({variant.group for variant in variants()}))
+    known = {name for variant in variants() for name in (variant.group, variant.name)}
+    parser.add_argument("--only", nargs="+", choices=sorted(known), metavar="GROUP", help='"stages", or "stages: 3"')
     parser.add_argument("--limit", type=int, help="only that many variants, for a quick try")
     parser.add_argument("--steps", type=int, help="training steps, for a quick try")
     parser.add_argument("--output", type=Path, default=RESULTS)

@@ -3,8 +3,8 @@
     python benchmarks/main_job.py --processes 2         # 20 people, 10 prompts each; about half an hour on two cores
     python benchmarks/main_job.py --people 4 --methods sefi --set steps=200 --first 1000    # try settings elsewhere
 
-All methods share photos, steps, batch size and seed, and are measured in turn in one run. People from number 1000 on
-are for choosing settings; the report is about people 0 to 19.
+All methods share photos, batch size and seed, and are measured in turn in one run, each with the steps of its preset.
+People from number 1000 on are for choosing settings; the report is about people 0 to 19.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def summary(trials: list[Trial]) -> dict[str, Any]:
 
 
 def settings(method: str, arguments: argparse.Namespace) -> TrainConfig:
-    """The method's preset with the same steps, batch size and seed for all, and what --set changes."""
-    shared = {"steps": TrainConfig().steps, "batch_size": TrainConfig().batch_size, "seed": 0}
+    """The method's preset with the same batch size and seed for all, and what --set changes."""
+    shared = {"batch_size": TrainConfig().batch_size, "seed": 0}
     return preset(method, **{**shared, **changes_of(arguments.set)})
 
 

@@ -87,7 +87,8 @@ class Bench:
 
         With `crops`, those are learned from instead of the usual ones.
         """
-        crops = crops or person_crops(self.networks, person, photos, self.base.size_px)
+        if crops is None:
+            crops = person_crops(self.networks, person, photos, self.base.size_px) if photos else ()
         started = time.perf_counter()
         learned = learn(self.base, crops)
         seconds = time.perf_counter() - started  # by one clock for all methods, with all that a user waits for

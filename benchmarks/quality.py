@@ -46,6 +46,7 @@ def measure(
 ) -> dict[str, Any]:
     """One person by one method: from the ledger where it is finished, else now."""
     method: Method = METHODS[method_name]
+    photos = 0 if method_name == "base" else photos  # it learns from none, so once is enough
     key = {**bench.key(), "method": method_name, "person": person, "photos": photos, "settings": asdict(settings)}
     key["engine"] = engine_settings(method, settings)
     if not ledger.has(key):
@@ -157,8 +158,8 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
         return
     key = records[-1]["key"]
     about = f"Base model {key['base']}, {key['prompts']} prompts a person, {key['sampler'][0]} sampler steps."
-    for photos in sorted({record["key"]["photos"] for record in records}):
-        chosen = [record for record in records if record["key"]["photos"] == photos]
+    for photos in sorted({record["key"]["photos"] for record in records} - {0}):
+        chosen = [record for record in records if record["key"]["photos"] in (photos, 0)]
         by_method: dict[str, list[dict[str, Any]]] = {}
         for name in METHODS:
             of_method = [record for record in chosen if record["key"]["method"] == name]

@@ -61,7 +61,8 @@ def mean(values: Any) -> float:
 def goals(by_method: Mapping[str, Records], pace: str | None = None) -> list[str]:
     """Whether the project's goals are met, a line each, for those whose methods were all measured.
 
-    Compared are people whom all methods were measured on.
+    Compared are people whom all methods were measured on, but for methods that were not measured on enough people: they
+    are named, and left out.
 
     Args:
         by_method: Records of each method.
@@ -71,13 +72,18 @@ def goals(by_method: Mapping[str, Records], pace: str | None = None) -> list[str
     lines: list[str] = []
     if "sefi" not in by_method:
         return lines
-    by_method = on_the_same_people(by_method)
+    few = {
+        name: len(pair["sefi"])
+        for name, records in by_method.items()
+        if len((pair := on_the_same_people({"sefi": by_method["sefi"], name: records}))["sefi"]) < LEAST_PEOPLE
+    }
+    if few:
+        told = ", ".join(f"{name} {count}" for name, count in few.items())
+        lines.append(f"{LEAST_PEOPLE} people are needed to say whether a goal is met, and these have fewer: {told}")
+    by_method = on_the_same_people({name: records for name, records in by_method.items() if name not in few})
+    if len(by_method) < 2 or "sefi" not in by_method:
+        return lines
     ours = by_method["sefi"]
-    if len(ours) < LEAST_PEOPLE:
-        return [
-            f"{len(ours)} people with all methods are too few to say whether the goals are met: "
-            f"{LEAST_PEOPLE} are needed."
-        ]
     lines += _highest(by_method)
     if "dreambooth-lora" in by_method:
         own_id, other = _means(by_method, "identity", "sefi", "dreambooth-lora")

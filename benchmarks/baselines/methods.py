@@ -11,6 +11,7 @@ from benchmarks.baselines.loop import FixedTokens, tokens_of
 from benchmarks.baselines.tokens import PACES, START, MaskedAttention, MaskedReconstruction, PerLayerTokens, Preset
 from benchmarks.baselines.weights import CustomDiffusion, DreamBoothLora, class_words
 from faceid_cli.backbone import BaseModel
+from faceid_cli.config import STEPS_FROM
 from faceid_cli.types import FaceCrop
 
 LAMBDAS: tuple[Mapping[str, Any], ...] = ({"attention_weight": 0.03}, {"attention_weight": 0.3})
@@ -38,7 +39,8 @@ METHODS: dict[str, Method] = {
     "dreambooth-lora": DreamBoothLora(),
     "custom-diffusion": CustomDiffusion(),
     "sefi-paper": Preset("SeFi-IDE, the paper's recipe", "sefi-paper", START, (*PACES, *LAMBDAS)),
-    "sefi": Preset("faceid (sefi)", "sefi", replace(START, steps=75), (*PACES, *LAMBDAS)),
+    # As users get it, so nothing is looked for.
+    "sefi": Preset("faceid (sefi)", "sefi", replace(START, steps=STEPS_FROM["regression"]), ()),
     "regression-alone": Preset(
         "its first token alone",
         "sefi-paper",

@@ -17,12 +17,10 @@ from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.parts import chosen_layers
 from benchmarks.quality import (
-    RESULTS,
     best_settings,
     changed,
     read_settings,
     settings_told,
-    tuned_settings,
     write_settings,
 )
 from benchmarks.tables import differences, goals, table
@@ -68,7 +66,12 @@ def test_tables_and_goals() -> None:
     assert [line.split(":")[0] for line in found[:5]] == ["- met"] * 5
     assert goals({**rows, "sefi": people(record(0.2, 0.5, 50.0))})[2].startswith("- not met: ID 0.200")
     assert goals({"base": rows["base"]}) == []
-    assert goals({**rows, "sefi": rows["sefi"][:3]})[0].startswith("3 people with all methods are too few")
+    few = "30 people are needed to say whether a goal is met, and these have fewer: "
+    assert goals({**rows, "sefi": rows["sefi"][:3]})[0].startswith(few + "base 3, textual-inversion 3")
+    told, highest, *others = goals({**rows, "dreambooth-lora": rows["dreambooth-lora"][:7]})
+    assert told == few + "dreambooth-lora 7"
+    assert highest.startswith("- met: ID(P)")
+    assert not any("LoRA" in line for line in others)
 
 
 def test_the_highest_is_the_highest_of_all_methods() -> None:
@@ -130,15 +133,12 @@ def test_a_search_goes_beyond_what_is_best_at_its_edge() -> None:
     assert best_settings(METHODS["textual-inversion"], arguments, score)[0].steps == 5
 
 
-def test_the_default_is_what_was_tuned() -> None:
-    """The settings that are measured as this method's best are those that users get, but for the number of photos."""
-    for photos in (1, 4):
-        found = read_settings(RESULTS, photos)["sefi"]
-        method = METHODS["sefi"]
-        assert isinstance(method, Preset)
-        tuned = train_config(tuned_settings(found), method.preset)
-        users = replace(preset("sefi"), steps=STEPS_FROM["regression"])
-        assert tuned == users
+def test_what_is_measured_is_what_users_get() -> None:
+    method = METHODS["sefi"]
+    assert isinstance(method, Preset)
+    assert method.grid == ()
+    measured = train_config(method.defaults, method.preset)
+    assert measured == replace(preset("sefi"), steps=STEPS_FROM["regression"])
 
 
 def test_differences_are_of_the_same_people() -> None:
