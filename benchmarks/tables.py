@@ -126,11 +126,9 @@ def differences(by_method: Mapping[str, Records], names: Mapping[str, str]) -> s
         pair = on_the_same_people({"sefi": by_method.get("sefi", []), name: records})
         if name == "sefi" or not pair["sefi"]:
             continue
-        ours, theirs = ({record["key"]["person"]: record["scores"] for record in found} for found in pair.values())
-        cells = [names[name], str(len(ours))]
+        cells = [names[name], str(len(pair["sefi"]))]
         for score in ("identity", "prompt", "identity_of_prompt"):
-            found = bootstrap_interval([[(ours[each][score] or 0.0) - (theirs[each][score] or 0.0)] for each in ours])
-            cells.append(f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]")
+            cells.append(_shown(more_than(pair["sefi"], pair[name], score)))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) if len(lines) > 2 else ""
 
@@ -151,7 +149,22 @@ def _highest(by_method: Mapping[str, Records]) -> list[str]:
         best = max(tokens, key=lambda name: tokens[name].mean)
         clear = f"ID(P) {own.low:.3f} and up, {best} up to {tokens[best].high:.3f}: intervals apart"
         lines.append(_line(own.low > tokens[best].high, clear))
+        more = more_than(by_method["sefi"], by_method[best], "identity_of_prompt")
+        text = f"ID(P) higher than {best}'s by {_shown(more)}, person by person: clear of 0"
+        lines.append(_line(more.low > 0, text))
     return lines
+
+
+def more_than(ours: Records, theirs: Records, score: str) -> Interval:
+    """How much more of a score one method has than another, with its 95 % interval, over the people of both."""
+    first, second = ({record["key"]["person"]: record["scores"] for record in found} for found in (ours, theirs))
+    return bootstrap_interval(
+        [[(first[person][score] or 0.0) - (second[person][score] or 0.0)] for person in first if person in second]
+    )
+
+
+def _shown(found: Interval) -> str:
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def _means(by_method: Mapping[str, Records], score: str, *names: str) -> list[float]:

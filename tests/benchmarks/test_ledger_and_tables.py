@@ -63,8 +63,9 @@ def test_tables_and_goals() -> None:
     assert text.splitlines()[0].startswith("| method | people | ID | Prompt | ID(P) |")
     assert "| sefi | 30 | 0.510 [0.5" in text
     found = goals(rows)
-    assert [line.split(":")[0] for line in found[:5]] == ["- met"] * 5
-    assert goals({**rows, "sefi": people(record(0.2, 0.5, 50.0))})[2].startswith("- not met: ID 0.200")
+    assert [line.split(":")[0] for line in found[:6]] == ["- met"] * 6
+    assert found[2].endswith("by +0.394 [+0.393, +0.395], person by person: clear of 0")
+    assert goals({**rows, "sefi": people(record(0.2, 0.5, 50.0))})[3].startswith("- not met: ID 0.200")
     assert goals({"base": rows["base"]}) == []
     few = "30 people are needed to say whether a goal is met, and these have fewer: "
     assert goals({**rows, "sefi": rows["sefi"][:3]})[0].startswith(few + "base 3, textual-inversion 3")
