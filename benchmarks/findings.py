@@ -32,8 +32,8 @@ class Finding:
 
 
 FINDINGS = (
-    Finding("with a small lambda the photo is reproduced: more ID", "lambda: 0.0003", "lambda: 0.3", "identity"),
-    Finding("with a large lambda the prompt is obeyed more", "lambda: 0.3", "lambda: 0.0003", "prompt"),
+    Finding("with a small lambda the photo is reproduced: more ID", "lambda: 0.003", "lambda: 0.3", "identity"),
+    Finding("with a large lambda the prompt is obeyed more", "lambda: 0.3", "lambda: 0.003", "prompt"),
     Finding("the attention loss keeps the person's word on the face", "lambda: 0.003", "lambda: 0", "attention_inside"),
     Finding("a middle lambda gives more ID(P) than none", "lambda: 0.003", "lambda: 0"),
     Finding("a middle lambda gives more ID(P) than a large one", "lambda: 0.003", "lambda: 3"),

@@ -88,7 +88,7 @@ def test_findings_hold_or_do_not_or_are_undecided() -> None:
     records = []
     for person in range(6):
         records += [
-            ablation("lambda: 0.0003", person, identity=0.5 + 0.01 * person, prompt=0.5, identity_of_prompt=0.2),
+            ablation("lambda: 0.003", person, identity=0.5 + 0.01 * person, prompt=0.5, identity_of_prompt=0.2),
             ablation("lambda: 0.3", person, identity=0.3 + 0.01 * person, prompt=0.4, identity_of_prompt=0.2),
             ablation("stages: 5", person, identity_of_prompt=0.2 + 0.1 * (-1) ** person),
             ablation("stages: 1", person, identity_of_prompt=0.2),
