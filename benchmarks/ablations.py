@@ -204,6 +204,11 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
         rows = {label: found for label, found in rows.items() if found}
         if rows:
             text.append(f"## {group}\n\n{table(rows)}\n\n{verdict(rows)}\n")
+    if records:
+        key = records[-1]["key"]
+        lengths = sorted({record["key"]["engine"].get("steps", Settings.steps) for record in records})
+        steps = ", ".join(map(str, lengths))
+        text.insert(0, f"Base model {key['base']}, {key['prompts']} prompts a person, {steps} steps.\n")
     text.append("## The paper's findings\n\n" + "\n".join(findings(records)) + "\n")
     print("\n".join(text))
     (arguments.output / "ablations.md").write_text("# Ablations\n\n" + "\n".join(text))

@@ -171,7 +171,7 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
             table({names[name]: found for name, found in by_method.items()}),
             about,
             differences(by_method, names),
-            "\n".join(goals(by_method, pace)),
+            "\n".join(goals({name: by_method.get(name, []) for name in METHODS}, pace)),
             settings_told(by_method, read_settings(arguments.output, photos)),
         ]
         text = "\n\n".join(part for part in parts if part)

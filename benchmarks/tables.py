@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def goals(by_method: Mapping[str, Records], pace: str | None = None) -> list[str
     """Whether the project's goals are met, a line each, for those whose methods were all measured.
 
     Compared are people whom all methods were measured on, but for methods that were not measured on enough people: they
-    are named, and left out.
+    are named and left out, and what they could still change is undecided.
 
     Args:
         by_method: Records of each method.
@@ -84,7 +84,7 @@ def goals(by_method: Mapping[str, Records], pace: str | None = None) -> list[str
     if len(by_method) < 2 or "sefi" not in by_method:
         return lines
     ours = by_method["sefi"]
-    lines += _highest(by_method)
+    lines += _highest(by_method, few)
     if "dreambooth-lora" in by_method:
         own_id, other = _means(by_method, "identity", "sefi", "dreambooth-lora")
         lines.append(_line(own_id >= other, f"ID {own_id:.3f}, DreamBooth LoRA {other:.3f}"))
@@ -133,8 +133,12 @@ def differences(by_method: Mapping[str, Records], names: Mapping[str, str]) -> s
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
-def _highest(by_method: Mapping[str, Records]) -> list[str]:
-    """Whether the method has the highest ID(P) of all, and is clear of the best that learns tokens alone."""
+def _highest(by_method: Mapping[str, Records], few: Iterable[str]) -> list[str]:
+    """Whether the method has the highest ID(P) of all, and is clear of the best that learns tokens alone.
+
+    Rivals that were measured on too `few` people may still be higher: until then it is undecided.
+    """
+    rivals = set(few) - {"base", *OWN_VARIANTS}
     found = {name: interval_of(records, "identity_of_prompt") for name, records in by_method.items()}
     known = {name: each for name, each in found.items() if each is not None and name not in ("base", *OWN_VARIANTS)}
     own = known.pop("sefi", None)
@@ -142,16 +146,21 @@ def _highest(by_method: Mapping[str, Records]) -> list[str]:
         return []
     best = max(known, key=lambda name: known[name].mean)
     lines = [
-        _line(own.mean > known[best].mean, f"ID(P) {own.mean:.3f} on average, {best} {known[best].mean:.3f}: highest")
+        _line(
+            own.mean > known[best].mean,
+            f"ID(P) {own.mean:.3f} on average, {best} {known[best].mean:.3f}: highest",
+            bool(rivals),
+        )
     ]
     tokens = {name: each for name, each in known.items() if name in TOKEN_ONLY}
     if tokens:
         best = max(tokens, key=lambda name: tokens[name].mean)
         clear = f"ID(P) {own.low:.3f} and up, {best} up to {tokens[best].high:.3f}: intervals apart"
-        lines.append(_line(own.low > tokens[best].high, clear))
+        open_yet = bool(rivals & set(TOKEN_ONLY))
+        lines.append(_line(own.low > tokens[best].high, clear, open_yet))
         more = more_than(by_method["sefi"], by_method[best], "identity_of_prompt")
         text = f"ID(P) higher than {best}'s by {_shown(more)}, person by person: clear of 0"
-        lines.append(_line(more.low > 0, text))
+        lines.append(_line(more.low > 0, text, open_yet))
     return lines
 
 
@@ -172,8 +181,9 @@ def _means(by_method: Mapping[str, Records], score: str, *names: str) -> list[fl
     return [float("nan") if each is None else each.mean for each in found]
 
 
-def _line(met: bool, text: str) -> str:
-    return f"- {'met' if met else 'not met'}: {text}"
+def _line(met: bool, text: str, open_yet: bool = False) -> str:
+    """A goal; one that is met is undecided where others may still change that."""
+    return f"- {('undecided' if open_yet else 'met') if met else 'not met'}: {text}"
 
 
 def draw_figure(rows: Mapping[str, Records], path: Path, title: str, base: str = "base model") -> None:

@@ -14,8 +14,6 @@ from faceid_cli.backbone import BaseModel
 from faceid_cli.config import STEPS_FROM
 from faceid_cli.types import FaceCrop
 
-LAMBDAS: tuple[Mapping[str, Any], ...] = ({"attention_weight": 0.03}, {"attention_weight": 0.3})
-
 
 class BaseAlone:
     """The base model with the class word: its own prompt score, and the likeness of anybody."""
@@ -38,7 +36,12 @@ METHODS: dict[str, Method] = {
     "masked-attention": MaskedAttention(),
     "dreambooth-lora": DreamBoothLora(),
     "custom-diffusion": CustomDiffusion(),
-    "sefi-paper": Preset("SeFi-IDE, the paper's recipe", "sefi-paper", START, (*PACES, *LAMBDAS)),
+    "sefi-paper": Preset(
+        "SeFi-IDE, the paper's recipe",
+        "sefi-paper",
+        START,
+        (*PACES, {"attention_weight": 0.03}, {"attention_weight": 0.3}),
+    ),
     # As users get it, so nothing is looked for.
     "sefi": Preset("faceid (sefi)", "sefi", replace(START, steps=STEPS_FROM["regression"]), ()),
     "regression-alone": Preset(

@@ -112,7 +112,7 @@ class TrainConfig:
         check_seed(self.seed)
         check_precision(self.precision)
         if not 0 <= self.background_weight <= 1:
-            raise UsageError(f"background weight is {self.background_weight}", "use 0 to 1, which weighs nothing")
+            raise UsageError(f"background weight is {self.background_weight}", "0 to 1, where all counts alike")
         one_of("loss weighting", self.loss_weighting, LOSS_WEIGHTINGS)
         one_of("timestep sampling", self.timestep_sampling, TIMESTEP_SAMPLINGS)
         one_of("learning rate schedule", self.learning_rate_schedule, LEARNING_RATE_SCHEDULES)

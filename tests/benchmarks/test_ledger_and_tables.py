@@ -16,13 +16,7 @@ from benchmarks.baselines import METHODS, Settings
 from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.parts import chosen_layers
-from benchmarks.quality import (
-    best_settings,
-    changed,
-    read_settings,
-    settings_told,
-    write_settings,
-)
+from benchmarks.quality import best_settings, changed, read_settings, settings_told, write_settings
 from benchmarks.tables import differences, goals, table
 from faceid_cli.config import STEPS_FROM, preset
 
@@ -71,7 +65,7 @@ def test_tables_and_goals() -> None:
     assert goals({**rows, "sefi": rows["sefi"][:3]})[0].startswith(few + "base 3, textual-inversion 3")
     told, highest, *others = goals({**rows, "dreambooth-lora": rows["dreambooth-lora"][:7]})
     assert told == few + "dreambooth-lora 7"
-    assert highest.startswith("- met: ID(P)")
+    assert highest.startswith("- undecided: ID(P)"), "the method that is left out may be higher"
     assert not any("LoRA" in line for line in others)
 
 
