@@ -147,7 +147,7 @@ def main() -> None:
         f"{arguments.processes} processes, torch {torch.__version__}",
         "people": arguments.people,
         "photos": arguments.photos,
-        "settings": {method: asdict(config) for method, config in configs.items()},
+        "settings": {method: asdict(done[-1].config) for method, done in trials.items()},
         "results": {method: summary(done) for method, done in trials.items()},
         "differences": differences(trials),
     }

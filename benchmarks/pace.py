@@ -11,10 +11,9 @@ results, from number 0 on. One JSON line for each person, method and step.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from benchmarks.baselines import METHODS, Settings
 from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import SHARED, Ledger, of_the_last_run
 from benchmarks.measure import Bench, add_bench_options, bench_of
+from benchmarks.tuned import read_settings, tuned_settings
 from faceid_cli.evaluation.report import summarise
 from faceid_cli.evaluation.run import evaluate_tokens
 from faceid_cli.evaluation.trial import person_crops
@@ -56,11 +56,8 @@ class Best:
 
 def settings_of(name: str, folder: Path, photos: int, steps: int | None) -> Settings:
     """Twice the tuned steps of a method, or as many as are asked for."""
-    file = folder / "quality_settings.json"
-    found = json.loads(file.read_text()).get(str(photos), {}).get(name, {}) if file.exists() else {}
-    known = {field.name for field in fields(Settings)}
-    tuned = {key: value for key, value in found.items() if key in known}
-    settings = Settings(**tuned) if tuned else METHODS[name].defaults
+    found = read_settings(folder, photos).get(name)
+    settings = METHODS[name].defaults if found is None else tuned_settings(found)
     return replace(settings, steps=steps or 2 * settings.steps)
 
 

@@ -29,6 +29,7 @@ from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
 from benchmarks.pace import pace_goal, paces_beside
 from benchmarks.tables import SCORES, differences, draw_figure, goals, on_the_same_people, table
+from benchmarks.tuned import read_settings, tuned_settings, write_settings
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -78,16 +79,6 @@ def tune(arguments: argparse.Namespace) -> None:
         print(f"{name}, {photos} photos: {asdict(chosen)} with ID(P) {highest:.3f}", flush=True)
 
 
-def write_settings(folder: Path, photos: int, name: str, settings: Mapping[str, Any]) -> None:
-    """Add a method's settings to the file of all, which another process may have changed meanwhile."""
-    file = folder / "quality_settings.json"
-    found = json.loads(file.read_text()) if file.exists() else {}
-    found.setdefault(str(photos), {})[name] = dict(settings)
-    scratch = file.with_suffix(".tmp")
-    scratch.write_text(json.dumps(found, indent=2) + "\n")
-    scratch.replace(file)
-
-
 def best_settings(
     method: Method, arguments: argparse.Namespace, score: Callable[[Settings], float]
 ) -> tuple[Settings, float]:
@@ -113,19 +104,6 @@ def best_settings(
             break
         chosen, highest = tried, found
     return chosen, highest
-
-
-def read_settings(folder: Path, photos: int) -> dict[str, dict[str, Any]]:
-    """What `tune` found for so many photos, by method; empty before it ran."""
-    file = folder / "quality_settings.json"
-    found: dict[str, dict[str, Any]] = json.loads(file.read_text()).get(str(photos), {}) if file.exists() else {}
-    return found
-
-
-def tuned_settings(found: Mapping[str, Any]) -> Settings:
-    """A method's settings of what `tune` wrote; the defaults for those it did not write."""
-    known = {field.name for field in fields(Settings)}
-    return Settings(**{name: value for name, value in found.items() if name in known})
 
 
 def start(method: Method, arguments: argparse.Namespace, settings: Settings | None = None) -> Settings:

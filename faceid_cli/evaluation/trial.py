@@ -38,6 +38,7 @@ from faceid_cli.faces.intake import take_in
 from faceid_cli.rendering.generate import render
 from faceid_cli.tokens import encode_prompt
 from faceid_cli.training import train_identity
+from faceid_cli.training.initial import settled
 from faceid_cli.types import FaceCrop, IdentityTokens
 
 PROMPTS: tuple[KnownPrompt, ...] = (
@@ -63,6 +64,7 @@ class Trial:
 
     Attributes:
         person: Number of the unseen person.
+        config: What they were learned with, nothing of it "auto" any more.
         scores: One a prompt.
         upper_bound: Mean similarity between two drawings of the person.
         enrol_seconds: Training, without loading the model.
@@ -70,6 +72,7 @@ class Trial:
     """
 
     person: int
+    config: TrainConfig
     scores: tuple[PictureScore, ...]
     upper_bound: float
     enrol_seconds: float
@@ -116,6 +119,7 @@ def run_trial(
     """Learn one person and score one picture a prompt; attention is recorded for the first `with_attention` of them."""
     crops = person_crops(judge, person, photos, base.size_px)
     started = time.perf_counter()
+    config = settled(base, crops, config)
     tokens, _ = train_identity(base, crops, config)
     enrol_seconds = time.perf_counter() - started
     references = reference_embeddings(judge, person)
@@ -125,7 +129,8 @@ def run_trial(
         scores.append(_score(base, judge, tokens, prompt, place, rendering, references, place < with_attention))
         if place >= with_attention:
             seconds.append(time.perf_counter() - started)
-    return Trial(person, tuple(scores), upper_bound(references), enrol_seconds, float(np.mean(seconds or [np.nan])))
+    image_seconds = float(np.mean(seconds or [np.nan]))
+    return Trial(person, config, tuple(scores), upper_bound(references), enrol_seconds, image_seconds)
 
 
 def _score(

@@ -16,8 +16,9 @@ from benchmarks.baselines import METHODS, Settings
 from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.parts import chosen_layers
-from benchmarks.quality import best_settings, changed, read_settings, settings_told, write_settings
+from benchmarks.quality import best_settings, changed, settings_told
 from benchmarks.tables import differences, goals, table
+from benchmarks.tuned import read_settings, write_settings
 from faceid_cli.config import STEPS_FROM, preset
 
 

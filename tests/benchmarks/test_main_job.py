@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.main_job import differences, print_table, summary
+from faceid_cli.config import TrainConfig
 from faceid_cli.evaluation.scores import PictureScore
 from faceid_cli.evaluation.trial import Trial
 
@@ -12,7 +13,7 @@ from faceid_cli.evaluation.trial import Trial
 def trial(person: int, similarity: float, obeyed: int) -> Trial:
     """Ten pictures of a person, of which so many are as they were asked for; two true drawings are 0.8 alike."""
     scores = tuple(PictureScore(similarity, {"beach": place < obeyed}, 0.3) for place in range(10))
-    return Trial(person, scores, upper_bound=0.8, enrol_seconds=10, image_seconds=1)
+    return Trial(person, TrainConfig(), scores, upper_bound=0.8, enrol_seconds=10, image_seconds=1)
 
 
 def test_differences_are_taken_person_by_person(capsys: pytest.CaptureFixture[str]) -> None:
