@@ -15,10 +15,11 @@ from faceid_cli.training.checkpoint import FILE_NAME
 from faceid_cli.types import StepReport
 
 
-@pytest.mark.parametrize("stopped_at", [1, 2, 4])
+@pytest.mark.parametrize(("stopped_at", "self_attention"), [(1, False), (2, True), (4, False)])
 def test_interrupted_and_resumed_equals_unbroken(
-    tiny_base, tmp_path, stopped_at, quick, make_crops, identity_bytes, stop_after
+    tiny_base, tmp_path, stopped_at, self_attention, quick, make_crops, identity_bytes, stop_after
 ):
+    quick = replace(quick, self_attention=self_attention)
     unbroken, report = train_identity(tiny_base, make_crops(), quick)
 
     with pytest.raises(InterruptedRunError) as caught:
