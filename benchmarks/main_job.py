@@ -3,7 +3,7 @@
     python benchmarks/main_job.py --processes 2         # 20 people, 10 prompts each; about half an hour on two cores
     python benchmarks/main_job.py --people 4 --methods sefi --set steps=200 --first 1000    # try settings elsewhere
 
-All methods share photos and seed, and are measured in turn in one run, each with the steps and batch of its preset.
+All methods share photos, batch size and seed, and are measured in turn in one run, each with the steps of its preset.
 People from number 1000 on are for choosing settings; the report is about people 0 to 19.
 """
 
@@ -84,8 +84,9 @@ def summary(trials: list[Trial]) -> dict[str, Any]:
 
 
 def settings(method: str, arguments: argparse.Namespace) -> TrainConfig:
-    """The method's preset with the same seed for all, and what --set changes."""
-    return preset(method, **{"seed": 0, **changes_of(arguments.set)})
+    """The method's preset with the same batch size and seed for all, and what --set changes."""
+    shared = {"batch_size": TrainConfig().batch_size, "seed": 0}
+    return preset(method, **{**shared, **changes_of(arguments.set)})
 
 
 def changes_of(items: list[str]) -> dict[str, Any]:

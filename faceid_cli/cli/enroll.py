@@ -32,11 +32,10 @@ from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import training_progress
 from faceid_cli.cli.rendering import parse_batch
 from faceid_cli.cli.terminal_pictures import show_preview
-from faceid_cli.config import LENGTH_FROM, TrainConfig
+from faceid_cli.config import STEPS_FROM, TrainConfig
 from faceid_cli.config import preset as preset_config
 
 _SEFI = TrainConfig()
-_USUAL, _FROM_NAME = LENGTH_FROM["class"], LENGTH_FROM["regression"]
 EPILOG = examples(
     "faceid enroll alice photos/alice",
     "faceid enroll bob group.jpg --face left --class man --steps 500 --replace",
@@ -52,7 +51,7 @@ def enroll(
         typer.Option(
             "--steps",
             metavar="N",
-            help=f"Optimiser steps; sefi: {_USUAL.steps}, {_FROM_NAME.steps} on the built-in model.",
+            help=f"Optimiser steps; sefi: {STEPS_FROM['class']}, {STEPS_FROM['regression']} on the built-in model.",
         ),
     ] = None,
     learning_rate: Annotated[
@@ -63,8 +62,7 @@ def enroll(
         typer.Option(
             "--batch",
             metavar="N",
-            help=f"Crops per step; sefi: {_USUAL.batch_size}, {_FROM_NAME.batch_size} on the built-in model. "
-            "auto halves that until it fits into memory.",
+            help=f"Crops per step; {_SEFI.batch_size} for sefi. auto halves that until it fits into memory.",
         ),
     ] = None,
     stages: Annotated[

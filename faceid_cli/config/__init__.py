@@ -7,15 +7,15 @@ benchmarks/results/tried.md has what came of it.
 from faceid_cli.config.checks import MAX_SEED, PRECISIONS, check_seed
 from faceid_cli.config.loading import ModelOptions
 from faceid_cli.config.rendering import CONTROLS, SCHEDULERS, RenderConfig, scheduler_name
-from faceid_cli.config.training import LENGTH_FROM, PRESETS, TrainConfig, preset
+from faceid_cli.config.training import PRESETS, STEPS_FROM, TrainConfig, preset
 
 __all__ = [
     "CONTROLS",
-    "LENGTH_FROM",
     "MAX_SEED",
     "PRECISIONS",
     "PRESETS",
     "SCHEDULERS",
+    "STEPS_FROM",
     "ModelOptions",
     "RenderConfig",
     "TrainConfig",

@@ -13,24 +13,10 @@ TIMESTEP_SAMPLINGS = ("uniform", "noisy", "middle")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 INITIAL_TOKENS = ("auto", "class", "search", "regression")
 TOKEN_SPACES = ("auto", "embeddings", "names")
+STEPS_FROM = {"regression": 40, "search": 300, "class": 300}
+"""Steps by initial token, where nothing else is said: from a name that is nearly right it is not far."""
+
 STOPS = ("steps", "held-out", "renders")
-
-
-@dataclass(frozen=True)
-class Length:
-    """How long to train.
-
-    Attributes:
-        steps: Optimiser steps.
-        batch_size: Crops per step.
-    """
-
-    steps: int
-    batch_size: int
-
-
-LENGTH_FROM = {"regression": Length(40, 2), "search": Length(300, 4), "class": Length(300, 4)}
-"""By initial token, where nothing else is said: from a name that is nearly right it is not far."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +25,9 @@ class TrainConfig:
 
     Attributes:
         method: Name of the preset these settings started from.
-        steps: Optimiser steps; 0 for as many as suit what the features start from, see `LENGTH_FROM`.
+        steps: Optimiser steps; 0 for as many as suit what the features start from, see `STEPS_FROM`.
         learning_rate: Of AdamW over the token module's parameters.
-        batch_size: Crops (with own noise and timestep) per step; 0 for as many as suit what the features start from.
+        batch_size: Crops (with own noise and timestep) per step.
         stages: Number of equal timestep stages; each has its own token (paper: 5).
         split_keys_values: Separate K and V features per stage (paper: yes).
         self_attention: Let a small self-attention module produce the features in training (paper: yes);
@@ -80,7 +66,7 @@ class TrainConfig:
     method: str = "sefi"
     steps: int = 0
     learning_rate: float = 5e-3
-    batch_size: int = 0
+    batch_size: int = 4
     stages: int = 5
     split_keys_values: bool = True
     self_attention: bool = False
@@ -110,7 +96,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         at_least("steps", self.steps, 0)
-        at_least("batch size", self.batch_size, 0)
+        at_least("batch size", self.batch_size, 1)
         at_least("stages", self.stages, 1)
         at_least("vectors", self.vectors, 1)
         at_least("checkpoint interval", self.checkpoint_every, 0)
@@ -160,9 +146,8 @@ def preset(name: str, **changes: Any) -> TrainConfig:
     for key in changes:
         if key not in known:
             raise UsageError(f"unknown training setting {key!r}", f"settings are: {', '.join(sorted(known))}")
-    for key, label in (("steps", "steps"), ("batch_size", "batch size")):
-        if changes.get(key) is not None:
-            at_least(label, changes[key], 1)
+    if changes.get("steps") is not None:
+        at_least("steps", changes["steps"], 1)
     return replace(PRESETS[name], **{key: value for key, value in changes.items() if value is not None})
 
 

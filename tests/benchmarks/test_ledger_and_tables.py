@@ -19,7 +19,7 @@ from benchmarks.parts import chosen_layers
 from benchmarks.quality import best_settings, changed, settings_told
 from benchmarks.tables import differences, goals, table
 from benchmarks.tuned import read_settings, write_settings
-from faceid_cli.config import LENGTH_FROM, preset
+from faceid_cli.config import STEPS_FROM, preset
 
 
 def record(identity: float, prompt: float = 0.8, seconds: float = 10.0) -> dict:
@@ -134,7 +134,7 @@ def test_what_is_measured_is_what_users_get() -> None:
     assert isinstance(method, Preset)
     assert method.grid == ()
     measured = train_config(method.defaults, method.preset)
-    assert measured == replace(preset("sefi"), **asdict(LENGTH_FROM["regression"]))
+    assert measured == replace(preset("sefi"), steps=STEPS_FROM["regression"])
 
 
 def test_differences_are_of_the_same_people() -> None:
