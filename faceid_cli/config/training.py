@@ -31,7 +31,7 @@ class TrainConfig:
         stages: Number of equal timestep stages; each has its own token (paper: 5).
         split_keys_values: Separate K and V features per stage (paper: yes).
         self_attention: Let a small self-attention module produce the features in training (paper: yes);
-            without it they are plain parameters, as in Textual Inversion. Off: it measures no better here.
+            without it they are plain parameters, as in Textual Inversion. Off: not shown to help.
         vectors: Text positions each feature occupies.
         attention_weight: Lambda, the weight of the face-wise attention loss; 0 switches it off.
         class_word: What the person is to the text encoder before training, and in the reference prompt.
