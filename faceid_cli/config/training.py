@@ -13,7 +13,7 @@ TIMESTEP_SAMPLINGS = ("uniform", "noisy", "middle")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 INITIAL_TOKENS = ("auto", "class", "search", "regression")
 TOKEN_SPACES = ("auto", "embeddings", "names")
-STEPS_FROM = {"regression": 40, "search": 300, "class": 300}
+STEPS_FROM = {"regression": 75, "search": 300, "class": 300}
 """Steps by initial token, where nothing else is said: from a name that is nearly right it is not far."""
 
 STOPS = ("steps", "held-out", "renders")
@@ -31,7 +31,7 @@ class TrainConfig:
         stages: Number of equal timestep stages; each has its own token (paper: 5).
         split_keys_values: Separate K and V features per stage (paper: yes).
         self_attention: Let a small self-attention module produce the features in training (paper: yes);
-            without it they are plain parameters, as in Textual Inversion. Off: not shown to help.
+            without it they are plain parameters, as in Textual Inversion.
         vectors: Text positions each feature occupies.
         attention_weight: Lambda, the weight of the face-wise attention loss; 0 switches it off.
         class_word: What the person is to the text encoder before training, and in the reference prompt.
@@ -69,7 +69,7 @@ class TrainConfig:
     batch_size: int = 4
     stages: int = 5
     split_keys_values: bool = True
-    self_attention: bool = False
+    self_attention: bool = True
     vectors: int = 1
     attention_weight: float = 0.003
     class_word: str = "person"

@@ -36,7 +36,7 @@ anything from 1e-4 to 1e-1 is nearly as good."""
 SPREAD_KEPT = 0.998
 """Which part of the names' variance the directions hold that a token may move in."""
 
-_UNIT = 0.05
+_UNIT = 0.1
 """Coordinates along an axis are this large for a typical name, so that the usual learning rate suits them."""
 
 Array = NDArray[np.float64]

@@ -11,10 +11,10 @@ from faceid_cli.config import TrainConfig
 
 
 def test_settings_reach_the_training(faceid, photos, tiny_model_dir, quick) -> None:
-    more = ("--set", "average_last=2", "--set", "learning_rate_schedule=constant", "--set", "self_attention=true")
+    more = ("--set", "average_last=2", "--set", "learning_rate_schedule=constant", "--set", "self_attention=false")
     assert faceid("enroll", "alice", photos, "--model", tiny_model_dir, *quick, *more).code == 0
     method = faceid("show", "alice", "--json").data["identity"]["method"]
-    assert (method["average_last"], method["learning_rate_schedule"], method["self_attention"]) == (2, "constant", True)
+    assert (method["average_last"], method["learning_rate_schedule"], method["self_attention"]) == (2, "constant", False)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_only_what_differs_from_the_preset_is_said() -> None:
 
 
 def test_every_option_comes_back() -> None:
-    config = preset("sefi", split_keys_values=False, self_attention=True, warm_up=3, attention_weight=0.1, seed=7)
+    config = preset("sefi", split_keys_values=False, self_attention=False, warm_up=3, attention_weight=0.1, seed=7)
     settings = settings_of(
         config, detect=True, box=[1.5, 2, 30, 40], strict=True, face_share=0.5, jitter=2, keep_photos=False
     )
@@ -38,7 +38,7 @@ def test_every_option_comes_back() -> None:
     for expected in (
         "--model /m/x y.ckpt --preset sefi --no-kv-split",
         "--lambda 0.1",
-        "--set self_attention=true",
+        "--set self_attention=false",
         "--set warm_up=3",
         "--seed 7",
         "--variant fp16 --lora /l.safetensors:0.5",
