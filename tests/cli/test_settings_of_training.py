@@ -14,7 +14,8 @@ def test_settings_reach_the_training(faceid, photos, tiny_model_dir, quick) -> N
     more = ("--set", "average_last=2", "--set", "learning_rate_schedule=constant", "--set", "self_attention=false")
     assert faceid("enroll", "alice", photos, "--model", tiny_model_dir, *quick, *more).code == 0
     method = faceid("show", "alice", "--json").data["identity"]["method"]
-    assert (method["average_last"], method["learning_rate_schedule"], method["self_attention"]) == (2, "constant", False)
+    found = (method["average_last"], method["learning_rate_schedule"], method["self_attention"])
+    assert found == (2, "constant", False), "none of them as it is by default"
 
 
 @pytest.mark.parametrize(

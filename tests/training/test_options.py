@@ -199,7 +199,7 @@ def test_features_keep_to_the_class_words_direction(tiny_base, quick, make_crops
 
 
 def test_the_penalty_leaves_the_other_words_more(tiny_base, quick, make_crops) -> None:
-    config = replace(quick, steps=15, attention_weight=0.0, learning_rate=0.05)
+    config = replace(quick, steps=15, attention_weight=0.0, learning_rate=0.02)
 
     def lost(weight: float) -> float:
         engine = Engine(tiny_base, make_crops(), replace(config, other_words_weight=1.0))
