@@ -98,12 +98,11 @@ def test_it_needs_a_model_with_named_people_and_a_face(tiny_base, make_crops) ->
 def test_what_is_automatic_is_settled_by_the_base_model_and_the_photos(tiny_base, make_crops) -> None:
     base = load_base_model("builtin", "cpu", "float32")
     known = settled(base, crops_of(1600, base), TrainConfig())
-    assert (known.initial_token, known.token_space, known.steps, known.batch_size) == ("regression", "names", 75, 4)
+    assert (known.initial_token, known.token_space, known.steps) == ("regression", "names", 75)
     for unknowing, crops in ((tiny_base, make_crops(1)), (base, make_crops(1, base.size_px))):
         found = settled(unknowing, crops, TrainConfig())
-        assert (found.initial_token, found.token_space) == ("class", "embeddings")
-        assert (found.steps, found.batch_size) == (300, 4)
-    said = TrainConfig(steps=7, batch_size=3, initial_token="class", token_space="embeddings")
+        assert (found.initial_token, found.token_space, found.steps) == ("class", "embeddings", 300)
+    said = TrainConfig(steps=7, initial_token="class", token_space="embeddings")
     assert settled(base, crops_of(1600, base), said) == said
 
 
