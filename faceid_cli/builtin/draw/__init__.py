@@ -10,8 +10,9 @@ from PIL import Image
 
 from faceid_cli.builtin.draw import svg
 from faceid_cli.builtin.draw.body import body
-from faceid_cli.builtin.draw.hair import hair, headwear
+from faceid_cli.builtin.draw.hair import hair
 from faceid_cli.builtin.draw.head import face, face_box, landmarks, outline, rotate
+from faceid_cli.builtin.draw.headwear import headwear
 from faceid_cli.builtin.draw.objects import chess, held
 from faceid_cli.builtin.draw.picture import Figure, Picture
 from faceid_cli.builtin.draw.scenes import scene

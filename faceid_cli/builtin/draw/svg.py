@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 Rgb = tuple[float, float, float]
+
+_PAIR = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
 
 
 def color(rgb: Rgb) -> str:
@@ -35,6 +39,11 @@ def light(rgb: Rgb, share: float = 0.3) -> Rgb:
 def path(data: str, fill: str, extra: str = "") -> str:
     """A filled path."""
     return f'<path d="{data}" fill="{fill}" {extra}/>'
+
+
+def scaled(data: str, width: float, height: float) -> str:
+    """Path data whose pairs "x,y" are shares of a width and a height, in units."""
+    return _PAIR.sub(lambda pair: f"{float(pair[1]) * width:.2f},{float(pair[2]) * height:.2f}", data)
 
 
 def line(data: str, stroke: str, width: float, extra: str = "") -> str:
