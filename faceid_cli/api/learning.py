@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING
 from faceid_cli.api import holding_out
 from faceid_cli.api.base_models import OnNote, checked_options, chosen_source, kept_options
 from faceid_cli.api.checkpoints import check_home_writable, claimed_run, give_up, is_interrupted
-from faceid_cli.api.holding_out import check_hold_out, held_out_files
-from faceid_cli.api.intake import finder_of, lines_on, photo_records, take_in_photos
-from faceid_cli.api.material import keep_material, keep_previews, remove_material
-from faceid_cli.api.people import metadata_of
+from faceid_cli.api.holding_out import check_hold_out
+from faceid_cli.api.intake import finder_of, lines_on, take_in_photos
+from faceid_cli.api.keeping import Learned, keep
 from faceid_cli.api.previews import Previews, preview_prompt, previews_folder
-from faceid_cli.api.watching import line_on_stopping, render_scorer, stopping_record
+from faceid_cli.api.watching import line_on_stopping, render_scorer
 from faceid_cli.config import ModelOptions, TrainConfig
 from faceid_cli.errors import InterruptedRunError, UsageError
-from faceid_cli.identity_file import save_identity
 from faceid_cli.model_files import BUILTIN, check_model
 from faceid_cli.photos import find_photos
 from faceid_cli.registry.names import check_name
-from faceid_cli.registry.records import NewIdentity, NewRun
+from faceid_cli.registry.records import NewIdentity
 from faceid_cli.registry.rows import name_taken
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Box, Identity, StepReport
@@ -114,117 +112,96 @@ def enroll(
     check_hold_out(hold_out)
     sample = preview_prompt(name, preview)
     find_photos(files, None if strict else lambda problem: None)
-    first, old = _check_free(name, replace)
+    first = _check_free(name, replace)
     check_home_writable()
     check_model(source, loading.variant)
-    if first and source == BUILTIN and on_note:
+    on_note = on_note or _nobody_listens
+    if first and source == BUILTIN:
         on_note(FIRST_TIME_NOTE)
+    request = {
+        "photos": [str(file.expanduser().absolute()) for file in files],
+        "detect": detect,
+        "box": None if box is None else [box.x, box.y, box.width, box.height],
+        "strict": strict,
+        "face_share": face_share,
+        "jitter": jitter,
+        "hold_out": hold_out,
+        "keep_photos": keep_photos,
+        "low_vram": loading.low_vram,
+        "preview_every": preview_every,
+        "preview": sample.replace(f"<{name}>", "{name}") if preview_every else "",
+    }
 
     with claimed_run(name) as folder:
         # These bring in torch, which takes seconds.
         from faceid_cli.backbone import load_base_model
         from faceid_cli.faces.cutting import IntakeOptions
-        from faceid_cli.tokens import arrays_from_tokens
         from faceid_cli.training.initial import settled
         from faceid_cli.training.loop import train_identity
 
         wanted = IntakeOptions(1, face, detect, box, strict, False, face_share, jitter, config.seed)
         finder = finder_of(source, config.device, wanted)
         base = load_base_model(source, config.device, config.precision, loading)
-        if on_note:
-            for line in base.notes:
-                on_note(line)
+        for line in base.notes:
+            on_note(line)
         intake, masks = take_in_photos(finder, files, dataclasses.replace(wanted, size_px=base.size_px), sheet)
         crops, masks, held = holding_out.hold_out(intake.crops, masks, hold_out)
         for line in lines_on(intake):
-            if on_note:
-                on_note(line)
+            on_note(line)
         config = settled(base, crops, config)
         if fit_batch:
             config = _fitting(base, crops, config, on_note)
         scorer = render_scorer(base, held or crops, config)
         Registry.open().close()  # a registry that cannot be written is better found now than after the training
-        if not resume and is_interrupted(folder):
-            if on_note:
-                on_note(
-                    f"starting anew: the interrupted enrolment of {name} is given up (--resume would go on with it)"
-                )
-            give_up(folder)
+        if not resume:
+            _start_anew(name, folder, on_note)
+        samples = previews_folder(folder)
+        previews = Previews(base, name, sample, config.seed, samples, on_preview, on_note)
         try:
-            previews = Previews(base, name, sample, config.seed, previews_folder(folder), on_preview, on_note)
             tokens, report = train_identity(
                 base, crops, config, folder, resume, on_step, preview_every, previews, scorer
             )
         except KeyboardInterrupt as error:
             raise InterruptedRunError(f"the enrolment of {name} was stopped", "start it again") from error
-        stopped = line_on_stopping(report, config)
-        if on_note and stopped:
+        if stopped := line_on_stopping(report, config):
             on_note(stopped)
-        new = dataclasses.replace(
-            draft,
-            base_fingerprint=base.fingerprint,
-            method={**dataclasses.asdict(config), **kept_options(loading)},
-            photo_hashes=tuple(dict.fromkeys(crop.photo_sha256 for crop in crops)),
-            consent=consent or (old.consent if old else ""),
+        identity = keep(
+            dataclasses.replace(draft, base_fingerprint=base.fingerprint),
+            Learned(tokens, report, config, intake, crops, masks, held),
+            kept_options(loading),
+            {"face": face, "request": request},
+            over=replace,
+            keep_photos=keep_photos,
+            previews=samples if preview_every else None,
         )
-        keys, values = arrays_from_tokens(tokens)
-        # Where the photos are is kept on this machine only: `evaluate` compares pictures with them.
-        files_used = list(dict.fromkeys(str(crop.photo_path.absolute()) for crop in crops))
-        chosen = {str(verdict.path.absolute()): verdict.face for verdict in intake.verdicts if verdict.face is not None}
-        settings = {**new.method, "photo_files": files_used, "face": face, "faces": chosen, **stopping_record(report)}
-        settings["held_out_files"] = held_out_files(held)
-        settings["request"] = {
-            "photos": [str(file.expanduser().absolute()) for file in files],
-            "detect": detect,
-            "box": None if box is None else [box.x, box.y, box.width, box.height],
-            "strict": strict,
-            "face_share": face_share,
-            "jitter": jitter,
-            "hold_out": hold_out,
-            "keep_photos": keep_photos,
-            "low_vram": loading.low_vram,
-            "preview_every": preview_every,
-            "preview": sample.replace(f"<{name}>", "{name}") if preview_every else "",
-        }
-        run = NewRun(settings, report.losses, report.seconds, report.resumed_from)
-        written: list[str] = []
-
-        def write(kept: Identity) -> None:
-            written.append(kept.id)
-            if keep_photos:
-                keep_material(kept.id, crops, masks, photo_records(intake))
-            if preview_every:
-                keep_previews(kept.id, previews_folder(folder))
-            save_identity(kept.path, keys, values, metadata_of(new))
-
-        try:
-            with Registry.open() as registry:
-                old = registry.find(name) if replace else None
-                keep = registry.replace_identity if replace else registry.add_identity
-                identity = keep(new, write, run)
-        except BaseException:
-            for identity_id in written:
-                remove_material(identity_id)
-            raise
-        if old is not None:
-            remove_material(old.id)
         shutil.rmtree(folder, ignore_errors=True)
         return identity
 
 
-def _fitting(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig, on_note: OnNote | None) -> TrainConfig:
+def _nobody_listens(line: str) -> None:
+    """Takes what is worth telling where nobody wants to know."""
+
+
+def _start_anew(name: str, folder: Path, on_note: OnNote) -> None:
+    """Delete what an interrupted enrolment left."""
+    if is_interrupted(folder):
+        on_note(f"starting anew: the interrupted enrolment of {name} is given up (--resume would go on with it)")
+        give_up(folder)
+
+
+def _fitting(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig, on_note: OnNote) -> TrainConfig:
     from faceid_cli.training.fitting import fitting_batch
 
     size = fitting_batch(base, crops, config)
-    if size != config.batch_size and on_note:
+    if size != config.batch_size:
         on_note(f"batch: {size}, because {config.batch_size} do not fit into memory")
     return dataclasses.replace(config, batch_size=size)
 
 
-def _check_free(name: str, replace: bool) -> tuple[bool, Identity | None]:
-    """Whether nobody at all is enrolled yet, and who gives way; raises NameTakenError where nobody may."""
+def _check_free(name: str, replace: bool) -> bool:
+    """Whether nobody at all is enrolled yet; raises NameTakenError where somebody of that name may not give way."""
     with Registry.open(create=False) as registry:
         taken = registry.find(name)
         if taken and not replace:
             raise name_taken(taken.name)
-        return not registry.list(), taken
+        return not registry.list()
