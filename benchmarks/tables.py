@@ -126,11 +126,28 @@ def differences(by_method: Mapping[str, Records], names: Mapping[str, str]) -> s
         pair = on_the_same_people({"sefi": by_method.get("sefi", []), name: records})
         if name == "sefi" or not pair["sefi"]:
             continue
-        cells = [names[name], str(len(pair["sefi"]))]
-        for score in ("identity", "prompt", "identity_of_prompt"):
-            cells.append(_shown(more_than(pair["sefi"], pair[name], score)))
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(_difference_line(names[name], pair["sefi"], pair[name]))
     return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def beside_the_centre(rows: Mapping[str, Records], centre: str) -> str:
+    """A Markdown table: how much more each variant has than the one in the centre, person by person.
+
+    Args:
+        rows: Records of each variant.
+        centre: Which of them is in the centre; without it the table is empty.
+    """
+    lines = [f"| more than {centre} | people | ID | Prompt | ID(P) |", "|---|---|---|---|---|"]
+    for name, records in rows.items():
+        pair = on_the_same_people({"variant": records, "centre": rows.get(centre, [])})
+        if name != centre and pair["centre"]:
+            lines.append(_difference_line(name, pair["variant"], pair["centre"]))
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _difference_line(name: str, ours: Records, theirs: Records) -> str:
+    found = (more_than(ours, theirs, score) for score in ("identity", "prompt", "identity_of_prompt"))
+    return f"| {' | '.join([name, str(len(ours)), *map(shown, found)])} |"
 
 
 def _highest(by_method: Mapping[str, Records], few: Iterable[str]) -> list[str]:
@@ -159,7 +176,7 @@ def _highest(by_method: Mapping[str, Records], few: Iterable[str]) -> list[str]:
         open_yet = bool(rivals & set(TOKEN_ONLY))
         lines.append(_line(own.low > tokens[best].high, clear, open_yet))
         more = more_than(by_method["sefi"], by_method[best], "identity_of_prompt")
-        text = f"ID(P) higher than {best}'s by {_shown(more)}, person by person: clear of 0"
+        text = f"ID(P) higher than {best}'s by {shown(more)}, person by person: clear of 0"
         lines.append(_line(more.low > 0, text, open_yet))
     return lines
 
@@ -172,7 +189,8 @@ def more_than(ours: Records, theirs: Records, score: str) -> Interval:
     )
 
 
-def _shown(found: Interval) -> str:
+def shown(found: Interval) -> str:
+    """A difference with its interval."""
     return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 

@@ -11,13 +11,13 @@ import pytest
 
 pytest.importorskip("peft", reason="the benchmarks' own packages: pip install '.[benchmarks]'")
 
-from benchmarks.ablations import key_of_variant, twin, variants, verdict
+from benchmarks.ablations import CENTRES, key_of_variant, twin, variants, verdict
 from benchmarks.baselines import METHODS, Settings
 from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.parts import chosen_layers
 from benchmarks.quality import best_settings, changed, settings_told
-from benchmarks.tables import differences, goals, table
+from benchmarks.tables import beside_the_centre, differences, goals, table
 from benchmarks.tuned import read_settings, write_settings
 from faceid_cli.config import STEPS_FROM, preset
 
@@ -174,11 +174,36 @@ def test_the_same_work_is_done_once() -> None:
         assert twin(keys[name], done) is None
 
 
-def test_a_verdict_says_whether_the_best_is_clear() -> None:
-    clear = {"1": [record(0.1)] * 6, "5": [record(0.5)] * 6}
-    assert verdict(clear) == "Highest ID(P): 5 (0.400), clear of all others by 95 % intervals over people."
-    assert "not clear" in verdict({"1": [record(0.1), record(0.6)] * 3, "5": [record(0.2), record(0.7)] * 3})
-    assert verdict({"1": [record(0.1)]}) == "1 people are too few for a verdict: 5 are needed."
+def test_a_verdict_compares_the_best_with_the_centre_person_by_person() -> None:
+    spread = [0.1, 0.6] * 15
+    rows = {
+        "1": people(*map(record, spread)),
+        "5": people(*(record(identity + 0.05) for identity in spread)),
+    }
+    assert verdict(rows, "5") == "Highest ID(P): 5 (0.320), the centre."
+    clear = "Highest ID(P): 5 (0.320), +0.040 [+0.040, +0.040] more than 1, clear of it person by person."
+    assert verdict({label: rows[label] for label in ("1", "5")}, "1") == clear
+    unclear = verdict({"a": rows["1"], "b": people(record(-0.1), record(0.83))}, "a")
+    assert "Highest ID(P): b" in unclear
+    assert "not clear of it" in unclear
+    assert verdict({"1": [record(0.1)]}, "1") == "1 people are too few for a verdict: 5 are needed."
+    assert verdict(rows, "7") == "No verdict without the centre (7)."
+    told = beside_the_centre(rows, "1").splitlines()
+    assert len(told) == 3, "heading, rule, and the other variant"
+    assert told[2].startswith("| 5 | 30 | +0.050 [+0.050, +0.050] |")
+    assert beside_the_centre(rows, "7") == ""
+
+
+def test_the_centres_are_one_and_the_same_work() -> None:
+    keys = {
+        variant.group: {**key_of_variant(variant, Settings(options=variant.changes)), "variant": "any"}
+        for variant in variants()
+        if variant.label == CENTRES[variant.group]
+    }
+    assert set(keys) == {variant.group for variant in variants()}
+    own_loop = keys.pop("options")
+    assert all(key == keys["lambda"] for key in keys.values())
+    assert {**own_loop, "loop": "benchmarks"} == keys["lambda"]
 
 
 def test_variants_cover_the_questions() -> None:
