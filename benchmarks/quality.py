@@ -121,10 +121,11 @@ def run(arguments: argparse.Namespace) -> None:
             again = f"python -m benchmarks.quality tune --photos {photos} --methods {name}"
             print(f"{name} was not tuned for {photos} photos on this base model: {again}")
     grids = arguments.output / "quality_pictures" if arguments.pictures else None
-    for person, photos, name in product(range(arguments.people), arguments.photos, arguments.methods):
+    people = range(arguments.first, arguments.first + arguments.people)
+    for person, photos, name in product(people, arguments.photos, arguments.methods):
         tuned = found[photos].get(name)
         settings = start(METHODS[name], arguments, None if tuned is None else tuned_settings(tuned))
-        measure(bench, ledger, name, settings, person, photos, grids if person == 0 else None)
+        measure(bench, ledger, name, settings, person, photos, grids if person == arguments.first else None)
     report(arguments, ledger, bench.key())
 
 
@@ -187,6 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("tune", "run", "report"))
     parser.add_argument("--people", type=int, default=30)
+    parser.add_argument("--first", type=int, default=0, help="run: number of the first of them, to run in pieces")
     parser.add_argument("--photos", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=list(METHODS))
     parser.add_argument("--tries", type=int, default=100, help="how many of a method's changes to try")
