@@ -39,7 +39,7 @@ CLOSE = 0.98
 
 @dataclass(frozen=True)
 class Best:
-    """Where a method is at its best.
+    """A point along a method's training, such as its best.
 
     Attributes:
         step: After so many steps.
@@ -91,7 +91,18 @@ def measure(bench: Bench, ledger: Ledger, name: str, settings: Settings, person:
 
 
 def best_of(records: Sequence[Mapping[str, Any]]) -> Best | None:
-    """The first step whose mean ID(P) over people is as good as the best; None without records.
+    """The first step whose mean ID(P) over people is as good as the best; None without records."""
+    means = curve(records)
+    return first_as_good(means, max((each.score for each in means), default=0.0))
+
+
+def first_as_good(means: Sequence[Best], score: float) -> Best | None:
+    """The first step whose mean ID(P) is as good as a score, or None."""
+    return next((each for each in means if each.score >= score - (1 - CLOSE) * abs(score)), None)
+
+
+def curve(records: Sequence[Mapping[str, Any]]) -> list[Best]:
+    """The mean over people at each step.
 
     Only people who were scored at every step count, so that all means are over the same people.
     """
@@ -101,25 +112,32 @@ def best_of(records: Sequence[Mapping[str, Any]]) -> Best | None:
         by_person.setdefault(record["key"]["person"], {})[record["key"]["step"]] = record
     whole = [found for found in by_person.values() if set(found) == set(steps)]
     if not whole:
-        return None
-
-    def mean(step: int) -> float:
-        return float(np.mean([found[step]["scores"]["identity_of_prompt"] or 0.0 for found in whole]))
-
-    means = {step: mean(step) for step in steps}
-    highest = max(means.values())
-    step = next(step for step in steps if means[step] >= highest - (1 - CLOSE) * abs(highest))
-    return Best(step, float(np.mean([found[step]["seconds"] for found in whole])), means[step], len(whole))
+        return []
+    return [
+        Best(
+            step,
+            float(np.mean([found[step]["seconds"] for found in whole])),
+            float(np.mean([found[step]["scores"]["identity_of_prompt"] or 0.0 for found in whole])),
+            len(whole),
+        )
+        for step in steps
+    ]
 
 
 def paces(
     folder: Path, photos: int, bench: Mapping[str, Any] | None = None, ledger: Ledger | None = None
 ) -> dict[str, Best]:
     """Each measured method's best, for so many photos; with a bench only what was measured with it."""
+    found = _by_method(folder, photos, bench, ledger)
+    return {name: best for name, records in found.items() if (best := best_of(records)) is not None}
+
+
+def _by_method(
+    folder: Path, photos: int, bench: Mapping[str, Any] | None, ledger: Ledger | None
+) -> dict[str, list[dict[str, Any]]]:
     comparable = of_the_last_run(ledger or Ledger(folder / "pace.jsonl"), bench)
     records = [record for record in comparable if record["key"]["photos"] == photos]
-    found = {name: best_of([each for each in records if each["key"]["method"] == name]) for name in METHODS}
-    return {name: best for name, best in found.items() if best is not None}
+    return {name: [each for each in records if each["key"]["method"] == name] for name in METHODS}
 
 
 def paces_beside(folder: Path, photos: int, key: Mapping[str, Any]) -> dict[str, Best]:
@@ -145,16 +163,29 @@ def pace_goal(found: Mapping[str, Best]) -> str | None:
     )
 
 
+def catching_up(found: Mapping[str, Best], own: Sequence[Mapping[str, Any]]) -> str | None:
+    """When this method is as good as Textual Inversion ever is; None where it never is, or one was not measured."""
+    other = found.get("textual-inversion")
+    point = None if other is None else first_as_good(curve(own), other.score)
+    if other is None or point is None:
+        return None
+    return (
+        f"- as good as Textual Inversion at its best ({other.score:.3f}; here {point.score:.3f}) after {point.step} "
+        f"steps in {point.seconds:.0f} s, {point.seconds / other.seconds:.2f} of its time"
+    )
+
+
 def report(folder: Path, ledger: Ledger, bench: Mapping[str, Any] | None = None) -> None:
     """A table for each number of photos."""
     for photos in sorted({record["key"]["photos"] for record in of_the_last_run(ledger, bench)}):
+        records = _by_method(folder, photos, bench, ledger)
         found = paces(folder, photos, bench, ledger)
         lines = ["| method | best ID(P) | after steps | seconds |", "|---|---|---|---|"]
         lines += [
             f"| {METHODS[name].name} | {best.score:.3f} | {best.step} | {best.seconds:.0f} |"
             for name, best in found.items()
         ]
-        text = "\n".join([*lines, *filter(None, [pace_goal(found)])])
+        text = "\n".join([*lines, *filter(None, [pace_goal(found), catching_up(found, records["sefi"])])])
         print(f"\n{photos} photos each\n{text}")
         (folder / f"pace_{photos}_photos.md").write_text(text + "\n")
 

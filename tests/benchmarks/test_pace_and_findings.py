@@ -10,7 +10,7 @@ pytest.importorskip("peft", reason="the benchmarks' own packages: pip install '.
 
 from benchmarks.findings import FINDINGS, findings
 from benchmarks.ledger import SHARED, Ledger, of_the_last_run
-from benchmarks.pace import Best, best_of, pace_goal, paces, paces_beside
+from benchmarks.pace import Best, best_of, catching_up, pace_goal, paces, paces_beside
 from benchmarks.tables import goals
 
 
@@ -49,6 +49,15 @@ def test_the_goal_of_time_is_about_each_methods_own_best(tmp_path: Path) -> None
     assert paces_beside(tmp_path, 4, results) == found, "fewer prompts do for the pace"
     assert paces_beside(tmp_path, 4, {**results, "base": "sd1:b"}) == {}, "another base model does not"
     assert pace_goal({}) is None
+    own = [
+        step_record(step, score, 0, seconds)
+        for step, score, seconds in ((5, 0.3, 1.0), (10, 0.495, 2.2), (15, 0.7, 4.0))
+    ]
+    assert catching_up(found, own) == (
+        "- as good as Textual Inversion at its best (0.500; here 0.495) after 10 steps in 2 s, 0.20 of its time"
+    )
+    assert catching_up(found, own[:1]) is None
+    assert catching_up({}, own) is None
     assert pace_goal({**found, "sefi": Best(10, 3.0, 0.5, 5)}).startswith("- not met: 3 s")
     assert pace_goal({**found, "sefi": Best(10, 1.0, 0.5, 4)}).startswith("- undecided: 4 people are too few")
     scores = dict.fromkeys(("prompt", "attention_inside"), 0.5) | {"identity": 0.5, "identity_of_prompt": 0.4}
