@@ -247,7 +247,7 @@ def verdict(rows: dict[str, list[dict[str, Any]]], centre: str) -> str:
     if best == centre:
         return f"Highest ID(P): {best} ({known[best].mean:.3f}), the centre."
     more = more_than(rows[best], rows[centre], "identity_of_prompt")
-    clear = "clear of it" if more.low > 0 else "not clear of it"
+    clear = "clear of it" if round(more.low, 3) > 0 else "not clear of it"
     return (
         f"Highest ID(P): {best} ({known[best].mean:.3f}), {shown(more)} more than {centre}, {clear} person by person."
     )

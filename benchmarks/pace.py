@@ -23,6 +23,7 @@ from benchmarks.baselines import METHODS, Settings
 from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import SHARED, Ledger, of_the_last_run
 from benchmarks.measure import Bench, add_bench_options, bench_of
+from benchmarks.tables import counted
 from benchmarks.tuned import read_settings, tuned_settings
 from faceid_cli.evaluation.report import summarise
 from faceid_cli.evaluation.run import evaluate_tokens
@@ -186,7 +187,7 @@ def report(folder: Path, ledger: Ledger, bench: Mapping[str, Any] | None = None)
             for name, best in found.items()
         ]
         text = "\n".join([*lines, *filter(None, [pace_goal(found), catching_up(found, records["sefi"])])])
-        print(f"\n{photos} photos each\n{text}")
+        print(f"\n{counted(photos)} each\n{text}")
         (folder / f"pace_{photos}_photos.md").write_text(text + "\n")
 
 

@@ -28,7 +28,7 @@ from benchmarks.baselines.tokens import engine_settings
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
 from benchmarks.pace import pace_goal, paces_beside
-from benchmarks.tables import SCORES, differences, draw_figure, goals, on_the_same_people, table
+from benchmarks.tables import SCORES, counted, differences, draw_figure, goals, on_the_same_people, table
 from benchmarks.tuned import read_settings, tuned_settings, write_settings
 
 RESULTS = Path(__file__).parent / "results"
@@ -55,7 +55,7 @@ def measure(
         ledger.add(key, bench.measure(person, photos, partial(method.learn, settings=settings), grid))
         scores = ledger.get(key)["scores"]
         shown = "  ".join(f"{label} {scores[name]:.3f}" for name, label in SCORES if scores[name] is not None)
-        print(f"{method_name}, person {person}, {photos} photos: {shown}", flush=True)
+        print(f"{method_name}, person {person}, {counted(photos)}: {shown}", flush=True)
     return ledger.get(key)
 
 
@@ -76,7 +76,7 @@ def tune(arguments: argparse.Namespace) -> None:
             "base": bench.base.fingerprint,
         }
         write_settings(arguments.output, photos, name, found)
-        print(f"{name}, {photos} photos: {asdict(chosen)} with ID(P) {highest:.3f}", flush=True)
+        print(f"{name}, {counted(photos)}: {asdict(chosen)} with ID(P) {highest:.3f}", flush=True)
 
 
 def best_settings(
@@ -119,7 +119,7 @@ def run(arguments: argparse.Namespace) -> None:
     for photos, name in product(arguments.photos, arguments.methods):
         if METHODS[name].grid and found[photos].get(name, {}).get("base") != bench.base.fingerprint:
             again = f"python -m benchmarks.quality tune --photos {photos} --methods {name}"
-            print(f"{name} was not tuned for {photos} photos on this base model: {again}")
+            print(f"{name} was not tuned for {counted(photos)} on this base model: {again}")
     grids = arguments.output / "quality_pictures" if arguments.pictures else None
     people = range(arguments.first, arguments.first + arguments.people)
     for person, photos, name in product(people, arguments.photos, arguments.methods):
@@ -154,14 +154,14 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
             settings_told(by_method, read_settings(arguments.output, photos)),
         ]
         text = "\n\n".join(part for part in parts if part)
-        print(f"\n{photos} photos each\n{text}")
+        print(f"\n{counted(photos)} each\n{text}")
         (arguments.output / f"quality_{photos}_photos.md").write_text(text + "\n")
         same = on_the_same_people(by_method)
         drawn = same if all(same.values()) else by_method
         draw_figure(
             {names[name]: found for name, found in drawn.items()},
             arguments.output / f"quality_{photos}_photos.png",
-            f"{photos} photos each, {max(len(found) for found in drawn.values())} people",
+            f"{counted(photos)} each, {max(len(found) for found in drawn.values())} people",
         )
 
 

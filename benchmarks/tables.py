@@ -27,6 +27,11 @@ LEAST_PEOPLE = 30
 Records = Sequence[Mapping[str, Any]]
 
 
+def counted(photos: int) -> str:
+    """A number of photos in words."""
+    return "1 photo" if photos == 1 else f"{photos} photos"
+
+
 def interval_of(records: Records, score: str) -> Interval | None:
     """Mean over people with its 95 % bootstrap interval; None where nobody has that score."""
     values = [record["scores"].get(score) for record in records]
