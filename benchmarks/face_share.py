@@ -26,7 +26,7 @@ from benchmarks.baselines import METHODS, Learned, Settings
 from benchmarks.baselines.tokens import engine_settings
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.measure import add_bench_options, bench_of
-from benchmarks.tables import table
+from benchmarks.tables import beside_the_centre, table
 from faceid_cli.backbone import BaseModel
 from faceid_cli.builtin.draw import draw
 from faceid_cli.builtin.samples import unseen_person
@@ -94,7 +94,9 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
         ]
         for share in shares
     }
-    text = f"# The face's share of the crop\n\n{table(rows)}\n\n{verdict(rows)}\n" if rows else "Nothing yet.\n"
+    default = f"{FACE_SHARE:g} (default)"
+    parts = ("# The face's share of the crop", table(rows), beside_the_centre(rows, default), verdict(rows, default))
+    text = "\n\n".join(part for part in parts if part) + "\n" if rows else "Nothing yet.\n"
     print(f"\n{text}")
     (arguments.output / "face_share.md").write_text(text)
 
