@@ -129,8 +129,11 @@ def paces(
     folder: Path, photos: int, bench: Mapping[str, Any] | None = None, ledger: Ledger | None = None
 ) -> dict[str, Best]:
     """Each measured method's best, for so many photos; with a bench only what was measured with it."""
-    found = _by_method(folder, photos, bench, ledger)
-    return {name: best for name, records in found.items() if (best := best_of(records)) is not None}
+    return _bests(_by_method(folder, photos, bench, ledger))
+
+
+def _bests(by_method: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Best]:
+    return {name: best for name, records in by_method.items() if (best := best_of(records)) is not None}
 
 
 def _by_method(
@@ -180,7 +183,7 @@ def report(folder: Path, ledger: Ledger, bench: Mapping[str, Any] | None = None)
     """A table for each number of photos."""
     for photos in sorted({record["key"]["photos"] for record in of_the_last_run(ledger, bench)}):
         records = _by_method(folder, photos, bench, ledger)
-        found = paces(folder, photos, bench, ledger)
+        found = _bests(records)
         lines = ["| method | best ID(P) | after steps | seconds |", "|---|---|---|---|"]
         lines += [
             f"| {METHODS[name].name} | {best.score:.3f} | {best.step} | {best.seconds:.0f} |"

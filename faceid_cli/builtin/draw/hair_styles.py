@@ -1,6 +1,7 @@
 """How each style of hair falls: one function for what is behind the head, one for what is in front of it.
 
-Places are shares of the head's half width and half height: 1,0 is the left temple as one looks at the picture's right.
+Places are shares of the head's half width and half height, from its centre: 0,-1 is the top, 1,0 the right side of the
+picture.
 """
 
 from __future__ import annotations
