@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from benchmarks.baselines import METHODS, Learned, Settings
 from benchmarks.baselines.loop import fit, tokens_of
 from benchmarks.baselines.tokens import engine_settings, train_config
@@ -138,7 +140,7 @@ def learn(
     if variant.group == "options":
         return _learn_as_users_do(base, crops, settings, judge)
     engine = SelectiveEngine(base, crops, train_config(settings, "sefi-paper"), variant.layers, variant.words)
-    module = engine.new_state().module
+    module: nn.Module = engine.new_state().module
     if variant.side != "both":
         module = OneSide(module, variant.side, class_embedding(base, settings.class_word))
     losses, seconds = fit(engine, module, module.parameters(), with_attention=engine.uses_reference)

@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -102,7 +103,7 @@ def stock_steps(base: Any, size: int, batch: int) -> Iterator[None]:
         )
         hidden, added = stock_text(base, size, batch)
         prediction = base.unet(noisy, timesteps, hidden, **added).sample
-        torch.nn.functional.mse_loss(prediction.float(), target.float()).backward()
+        torch.autograd.backward(torch.nn.functional.mse_loss(prediction.float(), target.float()))
         optimizer.step()
         optimizer.zero_grad()
         with torch.no_grad():  # all rows but the placeholder's are put back
@@ -134,14 +135,14 @@ def render_in_turns(base: Any, rounds: int, size: int, steps: int) -> dict[str, 
     from faceid_cli.tokens import class_embedding
     from faceid_cli.types import IdentityTokens
 
-    features = [
+    keys, values = (
         {each.name: scale * class_embedding(base, "person", each).expand(5, 1, -1).cpu() for each in base.encoders}
         for scale in (1.0, 1.1)
-    ]
+    )
 
     def ours(size: int, steps: int) -> None:
         config = RenderConfig(steps=steps, width=size, height=size)
-        render(base, "a photo of <al>, eiffel tower", {"al": IdentityTokens(*features)}, [1], config)
+        render(base, "a photo of <al>, eiffel tower", {"al": IdentityTokens(keys, values)}, [1], config)
 
     def theirs(size: int, steps: int) -> None:
         base.pipeline(PROMPT, num_inference_steps=steps, guidance_scale=5.0, width=size, height=size)
@@ -152,7 +153,7 @@ def render_in_turns(base: Any, rounds: int, size: int, steps: int) -> dict[str, 
     sides = [("faceid", ours), ("stock", theirs)]
     for place in range(rounds):
         for name, work in sides if place % 2 == 0 else reversed(sides):  # who comes first may gain or lose by it
-            seconds[name].append(took(base.device, lambda work=work: work(size, steps)))
+            seconds[name].append(took(base.device, partial(work, size, steps)))
     return seconds
 
 

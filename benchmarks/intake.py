@@ -61,6 +61,7 @@ def theirs(files: list[Path], finder: PhotographFaceFinder) -> Iterator[Any]:
     detector = finder._detector._network
     for file in files:
         image = cv2.imread(str(file))
+        assert image is not None, file
         height, width = image.shape[:2]
         scale = SEARCH_PX / max(height, width)
         small = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)

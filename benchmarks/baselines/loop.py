@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from faceid_cli.attention import record_attention, split_attention
-from faceid_cli.tokens import ENCODER
+from faceid_cli.tokens import ENCODER, FeatureSource, features_of
 from faceid_cli.training.engine import WEIGHT_DECAY, Engine
 from faceid_cli.types import IdentityTokens
 
 
 def fit(
     engine: Engine,
-    module: nn.Module,
+    module: FeatureSource,
     parameters: Iterable[Tensor],
     *,
     with_attention: bool = False,
@@ -54,7 +54,7 @@ def fit(
             if more_loss is not None:
                 total = total + more_loss()
             optimizer.zero_grad(set_to_none=True)
-            total.backward()
+            torch.autograd.backward(total)
             if most_gradient is not None:
                 torch.nn.utils.clip_grad_norm_(trained, most_gradient)
             optimizer.step()
@@ -72,6 +72,8 @@ class FixedTokens(nn.Module):
         learned: (M, D) initial embeddings that are trained and stand before the fixed ones; None for none.
     """
 
+    fixed: Tensor
+
     def __init__(self, fixed: Tensor, learned: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("fixed", fixed.detach().clone())
@@ -83,8 +85,8 @@ class FixedTokens(nn.Module):
         return features.unsqueeze(0), features.unsqueeze(0)
 
 
-def tokens_of(module: nn.Module) -> IdentityTokens:
+def tokens_of(module: FeatureSource) -> IdentityTokens:
     """What a module has learned, as tokens that faceid renders."""
     with torch.no_grad():
-        keys, values = (side.detach().float().cpu().clone() for side in module())
+        keys, values = (side.detach().float().cpu().clone() for side in features_of(module, ENCODER)[ENCODER])
     return IdentityTokens({ENCODER: keys}, {ENCODER: values})

@@ -22,11 +22,18 @@ from faceid_cli.attention import AttentionRecord, cross_attention_layers
 from faceid_cli.attention.record import attention_probabilities
 from faceid_cli.backbone import BaseModel
 from faceid_cli.config import TrainConfig, preset
-from faceid_cli.tokens import ENCODER, EncoderRows, class_embedding, encode_prompt, encode_rows
+from faceid_cli.tokens import (
+    ENCODER,
+    EncoderRows,
+    FeatureSource,
+    class_embedding,
+    encode_prompt,
+    encode_rows,
+    features_of,
+)
 from faceid_cli.training import train_identity
 from faceid_cli.training.data import Batch
-from faceid_cli.training.engine import Engine, StepLosses
-from faceid_cli.training.losses import add_noise, training_target
+from faceid_cli.training.engine import Engine
 from faceid_cli.training.sentences import Sentence
 from faceid_cli.types import FaceCrop, IdentityTokens
 
@@ -184,19 +191,15 @@ class LayerEngine(Engine):
         super().__init__(base, crops, config)
         self.contexts: dict[str, Tensor] = {}
 
-    def losses(self, module: nn.Module, batch: Batch, record: AttentionRecord | None) -> StepLosses:
-        """See `Engine.losses`; inside `own_contexts` of the UNet."""
-        base = self.base
-        latents = self.latents[batch.pictures.to(base.device)]
-        noise, timesteps = batch.noise.to(base.device), batch.timesteps.to(base.device)
-        noisy = add_noise(latents, noise, timesteps, self.alphas_cumprod)
-        target = training_target(base.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
-        sentences = [self.sentences[index] for index in batch.sentences.tolist()]
-        self.contexts.update(self._encode(module()[0], sentences))
+    def prediction(
+        self, module: FeatureSource, sentences: Sequence[Sentence], noisy: Tensor, timesteps: Tensor
+    ) -> Tensor:
+        """See `Engine.prediction`; inside `own_contexts` of the UNet."""
+        tokens, _ = features_of(module, ENCODER)[ENCODER]  # (L, 1, D)
+        self.contexts.update(self._encode(tokens, sentences))
         anything = next(iter(self.contexts.values()))
-        prediction = base.unet(noisy.to(base.dtype), timesteps, encoder_hidden_states=anything).sample
-        nothing = torch.zeros((), device=base.device)
-        return StepLosses((prediction.float() - target.float()).square().mean(), nothing, nothing)
+        prediction: Tensor = self.base.unet(noisy.to(self.base.dtype), timesteps, encoder_hidden_states=anything).sample
+        return prediction
 
     def _encode(self, tokens: Tensor, sentences: Sequence[Sentence]) -> dict[str, Tensor]:
         """Each layer's (B, T, C)."""
@@ -209,7 +212,7 @@ class LayerEngine(Engine):
             tokens[:, 0].repeat_interleave(count, dim=0),
         )
         encoded = encode_rows(self.base, {ENCODER: rows}).hidden
-        return dict(zip(layers, encoded.split(count), strict=True))
+        return dict(zip(layers, torch.split(encoded, count), strict=True))
 
 
 @contextmanager

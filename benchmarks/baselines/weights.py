@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor
 
 from benchmarks.baselines.interface import Learned, Settings
@@ -66,7 +66,7 @@ class DreamBoothLora:
                 changes = {
                     f"{name}.weight": layer.get_delta_weight(_ADAPTER).clone()
                     for name, layer in base.unet.named_modules()
-                    if isinstance(layer, LoraLayer)
+                    if isinstance(layer, LoraLinear)
                 }
             count = sum(weight.numel() for weight in trained)
         finally:
@@ -138,7 +138,8 @@ def added(unet: Any, changes: Mapping[str, Tensor]) -> Iterator[None]:
 
 def rare_word(base: BaseModel) -> Tensor:
     """Embedding (1, D) of "sks" where that is one token, else of the last lone sign that is no letter of English."""
-    tokenizer, table = base.tokenizer, base.text_encoder.get_input_embeddings().weight
+    tokenizer = base.tokenizer
+    table: Tensor = base.text_encoder.get_input_embeddings().weight
     ids = tokenizer("sks", add_special_tokens=False).input_ids
     if len(ids) != 1:
         signs = [index for token, index in tokenizer.get_vocab().items() if not token[0].isascii() and len(token) == 5]
@@ -149,7 +150,8 @@ def rare_word(base: BaseModel) -> Tensor:
 
 def class_words(base: BaseModel, class_word: str) -> Tensor:
     """Embeddings of the class word's tokens, (N, D)."""
-    return base.text_encoder.get_input_embeddings().weight[list(class_word_ids(base, class_word))].detach().float()
+    table: Tensor = base.text_encoder.get_input_embeddings().weight
+    return table[list(class_word_ids(base, class_word))].detach().float()
 
 
 def _engine_and_prior(

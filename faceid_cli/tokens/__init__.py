@@ -14,7 +14,14 @@ from faceid_cli.tokens.encode import (
     tokens_from_arrays,
 )
 from faceid_cli.tokens.encoders import EncodedRows, EncoderRows, encode_rows
-from faceid_cli.tokens.module import TokenModule, TokenModules, class_embedding, embedding_scale, features_of
+from faceid_cli.tokens.module import (
+    FeatureSource,
+    TokenModule,
+    TokenModules,
+    class_embedding,
+    embedding_scale,
+    features_of,
+)
 from faceid_cli.tokens.space import EmbeddingSpace
 from faceid_cli.tokens.tokenize import TokenizedPrompt, class_word_ids, tokenize_prompt
 
@@ -24,6 +31,7 @@ __all__ = [
     "EncodedPrompt",
     "EncodedRows",
     "EncoderRows",
+    "FeatureSource",
     "TokenModule",
     "TokenModules",
     "TokenizedPrompt",

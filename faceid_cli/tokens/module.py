@@ -5,7 +5,7 @@ Shapes: S stages, N vectors per feature, D width of the text encoder's token emb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -132,8 +132,12 @@ class TokenModules(nn.Module):
         return {name: module() for name, module in self.encoders.items()}
 
 
-def features_of(module: TokenModule | TokenModules, first: str) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return (P^K, P^V) per text encoder; `first` names the only encoder of a `TokenModule`."""
+FeatureSource = TokenModules | Callable[[], tuple[Tensor, Tensor]]
+"""What gives (P^K, P^V), each (S, N, D): a token module, or those of several text encoders."""
+
+
+def features_of(module: FeatureSource, first: str) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return (P^K, P^V) per text encoder; `first` names the encoder where there is but one."""
     return module() if isinstance(module, TokenModules) else {first: module()}
 
 

@@ -24,6 +24,7 @@ from faceid_cli.tokens import (
     ENCODER,
     EmbeddingSpace,
     EncoderRows,
+    FeatureSource,
     TokenModule,
     TokenModules,
     class_embedding,
@@ -154,7 +155,7 @@ class Engine:
 
     def losses(
         self,
-        module: TokenModule | TokenModules,
+        module: FeatureSource,
         batch: Batch,
         record: AttentionRecord | None,
         weights: Tensor | None = None,
@@ -173,9 +174,7 @@ class Engine:
         noisy = add_noise(latents, noise, timesteps, self.alphas_cumprod)
         target = training_target(base.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
         sentences = [self.sentences[index] for index in batch.sentences.tolist()]
-        context, pooled = self._context(module, sentences, timesteps)
-        added = self._added_conditions(pooled, len(sentences))
-        prediction = base.unet(noisy.to(base.dtype), timesteps, encoder_hidden_states=context, **added).sample
+        prediction = self.prediction(module, sentences, noisy, timesteps)
         weights = self.weights if weights is None else weights
         weights = None if weights is None else weights[batch.pictures.to(base.device)]
         row_weights = None if self.timestep_weights is None else self.timestep_weights[timesteps]
@@ -187,6 +186,17 @@ class Engine:
         attention = self.attention_loss(record, sentences, batch)
         others = self.others_loss(record, sentences) if self.config.other_words_weight else nothing
         return StepLosses(reconstruction, attention, others)
+
+    def prediction(
+        self, module: FeatureSource, sentences: Sequence[Sentence], noisy: Tensor, timesteps: Tensor
+    ) -> Tensor:
+        """Return what the UNet makes of noisy latents (B, C, h, w) under the tokens, in their shape."""
+        context, pooled = self._context(module, sentences, timesteps)
+        added = self._added_conditions(pooled, len(sentences))
+        prediction: Tensor = self.base.unet(
+            noisy.to(self.base.dtype), timesteps, encoder_hidden_states=context, **added
+        ).sample
+        return prediction
 
     def attention_loss(self, record: AttentionRecord, sentences: Sequence[Sentence], batch: Batch) -> Tensor:
         """Return the attention loss of the last forward pass, a number."""
@@ -206,7 +216,7 @@ class Engine:
         return {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": time_ids.expand(rows, -1)}}
 
     def _context(
-        self, module: TokenModule | TokenModules, sentences: Sequence[Sentence], timesteps: Tensor
+        self, module: FeatureSource, sentences: Sequence[Sentence], timesteps: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Encode each row with its own stage's features, in the place of that stage: (B, 2 * S * T, C), (B, S * E)."""
         count, stages = len(sentences), self.config.stages
