@@ -24,7 +24,7 @@ from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import SHARED, Ledger, of_the_last_run
 from benchmarks.measure import Bench, add_bench_options, bench_of
 from benchmarks.tables import counted
-from benchmarks.tuned import read_settings, tuned_settings
+from benchmarks.tuned import settings_for
 from faceid_cli.evaluation.report import summarise
 from faceid_cli.evaluation.run import evaluate_tokens
 from faceid_cli.evaluation.trial import person_crops
@@ -57,8 +57,7 @@ class Best:
 
 def settings_of(name: str, folder: Path, photos: int, steps: int | None) -> Settings:
     """Twice the tuned steps of a method, or as many as are asked for."""
-    found = read_settings(folder, photos).get(name)
-    settings = METHODS[name].defaults if found is None else tuned_settings(found)
+    settings = settings_for(folder, photos, name)
     return replace(settings, steps=steps or 2 * settings.steps)
 
 

@@ -29,7 +29,7 @@ from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
 from benchmarks.pace import pace_goal, paces_beside
 from benchmarks.tables import SCORES, counted, differences, draw_figure, goals, on_the_same_people, table
-from benchmarks.tuned import read_settings, tuned_settings, write_settings
+from benchmarks.tuned import read_settings, settings_for, tuned_settings, write_settings
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -64,6 +64,8 @@ def tune(arguments: argparse.Namespace) -> None:
     bench, ledger = bench_of(arguments), Ledger(arguments.output / "quality_tuning.jsonl")
     people = range(FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people)
     for photos, name in product(arguments.photos, arguments.methods):
+        if not METHODS[name].grid:
+            continue
 
         def score(settings: Settings, name: str = name, photos: int = photos) -> float:
             records = [measure(bench, ledger, name, settings, person, photos, None) for person in people]
@@ -123,8 +125,7 @@ def run(arguments: argparse.Namespace) -> None:
     grids = arguments.output / "quality_pictures" if arguments.pictures else None
     people = range(arguments.first, arguments.first + arguments.people)
     for person, photos, name in product(people, arguments.photos, arguments.methods):
-        tuned = found[photos].get(name)
-        settings = start(METHODS[name], arguments, None if tuned is None else tuned_settings(tuned))
+        settings = start(METHODS[name], arguments, settings_for(arguments.output, photos, name))
         measure(bench, ledger, name, settings, person, photos, grids if person == arguments.first else None)
     report(arguments, ledger, bench.key())
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.baselines import Settings
+from benchmarks.baselines import METHODS, Settings
+from faceid_cli.config import paced, preset
 
 FILE = "quality_settings.json"
 
@@ -26,6 +27,25 @@ def write_settings(folder: Path, photos: int, name: str, settings: Mapping[str, 
 def read_settings(folder: Path, photos: int) -> dict[str, dict[str, Any]]:
     """What was found for so many photos, by method; empty before `tune` ran."""
     return _all(folder).get(str(photos), {})
+
+
+def settings_for(folder: Path, photos: int, name: str) -> Settings:
+    """A method's settings for so many photos: what `tune` found, else its defaults; faceid's own as users get them."""
+    found = read_settings(folder, photos).get(name)
+    if found is not None:
+        return tuned_settings(found)
+    return METHODS[name].defaults if name != "sefi" else as_users_get_it(photos)
+
+
+def as_users_get_it(photos: int) -> Settings:
+    """faceid's own settings on a model that knows names, with all that it settles by itself."""
+    config = paced(preset("sefi", initial_token="regression"), photos)
+    return replace(
+        METHODS["sefi"].defaults,
+        steps=config.steps,
+        learning_rate=config.learning_rate,
+        options={"average_last": config.average_last},
+    )
 
 
 def tuned_settings(found: Mapping[str, Any]) -> Settings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from benchmarks.baselines.interface import Learned, Method, Settings
@@ -11,7 +10,6 @@ from benchmarks.baselines.loop import FixedTokens, tokens_of
 from benchmarks.baselines.tokens import PACES, START, MaskedAttention, MaskedReconstruction, PerLayerTokens, Preset
 from benchmarks.baselines.weights import CustomDiffusion, DreamBoothLora, class_words
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import STEPS_FROM
 from faceid_cli.types import FaceCrop
 
 
@@ -42,8 +40,8 @@ METHODS: dict[str, Method] = {
         START,
         (*PACES, {"attention_weight": 0.03}, {"attention_weight": 0.3}),
     ),
-    # As users get it, so nothing is looked for.
-    "sefi": Preset("faceid (sefi)", "sefi", replace(START, steps=STEPS_FROM["regression"]), ()),
+    # As users get it (`benchmarks.tuned`), so nothing is looked for.
+    "sefi": Preset("faceid (sefi)", "sefi", START, ()),
     "regression-alone": Preset(
         "its first token alone",
         "sefi-paper",

@@ -32,10 +32,11 @@ from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import training_progress
 from faceid_cli.cli.rendering import parse_batch
 from faceid_cli.cli.terminal_pictures import show_preview
-from faceid_cli.config import STEPS_FROM, TrainConfig
+from faceid_cli.config import PACES, TrainConfig
 from faceid_cli.config import preset as preset_config
 
 _SEFI = TrainConfig()
+_USUAL, _NAMED = PACES["class"], PACES["regression"]
 EPILOG = examples(
     "faceid enroll alice photos/alice",
     "faceid enroll bob group.jpg --face left --class man --steps 500 --replace",
@@ -51,11 +52,17 @@ def enroll(
         typer.Option(
             "--steps",
             metavar="N",
-            help=f"Optimiser steps; sefi: {STEPS_FROM['class']}, {STEPS_FROM['regression']} on the built-in model.",
+            help=f"Optimiser steps; sefi: {_USUAL.most_steps}; on the built-in model {_NAMED.steps_of_photo} a photo, "
+            f"up to {_NAMED.most_steps}.",
         ),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", metavar="X", help=f"Of AdamW; {_SEFI.learning_rate:g} for sefi.")
+        float | None,
+        typer.Option(
+            "--learning-rate",
+            metavar="X",
+            help=f"Of AdamW; sefi: {_USUAL.learning_rate:g}; on the built-in model {_NAMED.learning_rate:g}.",
+        ),
     ] = None,
     batch: Annotated[
         str | None,

@@ -6,20 +6,22 @@ benchmarks/results/tried.md has what came of it.
 
 from faceid_cli.config.checks import MAX_SEED, PRECISIONS, check_seed
 from faceid_cli.config.loading import ModelOptions
+from faceid_cli.config.pace import PACES, paced
 from faceid_cli.config.rendering import CONTROLS, SCHEDULERS, RenderConfig, scheduler_name
-from faceid_cli.config.training import PRESETS, STEPS_FROM, TrainConfig, preset
+from faceid_cli.config.training import PRESETS, TrainConfig, preset
 
 __all__ = [
     "CONTROLS",
     "MAX_SEED",
+    "PACES",
     "PRECISIONS",
     "PRESETS",
     "SCHEDULERS",
-    "STEPS_FROM",
     "ModelOptions",
     "RenderConfig",
     "TrainConfig",
     "check_seed",
+    "paced",
     "preset",
     "scheduler_name",
 ]

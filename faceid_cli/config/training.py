@@ -13,10 +13,8 @@ TIMESTEP_SAMPLINGS = ("uniform", "noisy", "middle")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 INITIAL_TOKENS = ("auto", "class", "search", "regression")
 TOKEN_SPACES = ("auto", "embeddings", "names")
-STEPS_FROM = {"regression": 75, "search": 300, "class": 300}
-"""Steps by initial token, where nothing else is said: from a name that is nearly right it is not far."""
-
 STOPS = ("steps", "held-out", "renders")
+AS_SUITS = -1
 
 
 @dataclass(frozen=True)
@@ -25,8 +23,8 @@ class TrainConfig:
 
     Attributes:
         method: Name of the preset these settings started from.
-        steps: Optimiser steps; 0 for as many as suit what the features start from, see `STEPS_FROM`.
-        learning_rate: Of AdamW over the token module's parameters.
+        steps: Optimiser steps; 0 for as many as suit what the features start from, see `pace`.
+        learning_rate: Of AdamW over the token module's parameters; 0 for what suits the start.
         batch_size: Crops (with own noise and timestep) per step.
         stages: Number of equal timestep stages; each has its own token (paper: 5).
         split_keys_values: Separate K and V features per stage (paper: yes).
@@ -48,7 +46,8 @@ class TrainConfig:
         warm_up: Steps over which the learning rate rises.
         background_weight: How much the reconstruction loss counts outside the person's head, from 0 to 1 (alike). A
             crop without a known face counts as a whole.
-        average_last: Over how many of the last steps the features are averaged; 0 takes those of the last step.
+        average_last: Over how many of the last steps the features are averaged; 0 takes those of the last step, and -1
+            (`AS_SUITS`) what suits the start.
         norm_limit: Longest a feature may be, in typical lengths of the text encoder's embeddings; 0 for no limit.
         initial_token: What the features start from: "class", or "search" for the best of the words that the text
             encoder knows, or "regression" for what the judge's embedding of the photos says the person's name would be,
@@ -65,7 +64,7 @@ class TrainConfig:
 
     method: str = "sefi"
     steps: int = 0
-    learning_rate: float = 5e-3
+    learning_rate: float = 0.0
     batch_size: int = 4
     stages: int = 5
     split_keys_values: bool = True
@@ -84,7 +83,7 @@ class TrainConfig:
     timestep_sampling: str = "uniform"
     learning_rate_schedule: str = "cosine"
     warm_up: int = 10
-    average_last: int = 0
+    average_last: int = AS_SUITS
     norm_limit: float = 0.0
     initial_token: str = "auto"
     token_space: str = "auto"
@@ -102,8 +101,7 @@ class TrainConfig:
         at_least("checkpoint interval", self.checkpoint_every, 0)
         if self.stages > 1000:
             raise UsageError(f"stages is {self.stages}, but there are only 1000 timesteps", "use 1 to 10")
-        if not 0 < self.learning_rate < float("inf"):
-            raise UsageError(f"learning rate must be above 0, not {self.learning_rate}")
+        _check_learning_rate(self.learning_rate, self.learning_rate == 0)
         not_negative("lambda", self.attention_weight)
         if self.templates not in ("face", "photo"):
             raise UsageError(f"unknown template set {self.templates!r}", "use face or photo")
@@ -119,12 +117,13 @@ class TrainConfig:
         one_of("initial token", self.initial_token, INITIAL_TOKENS)
         one_of("token space", self.token_space, TOKEN_SPACES)
         at_least("warm-up", self.warm_up, 0)
-        at_least("number of averaged steps", self.average_last, 0)
+        if self.average_last != AS_SUITS:
+            at_least("number of averaged steps", self.average_last, 0)
         not_negative("norm limit", self.norm_limit)
         one_of("way to stop", self.stop_by, STOPS)
         at_least("number of steps between looks", self.look_every, 1)
         at_least("patience", self.patience, 1)
-        if self.stop_by != "steps" and self.average_last:
+        if self.stop_by != "steps" and self.average_last > 0:
             raise UsageError(
                 f"average_last averages the last steps, and stop_by={self.stop_by} keeps the best one",
                 "set one of them",
@@ -148,7 +147,14 @@ def preset(name: str, **changes: Any) -> TrainConfig:
             raise UsageError(f"unknown training setting {key!r}", f"settings are: {', '.join(sorted(known))}")
     if changes.get("steps") is not None:
         at_least("steps", changes["steps"], 1)
+    if changes.get("learning_rate") is not None:
+        _check_learning_rate(changes["learning_rate"])
     return replace(PRESETS[name], **{key: value for key, value in changes.items() if value is not None})
+
+
+def _check_learning_rate(value: float, may_be_open: bool = False) -> None:
+    if not (0 < value < float("inf") or may_be_open):
+        raise UsageError(f"learning rate must be above 0, not {value}")
 
 
 _PLAIN = TrainConfig(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from faceid_cli.attention import split_attention
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import STEPS_FROM, TrainConfig
+from faceid_cli.config import TrainConfig, paced
 from faceid_cli.tokens import EmbeddingSpace, class_embedding
 from faceid_cli.training.data import Batch
 from faceid_cli.training.regression import knows_names, names_space, regressed_initial, shows_face
@@ -30,7 +30,7 @@ _WORD = re.compile(r"[a-z]{3,}</w>")
 
 
 def settled(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> TrainConfig:
-    """Return settings in which what was "auto" is said, and the number of steps, too; what is said already stays.
+    """Return settings in which what was "auto" is said, and the pace, too; what is said already stays.
 
     Args:
         base: The base model.
@@ -42,7 +42,8 @@ def settled(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> 
         initial = "regression" if knows_names(base) and shows_face(crops) else "class"
     if space == "auto":
         space = "names" if initial == "regression" else "embeddings"
-    return replace(config, initial_token=initial, token_space=space, steps=config.steps or STEPS_FROM[initial])
+    photos = len({crop.photo_sha256 for crop in crops})
+    return paced(replace(config, initial_token=initial, token_space=space), photos)
 
 
 def initial_embeddings(engine: Engine) -> dict[str, Tensor]:

@@ -18,8 +18,8 @@ from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.parts import chosen_layers
 from benchmarks.quality import best_settings, changed, settings_told
 from benchmarks.tables import beside_the_centre, differences, goals, table
-from benchmarks.tuned import read_settings, write_settings
-from faceid_cli.config import STEPS_FROM, preset
+from benchmarks.tuned import read_settings, settings_for, write_settings
+from faceid_cli.config import paced, preset
 
 
 def record(identity: float, prompt: float = 0.8, seconds: float = 10.0) -> dict:
@@ -129,12 +129,14 @@ def test_a_search_goes_beyond_what_is_best_at_its_edge() -> None:
     assert best_settings(METHODS["textual-inversion"], arguments, score)[0].steps == 5
 
 
-def test_what_is_measured_is_what_users_get() -> None:
+def test_what_is_measured_is_what_users_get(tmp_path: Path) -> None:
     method = METHODS["sefi"]
     assert isinstance(method, Preset)
     assert method.grid == ()
-    measured = train_config(method.defaults, method.preset)
-    assert measured == replace(preset("sefi"), steps=STEPS_FROM["regression"])
+    for photos in (1, 4):
+        measured = train_config(settings_for(tmp_path, photos, "sefi"), method.preset)
+        settled = paced(preset("sefi", initial_token="regression"), photos)
+        assert measured == replace(settled, initial_token="auto")
 
 
 def test_differences_are_of_the_same_people() -> None:

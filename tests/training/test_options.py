@@ -49,7 +49,7 @@ def test_better_defaults_do_not_reach_the_recipes_of_others(name) -> None:
         ({"background_weight": -0.1}, "background weight is -0.1"),
         ({"background_weight": float("nan")}, "background weight is nan"),
         ({"warm_up": -1}, "warm-up must be 0 or more"),
-        ({"average_last": -1}, "number of averaged steps must be 0 or more"),
+        ({"average_last": -2}, "number of averaged steps must be 0 or more"),
         ({"norm_limit": -1.0}, "norm limit is -1.0"),
         ({"direction_limit": 1.0}, "direction limit is 1.0"),
         ({"direction_limit": -0.1}, "direction limit is -0.1"),

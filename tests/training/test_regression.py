@@ -60,9 +60,9 @@ def test_the_shipped_embeddings_are_what_the_judge_says_now(judge) -> None:
     assert np.allclose(named_faces()[numbers], [drawn_embedding(judge, number) for number in numbers], atol=2e-3)
 
 
-def crops_of(person: int, base) -> list[FaceCrop]:
+def crops_of(person: int, base, photos: int = 2) -> list[FaceCrop]:
     rng = np.random.default_rng([7, person])
-    drawings = [draw(photo_picture(person_from_seed(person), rng), base.size_px) for _ in range(2)]
+    drawings = [draw(photo_picture(person_from_seed(person), rng), base.size_px) for _ in range(photos)]
     return [FaceCrop(each.image, each.faces[0], str(n), Path(f"{n}.png")) for n, each in enumerate(drawings)]
 
 
@@ -97,12 +97,18 @@ def test_it_needs_a_model_with_named_people_and_a_face(tiny_base, make_crops) ->
 
 def test_what_is_automatic_is_settled_by_the_base_model_and_the_photos(tiny_base, make_crops) -> None:
     base = load_base_model("builtin", "cpu", "float32")
-    known = settled(base, crops_of(1600, base), TrainConfig())
-    assert (known.initial_token, known.token_space, known.steps) == ("regression", "names", 75)
+    for photos, steps in ((1, 20), (2, 40), (5, 40)):
+        known = settled(base, crops_of(1600, base, photos), TrainConfig())
+        assert (known.initial_token, known.token_space) == ("regression", "names")
+        assert (known.steps, known.learning_rate, known.average_last) == (steps, 0.01, steps)
+        assert settled(base, crops_of(1600, base, photos), known) == known
+    by_renders = settled(base, crops_of(1600, base), TrainConfig(stop_by="renders"))
+    assert by_renders.average_last == 0, "the best look is kept, not an average"
     for unknowing, crops in ((tiny_base, make_crops(1)), (base, make_crops(1, base.size_px))):
         found = settled(unknowing, crops, TrainConfig())
-        assert (found.initial_token, found.token_space, found.steps) == ("class", "embeddings", 300)
-    said = TrainConfig(steps=7, initial_token="class", token_space="embeddings")
+        assert (found.initial_token, found.token_space) == ("class", "embeddings")
+        assert (found.steps, found.learning_rate, found.average_last) == (300, 0.005, 0)
+    said = TrainConfig(steps=7, learning_rate=0.1, average_last=3, initial_token="class", token_space="embeddings")
     assert settled(base, crops_of(1600, base), said) == said
 
 
