@@ -58,7 +58,10 @@ class Best:
 def settings_of(name: str, folder: Path, photos: int, steps: int | None) -> Settings:
     """Twice the tuned steps of a method, or as many as are asked for."""
     settings = settings_for(folder, photos, name)
-    return replace(settings, steps=steps or 2 * settings.steps)
+    length, options = steps or 2 * settings.steps, dict(settings.options)
+    if options.get("average_last") == settings.steps:  # the average over all of them stays one
+        options["average_last"] = length
+    return replace(settings, steps=length, options=options)
 
 
 def measure(bench: Bench, ledger: Ledger, name: str, settings: Settings, person: int, photos: int, points: int) -> None:

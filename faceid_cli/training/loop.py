@@ -28,7 +28,7 @@ _HALF_PRECISION_SCALE = 1024.0  # keeps float16 gradients from vanishing on thei
 _RECENT_STEPS = 20
 
 OnPreview = Callable[[int, IdentityTokens], None]
-"""Called with (steps done, the tokens as they are by then)."""
+"""Called with (steps done, the tokens that the run would end with then)."""
 
 
 def train_identity(
@@ -247,13 +247,13 @@ def _cut_short(state: RunState, steps: int) -> InterruptedRunError:
 
 
 def _tokens_of(state: RunState, config: TrainConfig) -> IdentityTokens:
-    """The tokens as they are now; after the last step, those that the run ends with."""
+    """The tokens that the run would end with now; after the last step, those that it ends with."""
     if state.best and _is_finished(state, config):
         return kept_tokens(state.best, config.class_word)
     tokens = _current_tokens(state, config)
-    if not (state.sums and state.step >= config.steps):
+    if not state.sums:
         return tokens
-    count = min(config.average_last, config.steps)
+    count = state.step - max(config.steps - config.average_last, 0)
     keys = {name: (state.sums[f"{name}.keys"] / count).float() for name in tokens.keys}
     values = {name: (state.sums[f"{name}.values"] / count).float() for name in tokens.values}
     return IdentityTokens(keys, values, config.class_word)

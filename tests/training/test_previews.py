@@ -49,6 +49,26 @@ def test_the_last_preview_shows_what_the_run_ends_with(tiny_base, quick, make_cr
     assert not torch.equal(got[0].keys["text_encoder"], tokens.keys["text_encoder"])
 
 
+def test_a_preview_shows_the_average_so_far(tiny_base, quick, make_crops) -> None:
+    def features(average_last: int) -> dict[int, torch.Tensor]:
+        config, got = dataclasses.replace(quick, average_last=average_last), {}
+        train_identity(
+            tiny_base,
+            make_crops(),
+            config,
+            preview_every=1,
+            on_preview=lambda step, tokens: got.update({step: tokens.values["text_encoder"]}),
+        )
+        return got
+
+    each, over_all, over_three = features(0), features(4), features(3)
+    for step in (1, 2, 3, 4):
+        mean = torch.stack([each[before] for before in range(1, step + 1)]).mean(dim=0)
+        torch.testing.assert_close(over_all[step], mean)
+    assert torch.equal(over_three[1], each[1]), "those three begin with the second step"
+    torch.testing.assert_close(over_three[3], (each[2] + each[3]) / 2)
+
+
 def test_ctrl_c_in_a_preview_leaves_a_checkpoint_to_go_on_from(
     tiny_base, quick, make_crops, identity_bytes, tmp_path
 ) -> None:
