@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +76,38 @@ def of_the_last_run(records: Iterable[dict[str, Any]], bench: Mapping[str, Any] 
     record, in the order in which a `Ledger` was asked for them. So a ledger may be added to after the model was trained
     further, after a default was changed, or after a quick try, and no table mixes the two.
     """
+    alike = _comparable(records, bench)
+    newest = {_who(each["key"]): _with_what(each["key"]) for each in alike}
+    return [each for each in alike if newest[_who(each["key"])] == _with_what(each["key"])]
+
+
+def of_the_best_settings(
+    records: Iterable[dict[str, Any]],
+    score: Callable[[Sequence[dict[str, Any]]], float],
+    bench: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Of each method (or variant) the records with those of its settings that score highest, comparable as above.
+
+    Settings that were tried on fewer people than others do not count.
+    """
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for each in _comparable(records, bench):
+        found.setdefault(_who(each["key"]), {}).setdefault(_with_what(each["key"]), []).append(each)
+    chosen: list[dict[str, Any]] = []
+    for by_settings in found.values():
+        most = max(map(len, by_settings.values()))
+        whole = [each for each in by_settings.values() if len(each) == most]
+        best: list[dict[str, Any]] = max(whole, key=score)
+        chosen += best
+    return chosen
+
+
+def _comparable(records: Iterable[dict[str, Any]], bench: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     found = list(records)
     if not found:
         return []
     last = found[-1]["key"] if bench is None else bench
-    alike = [each for each in found if all(each["key"].get(name) == last.get(name) for name in SHARED)]
-    newest = {_who(each["key"]): _with_what(each["key"]) for each in alike}
-    return [each for each in alike if newest[_who(each["key"])] == _with_what(each["key"])]
+    return [each for each in found if all(each["key"].get(name) == last.get(name) for name in SHARED)]
 
 
 def _who(key: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from benchmarks.baselines import METHODS, Settings
 from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import Ledger, of_the_last_run
 from benchmarks.parts import chosen_layers
-from benchmarks.quality import best_settings, changed, settings_told
+from benchmarks.quality import best_settings, changed, settings_told, shown_records
 from benchmarks.tables import beside_the_centre, differences, goals, table
 from benchmarks.tuned import read_settings, settings_for, write_settings
 from faceid_cli.config import paced, preset
@@ -112,6 +112,19 @@ def test_what_was_asked_for_last_counts_though_it_was_measured_first(tmp_path: P
     assert [record["key"] for record in of_the_last_run(ledger)] == wanted
 
 
+def test_others_are_shown_with_their_best_settings_and_faceid_with_those_of_the_last_run(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "a.jsonl")
+    for method in ("textual-inversion", "sefi"):
+        for steps, value, count in ((300, 0.4, 2), (150, 0.5, 2), (75, 0.3, 2), (600, 0.9, 1)):
+            for person in range(count):
+                key = {"method": method, "person": person, "photos": 4, "settings": {"steps": steps}}
+                ledger.add(key, {"scores": {"identity_of_prompt": value}})
+    found = {(each["key"]["method"], each["key"]["settings"]["steps"]) for each in shown_records(ledger, None)}
+    assert found == {("textual-inversion", 150), ("sefi", 600)}, (
+        "what only one person was measured with does not count for others"
+    )
+
+
 def test_a_search_goes_beyond_what_is_best_at_its_edge() -> None:
     tried: list[int] = []
 
@@ -160,6 +173,8 @@ def test_a_report_says_what_was_tuned(tmp_path: Path) -> None:
         write_settings(tmp_path, 4, "textual-inversion", {**asdict(settings), "base": base, "people": [1000, 1003]})
         assert settings_told(rows, read_settings(tmp_path, 4)).endswith(f"; {told}")
     assert read_settings(tmp_path, 1) == {}, "found for another number of photos"
+    rows["textual-inversion"][0]["key"]["settings"]["steps"] = 300
+    assert settings_told(rows, read_settings(tmp_path, 4)).endswith("; tuning found 600 steps, learning rate 0.005")
 
 
 def test_the_same_work_is_done_once() -> None:
