@@ -40,12 +40,9 @@ def settings_for(folder: Path, photos: int, name: str) -> Settings:
 def as_users_get_it(photos: int) -> Settings:
     """faceid's own settings on a model that knows names, with all that it settles by itself."""
     config = paced(preset("sefi", initial_token="regression"), photos)
-    return replace(
-        METHODS["sefi"].defaults,
-        steps=config.steps,
-        learning_rate=config.learning_rate,
-        options={"average_last": config.average_last},
-    )
+    options = {"average_last": config.average_last} if config.average_last else {}
+    defaults = METHODS["sefi"].defaults
+    return replace(defaults, steps=config.steps, learning_rate=config.learning_rate, options=options)
 
 
 def tuned_settings(found: Mapping[str, Any]) -> Settings:

@@ -74,7 +74,7 @@ class Preset:
 
 
 def train_config(settings: Settings, preset_name: str = "textual-inversion") -> TrainConfig:
-    """A preset with the settings of a run."""
+    """A preset with the settings of a run; nothing is averaged over steps where they do not say so."""
     return preset(
         preset_name,
         steps=settings.steps,
@@ -82,7 +82,7 @@ def train_config(settings: Settings, preset_name: str = "textual-inversion") -> 
         batch_size=settings.batch_size,
         seed=settings.seed,
         class_word=settings.class_word,
-        **settings.options,
+        **{"average_last": 0, **settings.options},
     )
 
 

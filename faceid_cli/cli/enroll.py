@@ -32,11 +32,11 @@ from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import training_progress
 from faceid_cli.cli.rendering import parse_batch
 from faceid_cli.cli.terminal_pictures import show_preview
-from faceid_cli.config import PACES, TrainConfig
+from faceid_cli.config import TrainConfig, pace_of
 from faceid_cli.config import preset as preset_config
 
 _SEFI = TrainConfig()
-_USUAL, _NAMED = PACES["class"], PACES["regression"]
+_USUAL, _NAMED, _OF_ONE_PHOTO = pace_of("class", 4), pace_of("regression", 4), pace_of("regression", 1)
 EPILOG = examples(
     "faceid enroll alice photos/alice",
     "faceid enroll bob group.jpg --face left --class man --steps 500 --replace",
@@ -52,8 +52,8 @@ def enroll(
         typer.Option(
             "--steps",
             metavar="N",
-            help=f"Optimiser steps; sefi: {_USUAL.most_steps}; on the built-in model {_NAMED.steps_of_photo} a photo, "
-            f"up to {_NAMED.most_steps}.",
+            help=f"Optimiser steps; sefi: {_USUAL.steps}, on the built-in model {_NAMED.steps}, of one photo "
+            f"{_OF_ONE_PHOTO.steps}.",
         ),
     ] = None,
     learning_rate: Annotated[
@@ -61,7 +61,8 @@ def enroll(
         typer.Option(
             "--learning-rate",
             metavar="X",
-            help=f"Of AdamW; sefi: {_USUAL.learning_rate:g}; on the built-in model {_NAMED.learning_rate:g}.",
+            help=f"Of AdamW; sefi: {_USUAL.learning_rate:g}, on the built-in model of one photo "
+            f"{_OF_ONE_PHOTO.learning_rate:g}.",
         ),
     ] = None,
     batch: Annotated[

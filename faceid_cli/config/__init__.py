@@ -6,14 +6,13 @@ benchmarks/results/tried.md has what came of it.
 
 from faceid_cli.config.checks import MAX_SEED, PRECISIONS, check_seed
 from faceid_cli.config.loading import ModelOptions
-from faceid_cli.config.pace import PACES, paced
+from faceid_cli.config.pace import pace_of, paced
 from faceid_cli.config.rendering import CONTROLS, SCHEDULERS, RenderConfig, scheduler_name
 from faceid_cli.config.training import PRESETS, TrainConfig, preset
 
 __all__ = [
     "CONTROLS",
     "MAX_SEED",
-    "PACES",
     "PRECISIONS",
     "PRESETS",
     "SCHEDULERS",
@@ -21,6 +20,7 @@ __all__ = [
     "RenderConfig",
     "TrainConfig",
     "check_seed",
+    "pace_of",
     "paced",
     "preset",
     "scheduler_name",

@@ -12,29 +12,32 @@ class Pace:
     """The usual training from some initial token.
 
     Attributes:
-        most_steps: Optimiser steps.
+        steps: Of the optimiser.
         learning_rate: Of AdamW.
-        steps_of_photo: Fewer steps with few photos, so many for each; 0 for all of them anyway.
         averaged: Whether the features are averaged over all steps.
     """
 
-    most_steps: int
+    steps: int
     learning_rate: float
-    steps_of_photo: int = 0
     averaged: bool = False
 
-    def steps(self, photos: int) -> int:
-        """How many steps suit a number of photos."""
-        return min(self.most_steps, photos * self.steps_of_photo) if self.steps_of_photo else self.most_steps
 
-
-# A name that is nearly right has not far to go; the average keeps what all steps agree on, and half of the way back.
 PACES = {
     "class": Pace(300, 5e-3),
     "search": Pace(300, 5e-3),
-    "regression": Pace(40, 1e-2, steps_of_photo=20, averaged=True),
+    "regression": Pace(75, 5e-3),  # a name that is nearly right has not far to go
 }
-"""By initial token. Measured for "regression" alone (benchmarks/results/tried.md)."""
+"""By initial token."""
+
+PACES_OF_ONE_PHOTO = PACES | {
+    # Much of what one photo asks for is the photo and not the face: an average goes half of the way.
+    "regression": Pace(20, 1e-2, averaged=True),
+}
+
+
+def pace_of(initial_token: str, photos: int) -> Pace:
+    """Return what suits a settled initial token and a number of photos."""
+    return (PACES_OF_ONE_PHOTO if photos == 1 else PACES)[initial_token]
 
 
 def paced(config: TrainConfig, photos: int) -> TrainConfig:
@@ -44,8 +47,8 @@ def paced(config: TrainConfig, photos: int) -> TrainConfig:
         config: Settings whose initial token is not "auto".
         photos: How many are learned from.
     """
-    pace = PACES[config.initial_token]
-    steps = config.steps or pace.steps(photos)
+    pace = pace_of(config.initial_token, photos)
+    steps = config.steps or pace.steps
     average = config.average_last
     if average == AS_SUITS:
         average = steps if pace.averaged and config.stop_by == "steps" else 0
