@@ -10,7 +10,7 @@ pytest.importorskip("peft", reason="the benchmarks' own packages: pip install '.
 
 from benchmarks.findings import FINDINGS, findings
 from benchmarks.ledger import SHARED, Ledger, of_the_last_run
-from benchmarks.pace import Best, best_of, catching_up, pace_goal, paces, paces_beside
+from benchmarks.pace import Best, best_of, catching_up, pace_goal, paces, paces_beside, settings_of
 from benchmarks.tables import goals
 
 
@@ -34,6 +34,14 @@ def test_the_best_is_the_first_step_that_is_as_good_as_any() -> None:
     assert best_of(two).step == 20, "by the mean over people"
     half = [*two, step_record(10, 0.9, 2)]
     assert best_of(half) == best_of(two), "who was not scored at every step does not count"
+
+
+def test_training_goes_on_for_twice_the_usual_steps_and_an_average_over_all_stays_one(tmp_path: Path) -> None:
+    found = settings_of("sefi", tmp_path, 1, None)
+    assert (found.steps, found.options) == (40, {"average_last": 40})
+    found = settings_of("sefi", tmp_path, 4, None)
+    assert (found.steps, found.options) == (150, {})
+    assert settings_of("sefi", tmp_path, 1, 7).options == {"average_last": 7}
 
 
 def test_the_goal_of_time_is_about_each_methods_own_best(tmp_path: Path) -> None:
