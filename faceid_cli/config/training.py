@@ -101,7 +101,8 @@ class TrainConfig:
         at_least("checkpoint interval", self.checkpoint_every, 0)
         if self.stages > 1000:
             raise UsageError(f"stages is {self.stages}, but there are only 1000 timesteps", "use 1 to 10")
-        _check_learning_rate(self.learning_rate, self.learning_rate == 0)
+        if self.learning_rate:  # 0 is what suits the start
+            _check_learning_rate(self.learning_rate)
         not_negative("lambda", self.attention_weight)
         if self.templates not in ("face", "photo"):
             raise UsageError(f"unknown template set {self.templates!r}", "use face or photo")
@@ -152,8 +153,8 @@ def preset(name: str, **changes: Any) -> TrainConfig:
     return replace(PRESETS[name], **{key: value for key, value in changes.items() if value is not None})
 
 
-def _check_learning_rate(value: float, may_be_open: bool = False) -> None:
-    if not (0 < value < float("inf") or may_be_open):
+def _check_learning_rate(value: float) -> None:
+    if not 0 < value < float("inf"):
         raise UsageError(f"learning rate must be above 0, not {value}")
 
 
