@@ -15,6 +15,7 @@ INITIAL_TOKENS = ("auto", "class", "search", "regression")
 TOKEN_SPACES = ("auto", "embeddings", "names")
 STOPS = ("steps", "held-out", "renders")
 AS_SUITS = -1
+"""Average over as many steps as suit what the features start from, see `pace`."""
 
 
 @dataclass(frozen=True)
