@@ -74,14 +74,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "penalty 0.1": {"other_words_weight": 0.1},
     "start by search": {"initial_token": "search"},
     "start by regression": {"initial_token": "regression"},
-    "start by regression, a quarter of the steps": {"initial_token": "regression", "steps": 75},
+    "start by regression, a quarter of the steps": {"initial_token": "regression", "share_of_steps": 0.25},
     "among names": {"initial_token": "regression", "token_space": "names"},
     "among names, from the class word": {"token_space": "names"},
-    "among names, a quarter of the steps": {"initial_token": "regression", "token_space": "names", "steps": 75},
+    "among names, a quarter of the steps": {
+        "initial_token": "regression",
+        "token_space": "names",
+        "share_of_steps": 0.25,
+    },
     "stop by held-out noise": {"stop_by": "held-out"},
     "stop by renders": {"stop_by": "renders"},
 }
-"""Changes of `TrainConfig` by label, each tried alone."""
+"""Changes of `TrainConfig` by label, each tried alone; "share_of_steps" is of the steps that all others train."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +172,7 @@ def run(arguments: argparse.Namespace) -> None:
         wanted = wanted[: arguments.limit]
     for person in range(FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people):
         for variant in wanted:
-            changes = dict(variant.changes)
-            steps = changes.pop("steps", Settings.steps)
-            settings = Settings(steps=arguments.steps or steps, options=changes)
+            settings = settings_of_variant(variant, arguments.steps)
             key = {**bench.key(), **key_of_variant(variant, settings), "person": person}
             if ledger.has(key):
                 continue
@@ -184,6 +186,13 @@ def run(arguments: argparse.Namespace) -> None:
             scores = ledger.get(key)["scores"]
             print(f"{variant.name}, person {person}: ID(P) {scores['identity_of_prompt']:.3f}", flush=True)
     report(arguments, ledger, bench.key())
+
+
+def settings_of_variant(variant: Variant, steps: int | None = None) -> Settings:
+    """What a variant trains with, where all others train for `steps`."""
+    changes = dict(variant.changes)
+    share = changes.pop("share_of_steps", 1)
+    return Settings(steps=round(share * (steps or Settings.steps)), options=changes)
 
 
 def key_of_variant(variant: Variant, settings: Settings) -> dict[str, Any]:
@@ -242,7 +251,7 @@ def verdict(rows: dict[str, list[dict[str, Any]]], centre: str) -> str:
         return "No ID(P) was measured."
     fewest = min(len(records) for records in rows.values())
     if fewest < LEAST_PEOPLE:
-        return f"{fewest} people are too few for a verdict: {LEAST_PEOPLE} are needed."
+        return f"No verdict yet: every variant needs {LEAST_PEOPLE} people, and one has {fewest}."
     if centre not in known:
         return f"No verdict without the centre ({centre})."
     best = max(known, key=lambda label: known[label].mean)

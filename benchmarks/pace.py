@@ -161,7 +161,7 @@ def pace_goal(found: Mapping[str, Best]) -> str | None:
     own, other = found["sefi"], found["textual-inversion"]
     people = min(own.people, other.people)
     if people < LEAST_PEOPLE:
-        return f"- undecided: {people} people are too few for the goal of time: {LEAST_PEOPLE} are needed."
+        return f"- undecided: the goal of time needs {LEAST_PEOPLE} people, and {people} had both methods."
     met = "met" if own.seconds <= other.seconds / 5 else "not met"
     return (
         f"- {met}: {own.seconds:.0f} s to the best ID(P) of {own.score:.3f}, Textual Inversion {other.seconds:.0f} s "

@@ -44,4 +44,4 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path, capsys: pytest.Captu
     text = (tmp_path / "face_share.md").read_text()
     assert "| 0.3 | 1 |" in text
     assert "| 0.35 (default) | 1 |" in text
-    assert "1 people are too few for a verdict" in text
+    assert "every variant needs 5 people, and one has 1" in text

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("peft", reason="the benchmarks' own packages: pip install '.[benchmarks]'")
 
-from benchmarks.ablations import CENTRES, key_of_variant, twin, variants, verdict
+from benchmarks.ablations import CENTRES, key_of_variant, settings_of_variant, twin, variants, verdict
 from benchmarks.baselines import METHODS, Settings
 from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import Ledger, of_the_last_run
@@ -203,7 +203,7 @@ def test_a_verdict_compares_the_best_with_the_centre_person_by_person() -> None:
     unclear = verdict({"a": rows["1"], "b": people(record(-0.1), record(0.83))}, "a")
     assert "Highest ID(P): b" in unclear
     assert "not clear of it" in unclear
-    assert verdict({"1": [record(0.1)]}, "1") == "1 people are too few for a verdict: 5 are needed."
+    assert verdict({"1": [record(0.1)]}, "1") == "No verdict yet: every variant needs 5 people, and one has 1."
     assert verdict(rows, "7") == "No verdict without the centre (7)."
     told = beside_the_centre(rows, "1").splitlines()
     assert len(told) == 3, "heading, rule, and the other variant"
@@ -233,6 +233,15 @@ def test_variants_cover_the_questions() -> None:
     assert chosen_layers(shapes, "2") == ["mid_block.attn2"]
     with pytest.raises(ValueError, match="no layer is '3'"):
         chosen_layers(shapes, "3")
+
+
+def test_a_quarter_of_the_steps_is_one_of_whatever_the_others_train_for() -> None:
+    by_label = {variant.label: variant for variant in variants() if variant.group == "options"}
+    short = by_label["start by regression, a quarter of the steps"]
+    assert settings_of_variant(short, 100) == Settings(steps=25, options={"initial_token": "regression"})
+    assert settings_of_variant(short).steps == 75
+    assert settings_of_variant(by_label["start by regression"], 100).steps == 100
+    assert short.changes["share_of_steps"] == 0.25, "left as it was"
 
 
 def test_changes_go_where_they_belong() -> None:

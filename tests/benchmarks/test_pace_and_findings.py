@@ -67,7 +67,9 @@ def test_the_goal_of_time_is_about_each_methods_own_best(tmp_path: Path) -> None
     assert catching_up(found, own[:1]) is None
     assert catching_up({}, own) is None
     assert pace_goal({**found, "sefi": Best(10, 3.0, 0.5, 5)}).startswith("- not met: 3 s")
-    assert pace_goal({**found, "sefi": Best(10, 1.0, 0.5, 4)}).startswith("- undecided: 4 people are too few")
+    assert pace_goal({**found, "sefi": Best(10, 1.0, 0.5, 4)}).startswith(
+        "- undecided: the goal of time needs 5 people, and 4"
+    )
     scores = dict.fromkeys(("prompt", "attention_inside"), 0.5) | {"identity": 0.5, "identity_of_prompt": 0.4}
     record = {"scores": scores, "seconds": 9.0, "parameters": 1}
     people = [{**record, "key": {"person": person}} for person in range(30)]
