@@ -148,8 +148,10 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
                 by_method[name] = of_method
         names = {name: METHODS[name].name for name in by_method}
         pace = pace_goal(paces_beside(arguments.output, photos, key))
+        same = on_the_same_people(by_method)
+        rows = {names[name]: found for name, found in (same if all(same.values()) else by_method).items()}
         parts = [
-            table({names[name]: found for name, found in by_method.items()}),
+            table(rows),
             about,
             differences(by_method, names),
             "\n".join(goals({name: by_method.get(name, []) for name in METHODS}, pace)),
@@ -158,12 +160,10 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
         text = "\n\n".join(part for part in parts if part)
         print(f"\n{counted(photos)} each\n{text}")
         (arguments.output / f"quality_{photos}_photos.md").write_text(text + "\n")
-        same = on_the_same_people(by_method)
-        drawn = same if all(same.values()) else by_method
         draw_figure(
-            {names[name]: found for name, found in drawn.items()},
+            rows,
             arguments.output / f"quality_{photos}_photos.png",
-            f"{counted(photos)} each, {max(len(found) for found in drawn.values())} people",
+            f"{counted(photos)} each, {max(len(found) for found in rows.values())} people",
         )
 
 

@@ -85,11 +85,12 @@ def goals(by_method: Mapping[str, Records], pace: str | None = None) -> list[str
     if few:
         told = ", ".join(f"{name} {count}" for name, count in few.items())
         lines.append(f"{LEAST_PEOPLE} people are needed to say whether a goal is met, and these have fewer: {told}")
+    everybody = by_method
     by_method = on_the_same_people({name: records for name, records in by_method.items() if name not in few})
     if len(by_method) < 2 or "sefi" not in by_method:
         return lines
     ours = by_method["sefi"]
-    lines += _highest(by_method, few)
+    lines += _highest(by_method, few, everybody)
     if "dreambooth-lora" in by_method:
         own_id, other = _means(by_method, "identity", "sefi", "dreambooth-lora")
         lines.append(_line(own_id >= other, f"ID {own_id:.3f}, DreamBooth LoRA {other:.3f}"))
@@ -155,10 +156,11 @@ def _difference_line(name: str, ours: Records, theirs: Records) -> str:
     return f"| {' | '.join([name, str(len(ours)), *map(shown, found)])} |"
 
 
-def _highest(by_method: Mapping[str, Records], few: Iterable[str]) -> list[str]:
+def _highest(by_method: Mapping[str, Records], few: Iterable[str], everybody: Mapping[str, Records]) -> list[str]:
     """Whether the method has the highest ID(P) of all, and is clear of the best that learns tokens alone.
 
-    Rivals that were measured on too `few` people may still be higher: until then it is undecided.
+    Rivals that were measured on too `few` people may still be higher: until then it is undecided. Person by person the
+    two are compared on `everybody` whom both were measured on.
     """
     rivals = set(few) - {"base", *OWN_VARIANTS}
     found = {name: interval_of(records, "identity_of_prompt") for name, records in by_method.items()}
@@ -180,8 +182,10 @@ def _highest(by_method: Mapping[str, Records], few: Iterable[str]) -> list[str]:
         clear = f"ID(P) {own.low:.3f} and up, {best} up to {tokens[best].high:.3f}: intervals apart"
         open_yet = bool(rivals & set(TOKEN_ONLY))
         lines.append(_line(own.low > tokens[best].high, clear, open_yet))
-        more = more_than(by_method["sefi"], by_method[best], "identity_of_prompt")
-        text = f"ID(P) higher than {best}'s by {shown(more)}, person by person: clear of 0"
+        pair = on_the_same_people({name: everybody[name] for name in ("sefi", best)})
+        more = more_than(pair["sefi"], pair[best], "identity_of_prompt")
+        over = f"person by person ({len(pair['sefi'])} people)"
+        text = f"ID(P) higher than {best}'s by {shown(more)}, {over}: clear of 0"
         lines.append(_line(more.low > 0, text, open_yet))
     return lines
 

@@ -59,7 +59,7 @@ def test_tables_and_goals() -> None:
     assert "| sefi | 30 | 0.510 [0.5" in text
     found = goals(rows)
     assert [line.split(":")[0] for line in found[:6]] == ["- met"] * 6
-    assert found[2].endswith("by +0.394 [+0.393, +0.395], person by person: clear of 0")
+    assert found[2].endswith("by +0.394 [+0.393, +0.395], person by person (30 people): clear of 0")
     assert goals({**rows, "sefi": people(record(0.2, 0.5, 50.0))})[3].startswith("- not met: ID 0.200")
     assert goals({"base": rows["base"]}) == []
     few = "30 people are needed to say whether a goal is met, and these have fewer: "
@@ -86,6 +86,13 @@ def test_goals_compare_the_same_people() -> None:
     easy = [{**record(0.9), "key": {"person": person}} for person in range(30, 60)]
     rows = {"textual-inversion": people(record(0.5)), "sefi": [*people(record(0.4)), *easy]}
     assert goals(rows)[0] == "- not met: ID(P) 0.320 on average, textual-inversion 0.400: highest"
+    more = [{**record(0.5), "key": {"person": person}} for person in range(30, 60)]
+    others = people(record(0.6))
+    both = goals({**rows, "textual-inversion": [*rows["textual-inversion"], *more], "prospect": others})
+    assert "prospect 0.480" in both[0], "who is best is said by the people whom all have"
+    both = goals({**rows, "textual-inversion": [*rows["textual-inversion"], *more]})
+    assert both[2].startswith("- met: ID(P) higher than textual-inversion's by +0.120")
+    assert both[2].endswith("person by person (60 people): clear of 0"), "and by how much by all whom the two have"
 
 
 def test_a_changed_default_is_not_taken_for_an_old_result(monkeypatch: pytest.MonkeyPatch) -> None:
