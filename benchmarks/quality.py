@@ -28,7 +28,7 @@ from benchmarks.baselines.tokens import engine_settings
 from benchmarks.ledger import Ledger, of_the_best_settings, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
 from benchmarks.pace import pace_goal, paces_beside
-from benchmarks.tables import SCORES, counted, differences, draw_figure, goals, on_the_same_people, table
+from benchmarks.tables import LEAST_PEOPLE, SCORES, counted, differences, draw_figure, goals, on_the_same_people, table
 from benchmarks.tuned import read_settings, settings_for, tuned_settings, write_settings
 
 RESULTS = Path(__file__).parent / "results"
@@ -149,9 +149,9 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
         names = {name: METHODS[name].name for name in by_method}
         pace = pace_goal(paces_beside(arguments.output, photos, key))
         same = on_the_same_people(by_method)
-        rows = {names[name]: found for name, found in (same if all(same.values()) else by_method).items()}
+        enough = all(len(found) >= LEAST_PEOPLE for found in same.values())
         parts = [
-            table(rows),
+            table({names[name]: found for name, found in (same if enough else by_method).items()}),
             about,
             differences(by_method, names),
             "\n".join(goals({name: by_method.get(name, []) for name in METHODS}, pace)),
@@ -160,10 +160,11 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
         text = "\n\n".join(part for part in parts if part)
         print(f"\n{counted(photos)} each\n{text}")
         (arguments.output / f"quality_{photos}_photos.md").write_text(text + "\n")
+        drawn = same if all(same.values()) else by_method
         draw_figure(
-            rows,
+            {names[name]: found for name, found in drawn.items()},
             arguments.output / f"quality_{photos}_photos.png",
-            f"{counted(photos)} each, {max(len(found) for found in rows.values())} people",
+            f"{counted(photos)} each, {max(len(found) for found in drawn.values())} people",
         )
 
 
