@@ -236,7 +236,7 @@ def report(arguments: argparse.Namespace, ledger: Ledger | None = None, bench: M
     if records:
         key = records[-1]["key"]
         lengths = sorted({record["key"]["engine"].get("steps", Settings.steps) for record in records})
-        steps = ", ".join(map(str, lengths))
+        steps = " or ".join(map(str, lengths))
         text.insert(0, f"Base model {key['base']}, {key['prompts']} prompts a person, {steps} steps. {CHANCE}\n")
     text.append("## The paper's findings\n\n" + "\n".join(findings(records)) + "\n")
     print("\n".join(text))
