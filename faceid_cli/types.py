@@ -131,21 +131,6 @@ class StepReport:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was seen of the tokens between two steps, to find the best of them and the time to stop.
-
-    Attributes:
-        step: Steps done.
-        score: The higher the better: minus the loss on held-out noise, or the identity of rendered pictures.
-        prompt: How well those pictures obey, 0 to 1; None where nothing was rendered or it cannot be judged.
-    """
-
-    step: int
-    score: float
-    prompt: float | None = None
-
-
-@dataclass(frozen=True)
 class TrainReport:
     """What a finished training run leaves beside the tokens.
 
@@ -153,15 +138,11 @@ class TrainReport:
         losses: One (reconstruction, attention) pair per step.
         seconds: Wall-clock time of the whole run, resumed parts included.
         resumed_from: The step it was resumed from, or 0.
-        looks: What was seen between steps; empty unless the settings ask for it.
-        kept_step: After how many steps the tokens were what they are now.
     """
 
     losses: tuple[tuple[float, float], ...]
     seconds: float
     resumed_from: int = 0
-    looks: tuple[Look, ...] = ()
-    kept_step: int = 0
 
 
 @dataclass(frozen=True)

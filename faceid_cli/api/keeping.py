@@ -11,7 +11,6 @@ from faceid_cli.api.holding_out import held_out_files
 from faceid_cli.api.intake import photo_records
 from faceid_cli.api.material import keep_material, keep_previews, remove_material
 from faceid_cli.api.people import metadata_of
-from faceid_cli.api.watching import stopping_record
 from faceid_cli.config import TrainConfig
 from faceid_cli.identity_file import save_identity
 from faceid_cli.registry.records import NewIdentity, NewRun
@@ -116,7 +115,6 @@ def _run(learned: Learned, method: dict[str, Any], request: dict[str, Any]) -> N
         **method,
         "photo_files": list(dict.fromkeys(str(crop.photo_path.absolute()) for crop in learned.crops)),
         "faces": {str(verdict.path.absolute()): verdict.face for verdict in verdicts},
-        **stopping_record(learned.report),
         "held_out_files": held_out_files(learned.held),
         **request,
     }

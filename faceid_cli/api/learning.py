@@ -15,7 +15,6 @@ from faceid_cli.api.holding_out import check_hold_out
 from faceid_cli.api.intake import finder_of, lines_on, take_in_photos
 from faceid_cli.api.keeping import Learned, keep
 from faceid_cli.api.previews import Previews, preview_prompt, previews_folder
-from faceid_cli.api.watching import line_on_stopping, render_scorer
 from faceid_cli.config import ModelOptions, TrainConfig
 from faceid_cli.errors import InterruptedRunError, UsageError
 from faceid_cli.model_files import BUILTIN, check_model
@@ -151,20 +150,15 @@ def enroll(
         config = settled(base, crops, config)
         if fit_batch:
             config = _fitting(base, crops, config, on_note)
-        scorer = render_scorer(base, held or crops, config)
         Registry.open().close()  # a registry that cannot be written is better found now than after the training
         if not resume:
             _start_anew(name, folder, on_note)
         samples = previews_folder(folder)
         previews = Previews(base, name, sample, config.seed, samples, on_preview, on_note)
         try:
-            tokens, report = train_identity(
-                base, crops, config, folder, resume, on_step, preview_every, previews, scorer
-            )
+            tokens, report = train_identity(base, crops, config, folder, resume, on_step, preview_every, previews)
         except KeyboardInterrupt as error:
             raise InterruptedRunError(f"the enrolment of {name} was stopped", "start it again") from error
-        if stopped := line_on_stopping(report, config):
-            on_note(stopped)
         identity = keep(
             dataclasses.replace(draft, base_fingerprint=base.fingerprint),
             Learned(tokens, report, config, intake, crops, masks, held),

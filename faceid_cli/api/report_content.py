@@ -97,9 +97,7 @@ def _training_note(run: Run | None) -> str:
     if run is None:
         return "This person came from a file. How the training went is known where it happened."
     resumed = f", resumed at step {run.run.resumed_from}" if run.run.resumed_from else ""
-    stopping = run.run.settings.get("stopping")
-    kept = f" What was learned by step {stopping['kept_step']} is kept." if isinstance(stopping, dict) else ""
-    return f"{len(run.run.losses)} steps in {run.run.seconds:.0f} s{resumed}.{kept}"
+    return f"{len(run.run.losses)} steps in {run.run.seconds:.0f} s{resumed}."
 
 
 # Photos

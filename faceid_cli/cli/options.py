@@ -96,20 +96,12 @@ def model_options(
 # Those of TrainConfig that have no option of their own: most are for experiments.
 _MORE_SETTINGS: dict[str, type] = {
     "background_weight": float,
-    "loss_weighting": str,
-    "timestep_sampling": str,
     "learning_rate_schedule": str,
     "warm_up": int,
     "average_last": int,
-    "norm_limit": float,
     "initial_token": str,
     "token_space": str,
     "self_attention": bool,
-    "direction_limit": float,
-    "other_words_weight": float,
-    "stop_by": str,
-    "look_every": int,
-    "patience": int,
 }
 
 

@@ -24,7 +24,6 @@ class Pace:
 
 PACES = {
     "class": Pace(300, 5e-3),
-    "search": Pace(300, 5e-3),
     "regression": Pace(75, 5e-3),  # a name that is nearly right has not far to go
 }
 """By initial token."""
@@ -51,5 +50,5 @@ def paced(config: TrainConfig, photos: int) -> TrainConfig:
     steps = config.steps or pace.steps
     average = config.average_last
     if average == AS_SUITS:
-        average = steps if pace.averaged and config.stop_by == "steps" else 0
+        average = steps if pace.averaged else 0
     return replace(config, steps=steps, learning_rate=config.learning_rate or pace.learning_rate, average_last=average)

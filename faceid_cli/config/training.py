@@ -8,12 +8,9 @@ from typing import Any
 from faceid_cli.config.checks import at_least, check_precision, check_seed, not_negative, one_of
 from faceid_cli.errors import UsageError
 
-LOSS_WEIGHTINGS = ("uniform", "min-snr")
-TIMESTEP_SAMPLINGS = ("uniform", "noisy", "middle")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
-INITIAL_TOKENS = ("auto", "class", "search", "regression")
+INITIAL_TOKENS = ("auto", "class", "regression")
 TOKEN_SPACES = ("auto", "embeddings", "names")
-STOPS = ("steps", "held-out", "renders")
 AS_SUITS = -1
 """Average over as many steps as suit what the features start from, see `pace`."""
 
@@ -40,27 +37,16 @@ class TrainConfig:
         precision: Of the frozen model's arithmetic; "auto" picks by device.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         checkpoint_every: Steps between checkpoints; 0 writes one only when interrupted.
-        loss_weighting: Of timesteps: "uniform", or "min-snr" (arXiv 2303.09556), whose mean weight is 1.
-        timestep_sampling: How often each timestep is drawn: "uniform", "noisy" (the more noise the more often) or
-            "middle" (seldom at either end).
         learning_rate_schedule: "constant", or "cosine" down to nearly 0.
         warm_up: Steps over which the learning rate rises.
         background_weight: How much the reconstruction loss counts outside the person's head, from 0 to 1 (alike). A
             crop without a known face counts as a whole.
         average_last: Over how many of the last steps the features are averaged; 0 takes those of the last step, and -1
             (`AS_SUITS`) what suits the start.
-        norm_limit: Longest a feature may be, in typical lengths of the text encoder's embeddings; 0 for no limit.
-        initial_token: What the features start from: "class", or "search" for the best of the words that the text
-            encoder knows, or "regression" for what the judge's embedding of the photos says the person's name would be,
+        initial_token: What the features start from: "class", or "regression" for what the judge's embedding of the photos says the person's name would be,
             or "auto" for regression where the base model knows people by name and the photos show a face, else "class".
         token_space: Where the features may go: "embeddings" anywhere, "names" no further than the names of people that
             the base model knows span, or "auto" for names where they start from regression, else anywhere.
-        direction_limit: Least cosine between a feature and what it started from, from 0 to below 1; 0 for no limit.
-        stop_by: When to stop, and which step to keep: "steps" the last one; "held-out" when the loss on noise that
-            training never draws stops to fall; "renders" when rendered pictures get no more alike and obey less.
-        look_every: Steps between looks at that.
-        patience: How many looks without gain end the training.
-        other_words_weight: Weight of the penalty on what the person's word takes of the other words' attention.
     """
 
     method: str = "sefi"
@@ -80,19 +66,11 @@ class TrainConfig:
     device: str = "auto"
     checkpoint_every: int = 50
     background_weight: float = 0.05
-    loss_weighting: str = "uniform"
-    timestep_sampling: str = "uniform"
     learning_rate_schedule: str = "cosine"
     warm_up: int = 10
     average_last: int = AS_SUITS
-    norm_limit: float = 0.0
     initial_token: str = "auto"
     token_space: str = "auto"
-    direction_limit: float = 0.0
-    other_words_weight: float = 0.0
-    stop_by: str = "steps"
-    look_every: int = 25
-    patience: int = 3
 
     def __post_init__(self) -> None:
         at_least("steps", self.steps, 0)
@@ -113,26 +91,12 @@ class TrainConfig:
         check_precision(self.precision)
         if not 0 <= self.background_weight <= 1:
             raise UsageError(f"background weight is {self.background_weight}", "0 to 1, where all counts alike")
-        one_of("loss weighting", self.loss_weighting, LOSS_WEIGHTINGS)
-        one_of("timestep sampling", self.timestep_sampling, TIMESTEP_SAMPLINGS)
         one_of("learning rate schedule", self.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
         one_of("initial token", self.initial_token, INITIAL_TOKENS)
         one_of("token space", self.token_space, TOKEN_SPACES)
         at_least("warm-up", self.warm_up, 0)
         if self.average_last != AS_SUITS:
             at_least("number of averaged steps", self.average_last, 0)
-        not_negative("norm limit", self.norm_limit)
-        one_of("way to stop", self.stop_by, STOPS)
-        at_least("number of steps between looks", self.look_every, 1)
-        at_least("patience", self.patience, 1)
-        if self.stop_by != "steps" and self.average_last > 0:
-            raise UsageError(
-                f"average_last averages the last steps, and stop_by={self.stop_by} keeps the best one",
-                "set one of them",
-            )
-        if not 0 <= self.direction_limit < 1:
-            raise UsageError(f"direction limit is {self.direction_limit}", "a cosine from 0 to below 1; 0 for none")
-        not_negative("weight of the other words", self.other_words_weight)
 
 
 def preset(name: str, **changes: Any) -> TrainConfig:
@@ -171,17 +135,11 @@ _PLAIN = TrainConfig(
     attention_weight=0.003,
     mirror=False,
     background_weight=1.0,
-    loss_weighting="uniform",
-    timestep_sampling="uniform",
     learning_rate_schedule="constant",
     warm_up=0,
     average_last=0,
-    norm_limit=0.0,
     initial_token="class",
     token_space="embeddings",
-    direction_limit=0.0,
-    other_words_weight=0.0,
-    stop_by="steps",
 )
 """The paper's recipe. Written out, so that better defaults change neither it nor what others are compared with."""
 

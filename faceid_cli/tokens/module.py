@@ -33,14 +33,8 @@ class TokenModule(nn.Module):
         split: Separate K and V features; otherwise both are one tensor.
         self_attention: As above.
         generator: Draws the initial projections.
-        norm_limit: Longest a feature may be, in lengths of a typical embedding; 0 for no limit. A feature far longer
-            than the vocabulary's draws attention from the other words of a prompt.
-        direction_limit: Least cosine between a feature and the class word's embedding, below 1; 0 for no limit. A
-            feature beyond it is turned back to it, at its length.
         space: Where features stay: what is trained are their coordinates there. None for anywhere.
     """
-
-    start: Tensor
 
     def __init__(
         self,
@@ -52,17 +46,12 @@ class TokenModule(nn.Module):
         split: bool,
         self_attention: bool,
         generator: torch.Generator,
-        norm_limit: float = 0.0,
-        direction_limit: float = 0.0,
         space: EmbeddingSpace | None = None,
     ) -> None:
         super().__init__()
         initial = class_embedding.detach().float().cpu()
         self.stages, self.vectors, self.features = stages, vectors, 2 if split else 1
         self.self_attention, self.space = self_attention, space
-        self.longest = norm_limit * embedding_scale * initial.shape[-1] ** 0.5
-        self.direction_limit = direction_limit
-        self.register_buffer("start", F.normalize(initial, dim=0), persistent=False)
         if space is not None:
             initial, embedding_scale = space.coordinates_of(initial), space.scale
         width = initial.shape[-1]
@@ -82,10 +71,6 @@ class TokenModule(nn.Module):
         flat = self._mixed() if self.self_attention else self.embeddings
         if self.space is not None:
             flat = self.space.embedding_at(flat)
-        if self.direction_limit:
-            flat = turned_back(flat, self.start, self.direction_limit)
-        if self.longest:
-            flat = flat * (self.longest / flat.norm(dim=-1, keepdim=True)).clamp(max=1.0)
         shaped = flat.view(self.features, self.stages, self.vectors, -1)
         keys = shaped[0]
         return keys, shaped[1] if self.features == 2 else keys
@@ -100,20 +85,6 @@ class TokenModule(nn.Module):
         weights = torch.softmax(query @ key.transpose(1, 2) / query.shape[-1] ** 0.5, dim=-1)
         mixed = (weights @ value).transpose(0, 1).reshape(slots.shape)
         return slots + self.output_scale * F.linear(mixed, self.projection_out)
-
-
-def turned_back(features: Tensor, direction: Tensor, least_cosine: float) -> Tensor:
-    """Return features, (R, D), turned towards a unit vector (D,) until their cosine to it is no less than the limit.
-
-    Lengths stay, and so do features within the limit. Gradients along the limit and of the length pass; the turned
-    features' gradient towards the forbidden side is nothing.
-    """
-    along = features @ direction  # (R,)
-    aside = features - along.unsqueeze(1) * direction
-    length, width = features.norm(dim=1), aside.norm(dim=1)
-    sine = (1 - least_cosine**2) ** 0.5
-    turned = length.unsqueeze(1) * (least_cosine * direction + sine * aside / width.clamp_min(1e-12).unsqueeze(1))
-    return torch.where((along < least_cosine * length).unsqueeze(1), turned, features)
 
 
 class TokenModules(nn.Module):

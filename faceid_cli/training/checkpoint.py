@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from faceid_cli.errors import CheckpointError
 from faceid_cli.identity_file import write_atomically
 from faceid_cli.tokens import TokenModule, TokenModules
 from faceid_cli.training.data import Draws, hash_of_crop
-from faceid_cli.types import FaceCrop, Look
+from faceid_cli.types import FaceCrop
 
 FILE_NAME = "checkpoint.safetensors"
 _VERSION = 1
@@ -43,8 +42,6 @@ class RunState:
         saved_at: The last checkpoint of this run, or None.
         sums: Of the features over the last steps, float64 by "<text encoder>.keys" and "<text encoder>.values"; empty
             before the first of them, and where nothing is averaged.
-        looks: What was seen between steps.
-        best: Features of the best look, float32 by the same names; empty before the first look.
     """
 
     module: TokenModule | TokenModules
@@ -54,8 +51,6 @@ class RunState:
     seconds: float = 0.0
     saved_at: Path | None = None
     sums: dict[str, Tensor] = field(default_factory=dict)
-    looks: list[Look] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
@@ -88,9 +83,6 @@ def save_checkpoint(folder: Path, state: RunState, key: Mapping[str, Any]) -> Pa
         tensors |= {f"optimizer.{index}.{slot}": value for slot, value in slots.items()}
     tensors |= {f"draws.{purpose}": value for purpose, value in state.draws.state().items()}
     tensors |= {f"sums.{name}": value for name, value in state.sums.items()}
-    tensors |= {f"best.{name}": value for name, value in state.best.items()}
-    seen = [(look.step, look.score, math.nan if look.prompt is None else look.prompt) for look in state.looks]
-    tensors["looks"] = torch.tensor(seen, dtype=torch.float64).reshape(-1, 3)
     tensors["losses"] = torch.tensor(state.losses, dtype=torch.float64).reshape(-1, 2)
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     header = {"version": _VERSION, "step": state.step, "seconds": state.seconds, "run": dict(key)}
@@ -153,11 +145,7 @@ def _restore(state: RunState, header: Mapping[str, Any], tensors: Mapping[str, T
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": slots, "param_groups": groups})
     state.draws.restore(_under("draws", tensors))
-    state.sums, state.best = _under("sums", tensors), _under("best", tensors)
-    state.looks[:] = [
-        Look(int(step), score, None if math.isnan(prompt) else prompt)
-        for step, score, prompt in tensors["looks"].tolist()
-    ]
+    state.sums = _under("sums", tensors)
     state.losses[:] = [(pair[0], pair[1]) for pair in tensors["losses"].tolist()]
     state.seconds = float(header["seconds"])
     if state.step != header["step"]:

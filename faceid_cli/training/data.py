@@ -43,7 +43,7 @@ class Draws:
     """Seeded draws of training batches, on the CPU and with one generator per purpose.
 
     Timesteps are stratified: the range is cut into B equal parts and each row of the batch gets one of them, so every
-    batch trains several stages; with uniform sampling each timestep is still equally likely.
+    batch trains several stages; each timestep is still equally likely.
 
     Args:
         seed: Equal seeds give equal draws.
@@ -51,8 +51,6 @@ class Draws:
         sentences: Number of sentences to choose from.
         timesteps: Number of training timesteps.
         latent_shape: (C, h, w).
-        sampling: How often each timestep is drawn: "uniform", "noisy" or "middle".
-        stream: Another name gives other draws of the same seed.
     """
 
     PURPOSES = ("pictures", "sentences", "timesteps", "noise")
@@ -65,13 +63,10 @@ class Draws:
         sentences: int,
         timesteps: int,
         latent_shape: tuple[int, ...],
-        sampling: str = "uniform",
-        stream: str = "",
     ) -> None:
-        self._sampling = sampling
         self._pictures, self._sentences, self._timesteps = pictures, sentences, timesteps
         self._latent_shape = latent_shape
-        self._generators = {purpose: seeded_generator(seed, stream + purpose) for purpose in self.PURPOSES}
+        self._generators = {purpose: seeded_generator(seed, purpose) for purpose in self.PURPOSES}
 
     def draw(self, size: int) -> Batch:
         """Return the next batch."""
@@ -95,17 +90,8 @@ class Draws:
     def _stratified(self, size: int, generator: torch.Generator) -> Tensor:
         within = torch.rand(size, generator=generator, dtype=torch.float64)
         share = (torch.arange(size) + within) / size
-        drawn = (_importance(share, self._sampling) * self._timesteps).long()
+        drawn = (share * self._timesteps).long()
         return drawn.clamp(max=self._timesteps - 1)
-
-
-def _importance(share: Tensor, sampling: str) -> Tensor:
-    """From evenly spread numbers in 0..1 to places among the timesteps, 0 without noise and 1 with nothing else."""
-    if sampling == "noisy":
-        return 1 - (1 - share) ** 3
-    if sampling == "middle":
-        return torch.sigmoid(torch.special.ndtri(share))  # logit-normal, arXiv 2403.03206
-    return share
 
 
 def seeded_generator(seed: int, purpose: str) -> torch.Generator:
@@ -160,11 +146,6 @@ def loss_weights(
     heads = head_weights(crops, latents, mirror)
     placed = heads + background * (1 - heads)
     return placed if weights is None else placed * weights
-
-
-def face_weights(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = False) -> Tensor:
-    """Return where the latent pictures show the person's head and nobody else's, as `head_weights` does."""
-    return head_weights(crops, latents, mirror) * free_of_others(crops, latents, mirror)
 
 
 def free_of_others(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = False) -> Tensor:

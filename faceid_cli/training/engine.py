@@ -45,8 +45,6 @@ from faceid_cli.training.losses import (
     LayerAttention,
     add_noise,
     face_wise_attention_loss,
-    min_snr_weights,
-    other_words_loss,
     reconstruction_loss,
     training_target,
 )
@@ -62,17 +60,14 @@ class StepLosses(NamedTuple):
     Attributes:
         reconstruction: Of the noise (or velocity).
         attention: The face-wise attention loss; 0 where its weight is.
-        others: What the other words lose; 0 where its weight is.
     """
 
     reconstruction: Tensor
     attention: Tensor
-    others: Tensor
 
     def total(self, config: TrainConfig) -> Tensor:
         """What is trained on."""
-        total = self.reconstruction + config.attention_weight * self.attention
-        return total + config.other_words_weight * self.others if config.other_words_weight else total
+        return self.reconstruction + config.attention_weight * self.attention
 
 
 class Engine:
@@ -90,54 +85,46 @@ class Engine:
         with at_work(base, "vae"):
             self.latents = encode_latents(base, crops, config.mirror)  # (P, C, h, w)
         self.weights = loss_weights(crops, self.latents, config.mirror, config.background_weight)  # (P, 1, h, w)
-        self.uses_reference = config.attention_weight > 0 or config.other_words_weight > 0
+        self.uses_reference = config.attention_weight > 0
         with at_work(base, "text", "unet"):
             self.sentences = sentences_for(
                 base, config.templates, config.class_word, config.vectors, with_reference=self.uses_reference
             )
         self.alphas_cumprod = DDPMScheduler.from_config(base.pipeline.scheduler.config).alphas_cumprod.to(base.device)
-        self.timestep_weights: Tensor | None = None  # (timesteps,)
-        if config.loss_weighting == "min-snr":
-            self.timestep_weights = min_snr_weights(base.prediction_type, self.alphas_cumprod)
 
     def new_state(self) -> RunState:
         """Return the state before the first step."""
         config = self.config
-        module = self.token_modules(initial_embeddings(self), space=space_of(self))
+        module = self.token_modules(initial_embeddings(self.base, self.crops, config), space_of(self.base, config))
         optimizer = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
         return RunState(module, optimizer, self.new_draws(), [])
 
-    def new_draws(self, stream: str = "", sampling: str | None = None) -> Draws:
-        """Return the run's draws, from their start; or those of another stream, or with another sampling."""
+    def new_draws(self) -> Draws:
+        """Return the run's draws, from their start."""
         return Draws(
             self.config.seed,
             pictures=self.latents.shape[0],
             sentences=len(self.sentences),
             timesteps=self.base.num_train_timesteps,
             latent_shape=tuple(self.latents.shape[1:]),
-            sampling=sampling or self.config.timestep_sampling,
-            stream=stream,
         )
 
     def token_modules(
-        self, initial: Mapping[str, Tensor], plain: bool = False, space: EmbeddingSpace | None = None
+        self, initial: Mapping[str, Tensor], space: EmbeddingSpace | None = None
     ) -> TokenModule | TokenModules:
         """Return what is trained.
 
         Args:
             initial: Embedding to start from by text encoder, (D,); the class word's where it is left out.
-            plain: Without self-attention, whatever the settings say.
             space: Where features stay; None for anywhere.
         """
         modules = {
-            encoder.name: self._token_module(encoder, initial.get(encoder.name), plain, space).to(self.base.device)
+            encoder.name: self._token_module(encoder, initial.get(encoder.name), space).to(self.base.device)
             for encoder in self.base.encoders
         }
         return TokenModules(modules) if len(modules) > 1 else modules[ENCODER]
 
-    def _token_module(
-        self, encoder: TextEncoder, initial: Tensor | None, plain: bool, space: EmbeddingSpace | None
-    ) -> TokenModule:
+    def _token_module(self, encoder: TextEncoder, initial: Tensor | None, space: EmbeddingSpace | None) -> TokenModule:
         config, base = self.config, self.base
         purpose = "token module" if encoder.name == ENCODER else f"token module of {encoder.name}"
         return TokenModule(
@@ -146,10 +133,8 @@ class Engine:
             stages=config.stages,
             vectors=config.vectors,
             split=config.split_keys_values,
-            self_attention=config.self_attention and not plain,
+            self_attention=config.self_attention,
             generator=seeded_generator(config.seed, purpose),
-            norm_limit=config.norm_limit,
-            direction_limit=config.direction_limit,
             space=space,
         )
 
@@ -158,7 +143,6 @@ class Engine:
         module: FeatureSource,
         batch: Batch,
         record: AttentionRecord | None,
-        weights: Tensor | None = None,
     ) -> StepLosses:
         """Return the losses of a batch; inside `split_attention` of the UNet.
 
@@ -166,7 +150,6 @@ class Engine:
             module: Gives the features.
             batch: The draws.
             record: Of the UNet's attention; None where no loss looks at it.
-            weights: (P, 1, h, w), how much each place counts; by default as in training.
         """
         base = self.base
         latents = self.latents[batch.pictures.to(base.device)]
@@ -175,17 +158,11 @@ class Engine:
         target = training_target(base.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
         sentences = [self.sentences[index] for index in batch.sentences.tolist()]
         prediction = self.prediction(module, sentences, noisy, timesteps)
-        weights = self.weights if weights is None else weights
-        weights = None if weights is None else weights[batch.pictures.to(base.device)]
-        row_weights = None if self.timestep_weights is None else self.timestep_weights[timesteps]
-        reconstruction = reconstruction_loss(prediction, target, weights, row_weights)
-        nothing = torch.zeros((), device=base.device)
+        weights = None if self.weights is None else self.weights[batch.pictures.to(base.device)]
+        reconstruction = reconstruction_loss(prediction, target, weights)
         if record is None:
-            return StepLosses(reconstruction, nothing, nothing)
-        # Without its weight the face-wise loss is still worth a line in the losses, where there is a record anyway.
-        attention = self.attention_loss(record, sentences, batch)
-        others = self.others_loss(record, sentences) if self.config.other_words_weight else nothing
-        return StepLosses(reconstruction, attention, others)
+            return StepLosses(reconstruction, torch.zeros((), device=base.device))
+        return StepLosses(reconstruction, self.attention_loss(record, sentences, batch))
 
     def prediction(
         self, module: FeatureSource, sentences: Sequence[Sentence], noisy: Tensor, timesteps: Tensor
@@ -201,12 +178,6 @@ class Engine:
     def attention_loss(self, record: AttentionRecord, sentences: Sequence[Sentence], batch: Batch) -> Tensor:
         """Return the attention loss of the last forward pass, a number."""
         return face_wise_attention_loss(_layers(record, sentences), alignment_of(sentences))
-
-    def others_loss(self, record: AttentionRecord, sentences: Sequence[Sentence]) -> Tensor:
-        """Return what the other words lost in the last forward pass, a number."""
-        others = torch.stack([sentence.others for sentence in sentences])
-        reference_others = torch.stack([sentence.reference_others for sentence in sentences])
-        return other_words_loss(_layers(record, sentences), others, reference_others)
 
     def _added_conditions(self, pooled: Tensor | None, rows: int) -> dict[str, Any]:
         size = self.base.size_px

@@ -21,7 +21,7 @@ def fitting_batch(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfi
     size = config.batch_size
     while True:
         try:
-            train_identity(base, crops, replace(config, steps=1, batch_size=size, stop_by="steps"))
+            train_identity(base, crops, replace(config, steps=1, batch_size=size))
         except OutOfMemoryError:
             if size == 1:
                 raise

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from faceid_cli.attention import AttentionRecord, record_attention, split_attention
-from faceid_cli.backbone import BaseModel, at_work, memory_errors, ready_to_learn
+from faceid_cli.backbone import BaseModel, memory_errors, ready_to_learn
 from faceid_cli.config import TrainConfig
 from faceid_cli.errors import FaceIDError, InterruptedRunError
 from faceid_cli.tokens import ENCODER, features_of
@@ -21,7 +21,6 @@ from faceid_cli.training.checkpoint import RunState, load_checkpoint, run_key, s
 from faceid_cli.training.engine import Engine
 from faceid_cli.training.interrupt import deferred_interrupt
 from faceid_cli.training.schedule import learning_rate_at
-from faceid_cli.training.stopping import RenderScores, Watch, best_look, flat_tokens, kept_tokens, should_stop
 from faceid_cli.types import FaceCrop, IdentityTokens, StepReport, TrainReport
 
 _HALF_PRECISION_SCALE = 1024.0  # keeps float16 gradients from vanishing on their way through the UNet
@@ -40,7 +39,6 @@ def train_identity(
     on_step: Callable[[StepReport], None] | None = None,
     preview_every: int = 0,
     on_preview: OnPreview | None = None,
-    render_scores: RenderScores | None = None,
 ) -> tuple[IdentityTokens, TrainReport]:
     """Learn the tokens of the person in the crops.
 
@@ -56,7 +54,6 @@ def train_identity(
         on_step: Called after each step.
         preview_every: Steps between previews; 0 for none.
         on_preview: Called between steps, before the first and after the last of them, too, when the model is as found.
-        render_scores: Scores tokens by pictures, when the model is as found; needed for `stop_by` "renders".
 
     Raises:
         UsageError: Crops or settings that cannot work.
@@ -71,15 +68,12 @@ def train_identity(
         with ready_to_learn(base):
             state = engine.new_state()
         key = run_key(base, crops, config)
-        watch = Watch(engine, render_scores)
         if resume:
             load_checkpoint(_folder_to_resume(checkpoint_dir), state, key)
         resumed_from = state.step
         try:
             while True:
                 with _interruptible(state, config, checkpoint_dir, key):
-                    if watch.is_due(state.step, state.looks):
-                        _look(watch, state, config)
                     if on_preview is not None and _preview_is_due(state, config, preview_every):
                         on_preview(state.step, _tokens_of(state, config))
                 if _is_finished(state, config):
@@ -88,9 +82,7 @@ def train_identity(
                 _train(engine, state, checkpoint_dir, key, on_step, until)
         except KeyboardInterrupt:  # a second Ctrl-C, or one that could not be deferred
             raise _cut_short(state, config.steps) from None
-    kept = best_look(state.looks).step if state.looks else state.step
-    report = TrainReport(tuple(state.losses), state.seconds, resumed_from, tuple(state.looks), kept)
-    return _tokens_of(state, config), report
+    return _tokens_of(state, config), TrainReport(tuple(state.losses), state.seconds, resumed_from)
 
 
 def _train(
@@ -126,7 +118,7 @@ def _train(
 
 
 def _is_finished(state: RunState, config: TrainConfig) -> bool:
-    return state.step >= config.steps or should_stop(state.looks, config)
+    return state.step >= config.steps
 
 
 def _preview_is_due(state: RunState, config: TrainConfig, every: int) -> bool:
@@ -134,18 +126,8 @@ def _preview_is_due(state: RunState, config: TrainConfig, every: int) -> bool:
 
 
 def _next_pause(step: int, config: TrainConfig, preview_every: int) -> int:
-    """The step after which the next preview or look is due, or the last."""
-    every = [preview_every] if preview_every > 0 else []
-    every += [config.look_every] if config.stop_by != "steps" else []
-    return min([(step // each + 1) * each for each in every] + [config.steps])
-
-
-def _look(watch: Watch, state: RunState, config: TrainConfig) -> None:
-    tokens = _current_tokens(state, config)
-    with at_work(watch.engine.base, "text", "unet"):
-        state.looks.append(watch.look(state.step, state.module, tokens))
-    if best_look(state.looks) is state.looks[-1]:
-        state.best = flat_tokens(tokens)
+    """The step after which the next preview is due, or the last."""
+    return min((step // preview_every + 1) * preview_every, config.steps) if preview_every > 0 else config.steps
 
 
 @contextmanager
@@ -248,8 +230,6 @@ def _cut_short(state: RunState, steps: int) -> InterruptedRunError:
 
 def _tokens_of(state: RunState, config: TrainConfig) -> IdentityTokens:
     """The tokens that the run would end with now; after the last step, those that it ends with."""
-    if state.best and _is_finished(state, config):
-        return kept_tokens(state.best, config.class_word)
     tokens = _current_tokens(state, config)
     if not state.sums:
         return tokens

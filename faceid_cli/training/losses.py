@@ -72,39 +72,18 @@ def training_target(
     raise ValueError(f"unknown prediction type {prediction_type!r}")
 
 
-def reconstruction_loss(
-    prediction: Tensor, target: Tensor, weights: Tensor | None = None, row_weights: Tensor | None = None
-) -> Tensor:
+def reconstruction_loss(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the mean square error per latent element, in float32.
 
     Args:
         prediction: (B, C, h, w).
         target: (B, C, h, w).
         weights: (B, 1, h, w), how much each place counts; None where all count alike.
-        row_weights: (B,), factors of the rows' errors; None for 1.
     """
     squares = (prediction.float() - target.float()).square()
-    if row_weights is not None:
-        squares = squares * row_weights.view(-1, 1, 1, 1)
     if weights is None:
         return squares.mean()
     return (squares * weights).sum() / (weights.sum() * squares.shape[1]).clamp(min=1)
-
-
-def min_snr_weights(prediction_type: str, alphas_cumprod: Tensor, most: float = 5.0) -> Tensor:
-    """Return the weight of each timestep's loss, (timesteps,), with a mean of 1 (min-SNR, arXiv 2303.09556).
-
-    The error in the latents counts as much as the signal-to-noise ratio says, but no more than `most`; what the
-    denoiser predicts turns that into a weight of its own error. The mean of 1 leaves lambda and learning rate alone.
-    """
-    ratio = alphas_cumprod.double() / (1 - alphas_cumprod.double()).clamp_min(1e-12)
-    limited = ratio.clamp(max=most)
-    weights = {
-        "epsilon": torch.where(ratio > most, most / ratio, torch.ones_like(ratio)),
-        "v_prediction": limited / (ratio + 1),
-        "sample": limited,
-    }[prediction_type]
-    return (weights / weights.mean()).float()
 
 
 def face_wise_attention_loss(layers: Sequence[LayerAttention], alignment: Alignment | None = None) -> Tensor:
@@ -129,35 +108,6 @@ def face_wise_attention_loss(layers: Sequence[LayerAttention], alignment: Alignm
     # Attention maps are large, and cheap to compute again in the backward pass.
     each = [_again_in_backward(layer, alignment) for layer in layers]
     return torch.stack(each).mean()
-
-
-def other_words_loss(layers: Sequence[LayerAttention], others: Tensor, reference_others: Tensor) -> Tensor:
-    """Return which part of the other words' attention the person's word takes away, 0 to 1.
-
-    At each pixel the words other than the person's share some of the attention. What they have in the reference prompt
-    and lose in the target prompt is summed over pixels and heads and divided by all that they have in the reference
-    prompt, then averaged over layers. Unlike the face-wise loss it does not mind where the person's word looks, nor
-    that other words gain. 0.2 means that a fifth of the others' attention is lost.
-
-    Gradients reach the target's keys only, as those of the face-wise loss do.
-
-    Args:
-        layers: One entry a cross-attention layer.
-        others: (B, T), 1 where the target prompt has a word beside the person's.
-        reference_others: (B, T), the same for the reference prompt.
-
-    Raises:
-        ValueError: No layers.
-    """
-    if not layers:
-        raise ValueError("no attention to compare")
-    lost = []
-    for layer in layers:
-        target, reference = _both(layer)
-        had = (reference * reference_others[:, None, None]).sum(dim=-1)  # (B, M, Q)
-        has = (target * others[:, None, None]).sum(dim=-1)
-        lost.append((had - has).clamp(min=0).sum() / had.sum().clamp(min=1e-9))
-    return torch.stack(lost).mean()
 
 
 def _again_in_backward(layer: LayerAttention, alignment: Alignment | None) -> Tensor:

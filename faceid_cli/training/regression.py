@@ -80,13 +80,13 @@ def regressed_initial(base: BaseModel, crops: Sequence[FaceCrop], judge: Judge |
     """
     if not knows_names(base):
         raise UsageError(
-            "initial_token=regression needs the built-in model, whose people have names", "use initial_token=search"
+            "initial_token=regression needs the built-in model, whose people have names", "use initial_token=class"
         )
     judge = judge or Judge.load()
     faces = [face for crop in crops if (face := _embedding(judge, crop)) is not None]
     if not faces:
         raise UsageError(
-            "the judge sees no face in the photos, so it cannot tell where to start from", "use initial_token=search"
+            "the judge sees no face in the photos, so it cannot tell where to start from", "use initial_token=class"
         )
     known = named_faces()
     found = fit(known, _name_table(base)[: len(known)]).name_of(np.mean(faces, axis=0))

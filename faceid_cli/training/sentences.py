@@ -46,8 +46,6 @@ class Sentence:
         positions: (N,) the placeholder's positions.
         reference_keys: Per cross-attention layer (M, T, d), of the sentence with the class word; empty if not needed.
         alignment: Of one row (1, T, T), or None where placeholder and class word take equally many positions.
-        others: (T,) 1 where another word than the placeholder stands; start, end and padding are no words.
-        reference_others: (T,), the same of the reference sentence; empty if not needed.
     """
 
     ids: dict[str, Tensor]
@@ -55,8 +53,6 @@ class Sentence:
     positions: Tensor
     reference_keys: dict[str, Tensor]
     alignment: Alignment | None
-    others: Tensor
-    reference_others: Tensor
 
 
 def sentences_for(
@@ -115,14 +111,12 @@ def _sentence(base: BaseModel, template: str, class_word: str, vectors: int, wit
     by_encoder = {each.name: tokenize_prompt(base, prompt, {PERSON: vectors}, each) for each in base.encoders}
     target = by_encoder[ENCODER]
     keys: dict[str, Tensor] = {}
-    alignment, reference_others = None, torch.empty(0, device=base.device)
+    alignment = None
     if with_reference:
         reference = template.format(class_word)
         keys = _reference_keys(base, reference)
         class_tokens = len(class_word_ids(base, class_word))
         start = target.positions[PERSON][0]
-        mask = tokenize_prompt(base, reference, {}, base.encoders[0]).mask
-        reference_others = _other_words(mask, range(start, start + class_tokens)).to(base.device)
         if class_tokens != vectors:
             sides = align(start, vectors, class_tokens, len(target.ids))
             alignment = Alignment(*(side.unsqueeze(0).to(base.device) for side in sides))
@@ -132,15 +126,7 @@ def _sentence(base: BaseModel, template: str, class_word: str, vectors: int, wit
         positions=torch.tensor(target.positions[PERSON], device=base.device),
         reference_keys=keys,
         alignment=alignment,
-        others=_other_words(target.mask, target.positions[PERSON]).to(base.device),
-        reference_others=reference_others,
     )
-
-
-def _other_words(mask: Sequence[int], person: Sequence[int]) -> Tensor:
-    """Where a sentence has words beside the person's, (T,) of 0 and 1; its mask is 1 up to the end token."""
-    end = sum(mask) - 1
-    return torch.tensor([float(0 < position < end and position not in person) for position in range(len(mask))])
 
 
 def _reference_keys(base: BaseModel, prompt: str) -> dict[str, Tensor]:
