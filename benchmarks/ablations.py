@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from faceid_cli.evaluation.looking import RenderScorer
 from torch import nn
 
 from benchmarks.baselines import METHODS, Learned, Settings
@@ -30,10 +31,9 @@ from benchmarks.ledger import Ledger, key_of, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, add_bench_options, bench_of
 from benchmarks.parts import OneSide, SelectiveEngine
 from benchmarks.tables import beside_the_centre, interval_of, more_than, shown, table
-from faceid_cli.api.judging import likeness_to_crops
 from faceid_cli.backbone import BaseModel
 from faceid_cli.evaluation.judges import PictureJudge
-from faceid_cli.evaluation.looking import RenderScorer
+from faceid_cli.evaluation.judging import likeness_to_crops
 from faceid_cli.evaluation.trial import person_crops
 from faceid_cli.tokens import ENCODER, class_embedding
 from faceid_cli.training import train_identity

@@ -69,7 +69,7 @@ def train_in_turns(base: Any, rounds: int, size: int, batch: int) -> dict[str, l
 
 def faceid_train(base: Any, steps: int, size: int, batch: int, on_step: Any = None, on_preview: Any = None) -> None:
     """An enrolment with the method's own settings."""
-    from faceid_cli.config import TrainConfig
+    from faceid_cli.orders import TrainConfig
     from faceid_cli.training import train_identity
     from faceid_cli.types import FaceCrop
 
@@ -130,7 +130,7 @@ def stock_text(base: Any, size: int, batch: int) -> tuple[torch.Tensor, dict[str
 
 def render_in_turns(base: Any, rounds: int, size: int, steps: int) -> dict[str, list[Clock]]:
     """Pictures of a person with five stages and separate keys and values, and of the stock pipeline, in turns."""
-    from faceid_cli.config import RenderConfig
+    from faceid_cli.orders import RenderConfig
     from faceid_cli.rendering.generate import render
     from faceid_cli.tokens import class_embedding
     from faceid_cli.types import IdentityTokens
@@ -187,7 +187,7 @@ def peak_gb(device: torch.device) -> float:
 def run_part(part: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure one part in this process."""
     from faceid_cli.backbone import load_base_model
-    from faceid_cli.config import ModelOptions
+    from faceid_cli.orders import ModelOptions
 
     options = ModelOptions(low_vram=part.endswith("low-vram"))
     base = load_base_model(str(arguments.folder), arguments.device, arguments.precision, options)

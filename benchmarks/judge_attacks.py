@@ -24,8 +24,8 @@ from faceid_cli.evaluation.judges import DrawnJudge
 from faceid_cli.evaluation.likeness import Likeness
 from faceid_cli.evaluation.overlooked import LEAST_FACE_SPREAD, LEAST_SHARPNESS
 from faceid_cli.evaluation.prompts import PROMPT_SET
-from faceid_cli.evaluation.report import summarise
 from faceid_cli.evaluation.run import score_picture
+from faceid_cli.evaluation.summary import summarise
 from faceid_cli.evaluation.trial import reference_likeness
 
 RESULTS = Path(__file__).parent / "results" / "judge_attacks.json"

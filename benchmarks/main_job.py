@@ -26,7 +26,6 @@ import torch
 
 from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.builtin.judge import Judge
-from faceid_cli.config import RenderConfig, TrainConfig, preset
 from faceid_cli.evaluation.scores import (
     bootstrap_interval,
     detection_rate,
@@ -35,6 +34,7 @@ from faceid_cli.evaluation.scores import (
     share_of_upper_bound,
 )
 from faceid_cli.evaluation.trial import Trial, run_trial
+from faceid_cli.orders import RenderConfig, TrainConfig, preset
 
 METHODS = ("sefi", "textual-inversion")
 

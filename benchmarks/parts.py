@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from faceid_cli.attention import AttentionRecord
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import TrainConfig
+from faceid_cli.orders import TrainConfig
 from faceid_cli.training.data import Batch
 from faceid_cli.training.engine import Engine
 from faceid_cli.training.losses import Alignment, LayerAttention, face_wise_attention_loss

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.baselines import METHODS, Settings
-from faceid_cli.config import paced, preset
+from faceid_cli.orders import paced, preset
 
 FILE = "quality_settings.json"
 

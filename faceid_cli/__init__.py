@@ -14,48 +14,48 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from faceid_cli.version import __version__
 
 if TYPE_CHECKING:
-    from faceid_cli.api import (
-        compose,
-        demo,
-        draw_samples,
-        enroll,
-        evaluate,
-        export_identity,
-        generate,
-        import_identity,
-        list_identities,
-        remove,
-        rename,
-        show,
-        show_attention,
-        write_report,
-    )
-    from faceid_cli.config import ModelOptions, RenderConfig, TrainConfig, preset
+    from faceid_cli.api.attention import show_attention
+    from faceid_cli.api.compose import compose
+    from faceid_cli.api.demo import demo
+    from faceid_cli.api.enroll import enroll
+    from faceid_cli.api.evaluate import evaluate
+    from faceid_cli.api.export import export_identity
+    from faceid_cli.api.generate import generate
+    from faceid_cli.api.import_ import import_identity
+    from faceid_cli.api.list import list_identities
+    from faceid_cli.api.remove import remove
+    from faceid_cli.api.rename import rename
+    from faceid_cli.api.report import write_report
+    from faceid_cli.api.samples import draw_samples
+    from faceid_cli.api.show import show
     from faceid_cli.errors import FaceIDError
+    from faceid_cli.orders import EnrolOrder, ModelOptions, RenderConfig, RenderOrder, TrainConfig, preset
     from faceid_cli.types import Box, Identity, Render, StepReport
 
 _HOME = {
-    "compose": "api",
-    "demo": "api",
-    "draw_samples": "api",
-    "enroll": "api",
-    "evaluate": "api",
-    "export_identity": "api",
-    "generate": "api",
-    "import_identity": "api",
-    "list_identities": "api",
-    "remove": "api",
-    "rename": "api",
-    "show": "api",
-    "show_attention": "api",
-    "write_report": "api",
-    "ModelOptions": "config",
-    "RenderConfig": "config",
-    "TrainConfig": "config",
-    "preset": "config",
+    "compose": "api.compose",
+    "demo": "api.demo",
+    "draw_samples": "api.samples",
+    "enroll": "api.enroll",
+    "evaluate": "api.evaluate",
+    "export_identity": "api.export",
+    "generate": "api.generate",
+    "import_identity": "api.import_",
+    "list_identities": "api.list",
+    "remove": "api.remove",
+    "rename": "api.rename",
+    "show": "api.show",
+    "show_attention": "api.attention",
+    "write_report": "api.report",
+    "EnrolOrder": "orders",
+    "ModelOptions": "orders",
+    "RenderConfig": "orders",
+    "RenderOrder": "orders",
+    "TrainConfig": "orders",
+    "preset": "orders",
     "FaceIDError": "errors",
     "Box": "types",
     "Identity": "types",
@@ -65,11 +65,13 @@ _HOME = {
 
 __all__ = [
     "Box",
+    "EnrolOrder",
     "FaceIDError",
     "Identity",
     "ModelOptions",
     "Render",
     "RenderConfig",
+    "RenderOrder",
     "StepReport",
     "TrainConfig",
     "__version__",

@@ -6,6 +6,7 @@ B batch, T text positions, L attention layers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
+
+BUILTIN = "builtin"
+"""What the base model that ships with faceid is called."""
+
+OnNote = Callable[[str], None]
+"""Called with a line worth telling the user."""
+OnProgress = Callable[[int, int], None]
+"""Called with (sampler steps done, sampler steps in all)."""
+OnPreviewFile = Callable[[int, Path], None]
+"""Called with (training steps done, the file of a sample picture)."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,7 @@ class FaceCrop:
         photo_sha256: Which photo it was cut from.
         photo_path: The photo's file.
         others: Heads of other people, in pixels of the crop; nothing is learned from what they cover.
+        outline: The visible face, of mode "L"; None where it was not looked for, or cannot be told.
     """
 
     image: Image.Image
@@ -82,6 +94,7 @@ class FaceCrop:
     photo_sha256: str
     photo_path: Path
     others: tuple[Box, ...] = ()
+    outline: Image.Image | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from faceid_cli.errors import IdentityFileError, OutputError
-from faceid_cli.identity_file import IdentityMetadata, load_identity, save_identity
+from faceid_cli.kept.identity_file import IdentityMetadata, load_identity, save_identity
 
 METADATA = IdentityMetadata("alice", "woman", "builtin", "sd1:0123", {"steps": 300}, ("ab", "cd"), "my note")
 
@@ -148,5 +148,5 @@ def test_unknown_fields_of_a_later_minor_version_are_ignored(tmp_path):
 
 
 def test_torch_is_not_needed():
-    code = "import faceid_cli.identity_file, faceid_cli.model_files, sys; assert 'torch' not in sys.modules"
+    code = "import faceid_cli.kept.identity_file, faceid_cli.model_files, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
-from faceid_cli import photos
+from faceid_cli import photo_files as photos
 from faceid_cli.errors import NotAnImageError, PhotoError, PhotoNotFoundError
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from faceid_cli import paths, weights
 from faceid_cli.errors import OutputError, UsageError, WeightsMissingError
+from faceid_cli.kept import paths, weights
 
 
 @pytest.fixture

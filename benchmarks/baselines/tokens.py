@@ -21,7 +21,7 @@ from benchmarks.baselines.loop import fit, tokens_of
 from faceid_cli.attention import AttentionRecord, cross_attention_layers
 from faceid_cli.attention.record import attention_probabilities
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import TrainConfig, preset
+from faceid_cli.orders import TrainConfig, preset
 from faceid_cli.tokens import (
     ENCODER,
     EncoderRows,

@@ -23,7 +23,7 @@ from benchmarks.baselines.loop import FixedTokens, fit, tokens_of
 from benchmarks.baselines.tokens import START, train_config
 from faceid_cli.attention import cross_attention_layers
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import RenderConfig
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.tokens import class_word_ids
 from faceid_cli.training.engine import Engine

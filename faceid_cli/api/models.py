@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceid_cli.api.base_models import OnNote, chosen_source, options_for, source_for
-from faceid_cli.api.measuring import evaluate
-from faceid_cli.config import ModelOptions, RenderConfig
+from faceid_cli.api.config import set_setting
+from faceid_cli.api.evaluate import evaluate
+from faceid_cli.api.opening import opened
 from faceid_cli.errors import FaceIDError, UsageError
-from faceid_cli.model_files import BUILTIN, FAMILY_NAMES, check_model, family_of_fingerprint, fingerprint_of, model_path
+from faceid_cli.model_files import FAMILY_NAMES, check_model, family_of_fingerprint, fingerprint_of, model_path
 from faceid_cli.model_files.folder import read_json
 from faceid_cli.model_files.single_file import read_single_file
+from faceid_cli.orders import ModelOptions, RenderConfig
 from faceid_cli.registry import base_models as shelf
 from faceid_cli.registry.base_models import ModelScore
+from faceid_cli.registry.sources import chosen_source
 from faceid_cli.registry.store import Registry
-from faceid_cli.settings import write_setting
+from faceid_cli.types import BUILTIN, OnNote
 
 if TYPE_CHECKING:
     from faceid_cli.evaluation.judges import PictureJudge
@@ -115,10 +117,10 @@ def set_default_model(model: str) -> str:
     Raises:
         ModelError: It cannot be used.
     """
-    return write_setting("model", chosen_source(model))
+    return set_setting("model", chosen_source(model))
 
 
-def check_models(
+def score_models(
     name: str,
     bases: Sequence[str],
     *,
@@ -151,17 +153,16 @@ def check_models(
     with Registry.open(create=False) as registry:
         person = registry.get(name)
     wanted = list(bases) or [person.base_model]
-    loading = [options_for([person], options, base) for base in wanted]
     # All of them, before the first takes its time.
-    sources = [source_for([person], base, None, each) for base, each in zip(wanted, loading, strict=True)]
+    all_opened = [opened([person], config, base, options) for base in wanted]
     found = []
-    for base, source, each in zip(wanted, sources, loading, strict=True):
+    for base, each in zip(wanted, all_opened, strict=True):
         (result,) = evaluate(
             person.name,
             prompts=prompts,
             photos=photos,
             config=config,
-            model=source,
+            model=each.source,
             options=options,
             judge=judge,
             on_picture=None if on_picture is None else _of(base, on_picture),
@@ -174,8 +175,9 @@ def check_models(
             "identity_of_prompt": summary.identity_of_prompt,
             "one_face": summary.one_face,
         }
+        fingerprint = fingerprint_of(each.source, each.loading.variant)
         with Registry.open() as registry:
-            found.append(shelf.add_score(registry, person.id, fingerprint_of(source, each.variant), source, scores))
+            found.append(shelf.add_score(registry, person.id, fingerprint, each.source, scores))
     if on_note and all(score.scores["identity"] is None for score in found):
         on_note("the person's photos were not found, so likeness has no score: give them with --photos")
     return found

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from faceid_cli.api.base_models import chosen_source
-from faceid_cli.api.sheets import check_sheet, save_sheet
-from faceid_cli.model_files import BUILTIN, check_model
-from faceid_cli.settings import read_setting
-
-if TYPE_CHECKING:
-    from faceid_cli.faces.verdict import PhotoVerdict
+from faceid_cli.faces.cutting import IntakeOptions
+from faceid_cli.faces.finder import finder_for
+from faceid_cli.faces.intake import judge_photos
+from faceid_cli.faces.sheets import check_sheet, save_sheet
+from faceid_cli.faces.verdict import PhotoVerdict
+from faceid_cli.kept.settings import read_setting
+from faceid_cli.model_files import check_model
+from faceid_cli.orders.enrolling import photo_paths
+from faceid_cli.photo_files import find_photos
+from faceid_cli.registry.sources import chosen_source
+from faceid_cli.types import BUILTIN
 
 _SIZE_PX = {True: 128, False: 512}
 """Side of the crops, for the built-in model and for others: large enough to measure in."""
@@ -44,7 +47,7 @@ def check_photos(
     *,
     model: str | None = None,
     face: str | int = "auto",
-    device: str = "auto",
+    device: str | None = None,
     sheet: Path | str | None = None,
 ) -> PhotoCheck:
     """Say of each photo whether `enroll` would use it, and why not; nothing is learned.
@@ -53,7 +56,7 @@ def check_photos(
         photos: Files, folders and patterns.
         model: Base model, which decides whether drawings or photographs are looked at.
         face: Which face where photos show several, as for `enroll`.
-        device: "auto", "cpu", "cuda", "cuda:1".
+        device: "auto", "cpu", "cuda", "cuda:1"; as the user's settings say if None.
         sheet: Where to write a contact sheet, a .png or .jpg file; None for none.
 
     Raises:
@@ -61,18 +64,13 @@ def check_photos(
         ModelError: The weights for finding faces are missing, or there is no such model.
         OutputError: The sheet cannot be written.
     """
-    from faceid_cli.faces.cutting import IntakeOptions
-    from faceid_cli.faces.finder import finder_for
-    from faceid_cli.faces.intake import judge_photos
-    from faceid_cli.photos import find_photos
-
-    files = [Path(photo) for photo in ([photos] if isinstance(photos, str | Path) else photos)]
+    files = photo_paths(photos)
     find_photos(files, on_problem=lambda problem: None)  # a wrong path is better found before the networks load
     source = chosen_source(model)
     if "/" not in source:  # a misspelt name; a hub id may be fetched later, and is not needed for looking
         check_model(source)
     builtin = source == BUILTIN
-    finder = finder_for(builtin, device, read_setting("detector"))
+    finder = finder_for(builtin, device or read_setting("device"), read_setting("detector"))
     intake = judge_photos(files, finder, IntakeOptions(_SIZE_PX[builtin], face))
     target = None
     if sheet is not None:

@@ -20,32 +20,28 @@ from faceid_cli.backbone.compiling import compile_parts
 from faceid_cli.backbone.memory import is_out_of_memory, memory_errors
 from faceid_cli.backbone.model import BaseModel
 from faceid_cli.backbone.single_file import pipeline_from_file
-from faceid_cli.config import ModelOptions
 from faceid_cli.errors import ModelError, UnsupportedModelError, UsageError
-from faceid_cli.model_files import (
-    BUILTIN,
-    NOT_SUPPORTED,
-    SUPPORTED,
-    check_model,
-    fingerprint_of,
-    model_path,
-    weight_variant,
-)
+from faceid_cli.model_files import NOT_SUPPORTED, SUPPORTED, check_model, fingerprint_of, model_path, weight_variant
 from faceid_cli.model_files.families import COMPONENTS
 from faceid_cli.model_files.folder import weight_files
+from faceid_cli.orders import ModelOptions
+from faceid_cli.types import BUILTIN
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def load_base_model(
-    source: str = BUILTIN, device: str = "auto", precision: str = "auto", options: ModelOptions | None = None
+    source: str = BUILTIN,
+    device: str | None = None,
+    precision: str | None = None,
+    options: ModelOptions | None = None,
 ) -> BaseModel:
     """Load a base model, frozen and in eval mode.
 
     Args:
         source: "builtin", a local folder in diffusers' layout, a single file, or a hub id (local cache first).
-        device: "auto" (a CUDA device, Apple's mps, else the CPU), or a torch device such as "cpu" or "cuda:1".
-        precision: "auto" (float32 on the CPU and mps; on CUDA bfloat16 where it is native, else float16), or a type.
+        device: "auto" or None (a CUDA device, Apple's mps, else the CPU), or a torch device such as "cpu" or "cuda:1".
+        precision: "auto" or None (float32 on the CPU and mps; on CUDA bfloat16 where it is native, else float16), or its name.
         options: Variant of the files, another VAE, LoRA adapters, whether to save memory, and whether to compile.
 
     Raises:
@@ -56,8 +52,8 @@ def load_base_model(
         OutOfMemoryError: It does not fit.
     """
     options = options or ModelOptions()
-    target = _device(device)
-    dtype = _dtype(precision, target)
+    target = _device(device or "auto")
+    dtype = _dtype(precision or "auto", target)
     path = model_path(source, options.variant)
     family = check_model(source, options.variant)
     fingerprint = fingerprint_of(source, options.variant)

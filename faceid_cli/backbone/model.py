@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from faceid_cli.model_files import BUILTIN
+from faceid_cli.types import BUILTIN
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from torch.nn import functional
 from faceid_cli.builtin.people import TRAITS
 from faceid_cli.builtin.vocabulary import ALL_SCENES, ATTRIBUTES, OBJECTS
 from faceid_cli.errors import WeightsMissingError
-from faceid_cli.paths import builtin_judge_file
+from faceid_cli.kept.paths import builtin_judge_file
 from faceid_cli.types import Box, Face
 
 PICTURE_PX, FACE_PX, STRIDE, EMBEDDING_WIDTH = 128, 64, 8, 96

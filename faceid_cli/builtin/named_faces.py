@@ -17,7 +17,7 @@ from faceid_cli.builtin.draw import draw
 from faceid_cli.builtin.judge import Judge
 from faceid_cli.builtin.people import person_from_seed
 from faceid_cli.builtin.sampling import photo_picture
-from faceid_cli.paths import builtin_named_faces_file
+from faceid_cli.kept.paths import builtin_named_faces_file
 
 PEOPLE, DRAWINGS = 1024, 2
 _SEED = 0x2E6

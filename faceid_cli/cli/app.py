@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from faceid_cli import __version__
 from faceid_cli.cli import (
     attention,
     compose,
@@ -35,6 +34,7 @@ from faceid_cli.cli import list as list_
 from faceid_cli.cli.options import Verbose, examples
 from faceid_cli.cli.output import out
 from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError
+from faceid_cli.version import __version__
 
 EPILOG = (
     examples(

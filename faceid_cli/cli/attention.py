@@ -2,79 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from faceid_cli.cli import options
-from faceid_cli.cli.options import examples
+from faceid_cli.cli.options import OF_SCORED_PICTURES, build, examples, output_folder, spread
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import render_progress
-from faceid_cli.cli.rendering import output_folder, render_config
+from faceid_cli.orders import ModelOptions, RenderConfig, RenderOrder
 
-_DEFAULTS = options.RENDER_DEFAULTS
 EPILOG = examples(
     'faceid attention alice "holding a basketball, eiffel tower"',
     'faceid attention alice "<alice> wearing a crown" --word crown -o crown.png',
 )
 
 
+@spread(RenderOrder, only=OF_SCORED_PICTURES, without=("batch_size", "stages", "model"))
 def attention(
     name: options.Name,
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="As for `faceid generate`.")],
+    given: dict[str, Any],
     word: Annotated[
         list[str] | None,
         typer.Option("--word", metavar="WORD", help="Of the prompt, <NAME> for the person; may be repeated."),
     ] = None,
-    stages: Annotated[
-        int | None, typer.Option("--stages", metavar="N", min=1, max=20, help="Columns; the person's own if not given.")
+    columns: Annotated[
+        int | None,
+        typer.Option("--columns", metavar="N", min=1, max=20, help="Columns; one a stage of the person if not given."),
     ] = None,
+    former_columns: Annotated[int | None, typer.Option("--stages", min=1, max=20, hidden=True)] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the picture.")] = 0,
-    steps: options.RenderSteps = _DEFAULTS.steps,
-    guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
-    likeness: options.Likeness = _DEFAULTS.likeness,
-    likeness_k: options.LikenessKeys = None,
-    likeness_v: options.LikenessValues = None,
-    scheduler: options.Scheduler = _DEFAULTS.scheduler,
-    negative: options.Negative = "",
-    size: options.Size = None,
-    output: options.OutputPath = None,
     model: options.Model = None,
-    low_vram: options.LowVram = False,
-    device: options.Device = None,
-    precision: options.Precision = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Show where the words of a prompt look, as heat maps over the picture."""
-    config = render_config(
-        steps,
-        guidance_scale,
-        scheduler,
-        negative,
-        size,
-        1,
-        device,
-        precision,
-        likeness=likeness,
-        likeness_keys=likeness_k,
-        likeness_values=likeness_v,
-    )
-    where = output_folder(output)
+    config, loading = build(RenderConfig, given), build(ModelOptions, given)
+    where = output_folder(given["output"])
 
-    from faceid_cli.api import attending
+    from faceid_cli.api.attention import show_attention
 
     with render_progress() as on_progress:
-        found = attending.show_attention(
+        found = show_attention(
             name,
             prompt,
             words=word or (),
-            stages=stages,
+            stages=former_columns if columns is None else columns,
             seed=seed,
             config=config,
             model=model,
-            options=options.model_options(None, None, None, low_vram),
+            options=loading,
             output=where,
             on_progress=on_progress,
             on_note=out.note,

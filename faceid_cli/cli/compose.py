@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from faceid_cli.cli import guiding, options, views
-from faceid_cli.cli.options import complete_names, examples
+from faceid_cli.cli import options, views
+from faceid_cli.cli.options import complete_names, examples, output_folder, spread
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import render_progress
-from faceid_cli.cli.rendering import output_folder, render_config
 from faceid_cli.errors import UsageError
+from faceid_cli.orders import RenderOrder
+from faceid_cli.orders.rendering import NOT_FOR_SEVERAL
 
-_DEFAULTS = options.RENDER_DEFAULTS
 EPILOG = examples(
     'faceid compose alice bob "playing chess, city street"',
     'faceid compose alice bob "<alice> smiling and <bob> with a cap" -n 4 -o out',
 )
 
 
+@spread(RenderOrder, without=NOT_FOR_SEVERAL)
 def compose(
     people_and_prompt: Annotated[
         list[str],
@@ -29,37 +30,7 @@ def compose(
             autocompletion=complete_names,
         ),
     ],
-    seed: options.Seed = None,
-    count: options.Count = 1,
-    steps: options.RenderSteps = _DEFAULTS.steps,
-    guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
-    likeness: options.Likeness = _DEFAULTS.likeness,
-    likeness_k: options.LikenessKeys = None,
-    likeness_v: options.LikenessValues = None,
-    in_stages: options.InStages = None,
-    scheduler: options.Scheduler = _DEFAULTS.scheduler,
-    negative: options.Negative = "",
-    size: options.Size = None,
-    output: options.OutputPath = None,
-    batch: options.RenderBatch = options.RENDER_BATCH,
-    clip_skip: options.ClipSkip = 0,
-    init: guiding.Init = None,
-    mask: guiding.Mask = None,
-    strength: guiding.Strength = None,
-    control: guiding.Control = None,
-    control_image: guiding.ControlImage = None,
-    control_scale: guiding.ControlScale = guiding.CONTROL_SCALE,
-    hires: guiding.Hires = guiding.HIRES,
-    hires_strength: guiding.HiresStrength = guiding.HIRES_STRENGTH,
-    embedding: options.Embedding = None,
-    model: options.Model = None,
-    variant: options.Variant = None,
-    vae: options.Vae = None,
-    lora: options.Lora = None,
-    low_vram: options.LowVram = False,
-    compile_: options.Compile = False,
-    device: options.Device = None,
-    precision: options.Precision = None,
+    given: dict[str, Any],
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -70,52 +41,14 @@ def compose(
         raise UsageError(
             "compose needs two or more names and a prompt", 'such as: faceid compose alice bob "playing chess"'
         )
-    config = render_config(
-        steps,
-        guidance_scale,
-        scheduler,
-        negative,
-        size,
-        batch,
-        device,
-        precision,
-        clip_skip,
-        strength,
-        likeness,
-        likeness_k,
-        likeness_v,
-        in_stages,
-        control_scale,
-        hires,
-        hires_strength,
-    )
-    where = output_folder(output)
+    given["output"] = output_folder(given["output"])
+    order = RenderOrder.of(names=tuple(names), prompt=prompt, **given)
 
-    from faceid_cli import api
+    from faceid_cli.api.generate import render_order
 
     with render_progress() as on_progress:
-        renders = api.compose(
-            names,
-            prompt,
-            seed=seed,
-            count=count,
-            config=config,
-            model=model,
-            init=init,
-            mask=mask,
-            control=control,
-            control_image=control_image,
-            embeddings=embedding or (),
-            options=options.model_options(variant, vae, lora, low_vram, compile_),
-            output=where,
-            on_progress=on_progress,
-            on_note=out.note,
-        )
-    out.result(
-        {"command": "compose", "renders": [views.render_data(render) for render in renders]},
-        views.render_lines(renders),
-        [str(render.path) for render in renders],
-    )
+        renders = render_order(order, on_progress, out.note)
+    views.show_renders("compose", renders)
     out.hint(f"next: the same again with --seed {renders[0].request.seed}, or more of it with --count 4")
 
 

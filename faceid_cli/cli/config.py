@@ -8,7 +8,7 @@ import typer
 
 from faceid_cli.cli.options import Json, Quiet, Verbose, examples, one_of
 from faceid_cli.cli.output import out, table
-from faceid_cli.settings import SETTINGS, read_setting, read_settings, write_setting
+from faceid_cli.kept.settings import SETTINGS, read_setting, read_settings
 
 Key = Annotated[
     str, typer.Argument(metavar="KEY", help=", ".join(SETTINGS) + ".", autocompletion=one_of(tuple(SETTINGS)))
@@ -29,7 +29,9 @@ def set_(
     verbose: Verbose = False,
 ) -> None:
     """Change one setting."""
-    kept = write_setting(key, value)
+    from faceid_cli.api.config import set_setting
+
+    kept = set_setting(key, value)
     out.result({"command": "config set", "key": key, "value": kept}, [f"{key} is now {kept}"], [kept])
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from faceid_cli.cli import options, views
-from faceid_cli.cli.options import Json, Quiet, Verbose, examples
+from faceid_cli.cli import views
+from faceid_cli.cli.options import Json, Quiet, Verbose, examples, spread
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import render_progress, training_progress
+from faceid_cli.orders.loading import Machine
 
 EPILOG = examples("faceid demo", "faceid demo my-demo --person 12")
 
 
+@spread(Machine, only=("device",))
 def demo(
+    given: dict[str, Any],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where everything goes.")] = Path("faceid-demo"),
     person: Annotated[int, typer.Option("--person", metavar="N", help="Which fictional person.")] = 0,
     steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps.")] = None,
-    device: options.Device = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -28,15 +30,14 @@ def demo(
 
     Draws pictures of a fictional person, learns the person, and renders them into new scenes.
     """
-    from faceid_cli import api
+    from faceid_cli.api.demo import demo as show_the_way
 
-    machine = views.machine(device, None)
     with training_progress() as on_step, render_progress() as on_progress:
-        result = api.demo(
+        result = show_the_way(
             folder,
             person=person,
             steps=steps,
-            device=machine["device"],
+            device=given["device"],
             on_command=lambda command: out.note(f"$ {command}"),
             on_step=on_step,
             on_progress=on_progress,

@@ -17,9 +17,9 @@ def doctor(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -
 
     Looks at the installation, the device, the registry, the base model and helper weights, and changes nothing.
     """
-    from faceid_cli import api
+    from faceid_cli.api.doctor import check_health
 
-    findings = api.check_health()
+    findings = check_health()
     lines = []
     for finding in findings:
         lines.append(f"{finding.state.ljust(4)}  {finding.what}: {finding.detail}")

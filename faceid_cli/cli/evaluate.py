@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from faceid_cli.cli import options
-from faceid_cli.cli.options import complete_names, examples, one_of
+from faceid_cli.cli.options import OF_SCORED_PICTURES, build, complete_names, examples, one_of, output_folder, spread
 from faceid_cli.cli.output import fitting_table, out
 from faceid_cli.cli.progress import picture_progress
-from faceid_cli.cli.rendering import output_folder, render_config
 from faceid_cli.errors import UsageError
+from faceid_cli.orders import ModelOptions, RenderConfig
 
 if TYPE_CHECKING:
-    from faceid_cli.api.measuring import Evaluation
-    from faceid_cli.evaluation.report import Summary
+    from faceid_cli.api.evaluate import Evaluation
+    from faceid_cli.evaluation.summary import Summary
 
-_DEFAULTS = options.RENDER_DEFAULTS
 EPILOG = examples(
     "faceid evaluate alice",
     "faceid evaluate --all --prompts my-prompts.txt --pictures 4 -o evaluations",
@@ -40,7 +39,9 @@ _HEADING = (
 _FIRST_TO_GO = ("s/picture", "background", "face moves", "faces", "sharp", "one face")
 
 
+@spread(RenderConfig, ModelOptions, only=OF_SCORED_PICTURES)
 def evaluate(
+    given: dict[str, Any],
     name: Annotated[
         str | None,
         typer.Argument(metavar="[NAME]", help="An enrolled person.", autocompletion=complete_names),
@@ -66,23 +67,10 @@ def evaluate(
     clip: Annotated[
         Path | None, typer.Option("--clip", metavar="FOLDER", help="CLIP model that scores prompts of photographs.")
     ] = None,
-    steps: options.RenderSteps = _DEFAULTS.steps,
-    guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
-    likeness: options.Likeness = _DEFAULTS.likeness,
-    likeness_k: options.LikenessKeys = None,
-    likeness_v: options.LikenessValues = None,
-    in_stages: options.InStages = None,
-    scheduler: options.Scheduler = _DEFAULTS.scheduler,
-    negative: options.Negative = "",
-    size: options.Size = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder for each person goes there.")
     ] = None,
-    batch: options.RenderBatch = options.RENDER_BATCH,
     model: options.Model = None,
-    low_vram: options.LowVram = False,
-    device: options.Device = None,
-    precision: options.Precision = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -90,23 +78,10 @@ def evaluate(
     """Score a person's pictures: likeness, obedience to the prompt, variety, attention."""
     if (name is None) != everybody:
         raise UsageError("give either a name or --all", "`faceid list` shows who is enrolled")
-    config = render_config(
-        steps,
-        guidance_scale,
-        scheduler,
-        negative,
-        size,
-        batch,
-        device,
-        precision,
-        likeness=likeness,
-        likeness_keys=likeness_k,
-        likeness_values=likeness_v,
-        stages=in_stages,
-    )
+    config, loading = build(RenderConfig, given), build(ModelOptions, given)
     where = output_folder(output)
 
-    from faceid_cli.api import measuring
+    from faceid_cli.api import evaluate as measuring
 
     with picture_progress() as on_picture:
         found = measuring.evaluate(
@@ -116,7 +91,7 @@ def evaluate(
             pictures=pictures,
             config=config,
             model=model,
-            options=options.model_options(None, None, None, low_vram),
+            options=loading,
             judge=judge,
             clip=clip,
             output=where,

@@ -24,9 +24,9 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Write a person to a file for `faceid import`."""
-    from faceid_cli import api
+    from faceid_cli.api.export import export_identity
 
-    file = api.export_identity(name, output)
+    file = export_identity(name, output)
     out.result({"command": "export", "name": name, "file": str(file)}, [str(file)], [str(file)])
     out.hint(f"next: on another machine: faceid import {file.name}")
 

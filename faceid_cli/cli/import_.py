@@ -25,9 +25,9 @@ def import_file(
     verbose: Verbose = False,
 ) -> None:
     """Take in a person from a file. The file is checked, and cannot run code."""
-    from faceid_cli import api
+    from faceid_cli.api.import_ import import_identity
 
-    person = api.import_identity(file, name=name, replace=replace, tags=tuple(tag or ()), note=note, on_note=out.note)
+    person = import_identity(file, name=name, replace=replace, tags=tuple(tag or ()), note=note, on_note=out.note)
     out.result(
         {"command": "import", "identity": views.identity_data(person)}, [f"imported {person.name}"], [person.name]
     )

@@ -21,9 +21,9 @@ def list_people(
     verbose: Verbose = False,
 ) -> None:
     """List the enrolled people."""
-    from faceid_cli import api
+    from faceid_cli.api.list import list_identities
 
-    people = api.list_identities(tag=tag)
+    people = list_identities(tag=tag)
     rows = [
         (
             person.name,

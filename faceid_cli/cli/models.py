@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceid_cli.cli import options
-from faceid_cli.cli.options import Json, Quiet, Verbose, examples
+from faceid_cli.cli.options import OF_SCORED_PICTURES, Json, Quiet, Verbose, build, examples, spread
 from faceid_cli.cli.output import out, pairs, table
 from faceid_cli.cli.progress import picture_progress
-from faceid_cli.cli.rendering import render_config
+from faceid_cli.orders import ModelOptions, RenderConfig
 
 if TYPE_CHECKING:
     from faceid_cli.api.models import BaseModelInfo
 
-_DEFAULTS = options.RENDER_DEFAULTS
 _HEADING = ("NAME", "FAMILY", "FINGERPRINT", "PEOPLE", "SOURCE", "")
 _SCORES = {
     "identity": "ID",
@@ -108,8 +107,10 @@ def remove(
     out.result({"command": "models remove", "name": name}, [f"{name} has no meaning any more"], [name])
 
 
+@spread(RenderConfig, ModelOptions, only=OF_SCORED_PICTURES)
 def score(
     name: options.Name,
+    given: dict[str, Any],
     base: Annotated[
         list[str] | None, typer.Option("--base", metavar="MODEL", help="A base model; the person's own if none.")
     ] = None,
@@ -121,38 +122,30 @@ def score(
     prompts: Annotated[
         Path | None, typer.Option("--prompts", metavar="FILE", help="Your own prompts, one a line; {} is the person.")
     ] = None,
-    steps: options.RenderSteps = _DEFAULTS.steps,
-    guidance_scale: options.GuidanceScale = _DEFAULTS.guidance_scale,
-    scheduler: options.Scheduler = _DEFAULTS.scheduler,
-    size: options.Size = None,
-    batch: options.RenderBatch = options.RENDER_BATCH,
-    low_vram: options.LowVram = False,
-    device: options.Device = None,
-    precision: options.Precision = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Score one person on several base models of a family, and keep the scores."""
-    config = render_config(steps, guidance_scale, scheduler, "", size, batch, device, precision)
+    config, loading = build(RenderConfig, given), build(ModelOptions, given)
 
     from faceid_cli.api import models
 
     with picture_progress() as on_picture:
-        found = models.check_models(
+        found = models.score_models(
             name,
             [*(base or ()), *(more or ())],
             photos=photos or (),
             prompts=prompts,
             config=config,
-            options=options.model_options(None, None, None, low_vram),
+            options=loading,
             on_picture=on_picture,
             on_note=out.note,
         )
     rows = [(score.source, *(_number(score.scores[key]) for key in _SCORES)) for score in found]
     data = [{"source": each.source, "fingerprint": each.fingerprint, "scores": each.scores} for each in found]
     out.result(
-        {"command": "models test", "name": name, "models": data},
+        {"command": "models score", "name": name, "models": data},
         table(rows, ("BASE MODEL", *_SCORES.values())),
         [each.source for each in found],
     )
@@ -193,5 +186,7 @@ def register(app: typer.Typer) -> None:
     part.command("info", epilog=examples("faceid models info photo", "faceid models info ~/models/sdxl"))(info)
     part.command("set-default", epilog=examples("faceid models set-default photo"))(set_default)
     part.command("remove", epilog=examples("faceid models remove photo"))(remove)
-    part.command("test", epilog=examples("faceid models test alice --base photo ~/models/sister.safetensors"))(score)
+    examples_of_score = examples("faceid models score alice --base photo ~/models/sister.safetensors")
+    part.command("score", epilog=examples_of_score)(score)
+    part.command("test", hidden=True)(score)  # its former name
     app.add_typer(part, name="models")

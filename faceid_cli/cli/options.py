@@ -1,18 +1,41 @@
-"""Arguments and options that several commands share, and the parsers of their values. Imports nothing heavy."""
+"""From options of the library to options of the command line, and those that only the command line has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from faceid_cli.cli.output import out
-from faceid_cli.config import PRECISIONS, PRESETS, SCHEDULERS, ModelOptions, RenderConfig
-from faceid_cli.errors import UsageError
+from faceid_cli.kept.settings import read_setting
+from faceid_cli.orders.loading import MODEL
+from faceid_cli.orders.option import Option, Options, leaves
 from faceid_cli.registry.names import known_names
-from faceid_cli.types import Box
+
+Group = TypeVar("Group", bound=Options)
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+OF_SCORED_PICTURES = (
+    "steps",
+    "guidance_scale",
+    "likeness",
+    "likeness_keys",
+    "likeness_values",
+    "stages",
+    "scheduler",
+    "negative_prompt",
+    "width",
+    "batch_size",
+    "low_vram",
+    "device",
+    "precision",
+    "output",
+)
+"""What `evaluate` and its like take of the options of rendering: what means something for many prompts."""
 
 
 def examples(*lines: str) -> str:
@@ -34,99 +57,92 @@ def one_of(choices: Iterable[str]) -> Callable[[str], list[str]]:
     return complete
 
 
-def parse_size(text: str | None) -> tuple[int | None, int | None]:
-    """Read "WIDTHxHEIGHT" in pixels.
+def spread(
+    *groups: type[Options], only: Sequence[str] = (), without: Sequence[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of groups; its argument `given` then holds what was said, by field names.
 
-    Raises:
-        UsageError: Anything else.
+    Args:
+        groups: Whose options; of several with an option of one name, the first one's.
+        only: Names of fields; all of them if empty.
+        without: Names of fields that the command does not take.
     """
-    if text is None:
-        return None, None
-    width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"{text!r} is not a size", "write it as WIDTHxHEIGHT in pixels, such as 512x768")
-    return int(width), int(height)
+    taken = {
+        name: (*leaf, group.is_preset or _is_of_preset(group, name))
+        for group in reversed(groups)
+        for name, leaf in leaves(group).items()
+        if (not only or name in only) and name not in without
+    }
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        before = [each for each in signature.parameters.values() if each.name != "given"]
+        arguments = [each for each in before if each.default is inspect.Parameter.empty]
+        rest = [each for each in before if each.default is not inspect.Parameter.empty]
+        more = [parameter for name, leaf in taken.items() for parameter in _parameters(name, *leaf)]
+
+        @functools.wraps(command)
+        def wrapper(**values: Any) -> None:
+            given: dict[str, Any] = {}
+            for name, (asked, *_) in taken.items():
+                former = values.pop(f"former_{name}", None)
+                if name in values:
+                    value = values.pop(name)
+                    given |= _read(name, asked, former if value is None else value)
+            command(**values, given=given)
+
+        everything = [each.replace(kind=_KEYWORD) for each in (*arguments, *more, *rest)]
+        wrapper.__signature__ = signature.replace(parameters=everything)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {}  # typer would look there, too
+        return wrapper
+
+    return decorate
 
 
-def parse_stages(text: str | None) -> tuple[int, ...]:
-    """Read "2-5", "1,3" or both together as stages in order; none for nothing.
-
-    Raises:
-        UsageError: Anything else.
-    """
-    found: set[int] = set()
-    for part in [] if text is None else text.split(","):
-        first, dash, last = part.strip().partition("-")
-        last = last if dash else first
-        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last) <= _MOST_STAGES):
-            raise UsageError(f"{text!r} names no stages", "write them as 2-5 or 1,3; 1 is the noisiest")
-        found |= set(range(int(first), int(last) + 1))
-    return tuple(sorted(found))
+def build(group: type[Group], given: dict[str, Any]) -> Group | None:
+    """Make a group of its options among those that were given; None where nothing is said that differs from it."""
+    return group.changed(None, {name: value for name, value in given.items() if name in leaves(group)})
 
 
-def parse_box(text: str | None) -> Box | None:
-    """Read "x,y,width,height" in pixels.
-
-    Raises:
-        UsageError: Anything else, or an empty box.
-    """
-    if text is None:
-        return None
-    try:
-        x, y, width, height = (float(number) for number in text.split(","))
-    except ValueError:
-        raise UsageError(
-            f"{text!r} is not a box", "write it as x,y,width,height in pixels, such as 40,30,200,200"
-        ) from None
-    if not (width > 0 and height > 0 and x >= 0 and y >= 0):
-        raise UsageError(
-            f"the box {text!r} is empty or outside the picture", "x and y from 0, width and height above 0"
-        )
-    return Box(x, y, width, height)
+def _is_of_preset(group: type[Options], name: str) -> bool:
+    return any(each.is_preset and name in leaves(each) for each in group.groups.values())
 
 
-def model_options(
-    variant: str | None, vae: str | None, lora: list[str] | None, low_vram: bool, compile_: bool = False
-) -> ModelOptions | None:
-    """How to load the base model; None where nothing is said."""
-    given = ModelOptions(variant, vae, tuple(lora) if lora else None, low_vram, compile_)
-    return None if given == ModelOptions() else given
+def _parameters(name: str, asked: Option, hint: Any, default: Any, of_preset: bool) -> Iterator[inspect.Parameter]:
+    """The command's parameter for an option, and a hidden one for a name that it had before."""
+    flags, kind, usual = list(asked.flags), asked.kind or hint, default
+    if not (flags or asked.off):
+        return
+    if asked.off:
+        flags = [f"{flags[0]}/{asked.off}"] if flags else [asked.off]
+    if of_preset:
+        kind, usual = kind | None, None
+    elif not asked.flags:  # said only where it is switched off
+        usual = False
+    elif asked.read is not None:
+        usual = None if default in (None, ()) else str(default)
+        kind = kind if usual is not None else kind | None
+    elif hint == tuple[str, ...] or hint == tuple[str, ...] | None:
+        kind, usual = list[str] | None, None
+    yield _parameter(name, kind, usual, *flags, metavar=asked.metavar, help=asked.help, choices=asked.choices)
+    if asked.former:
+        yield _parameter(f"former_{name}", str | None, None, asked.former, hidden=True)
 
 
-# Those of TrainConfig that have no option of their own: most are for experiments.
-_MORE_SETTINGS: dict[str, type] = {
-    "background_weight": float,
-    "learning_rate_schedule": str,
-    "warm_up": int,
-    "average_last": int,
-    "initial_token": str,
-    "token_space": str,
-    "self_attention": bool,
-}
+def _parameter(
+    name: str, kind: Any, default: Any, *flags: str, choices: Sequence[str] = (), **more: Any
+) -> inspect.Parameter:
+    completion = one_of(choices) if choices else None
+    annotation = Annotated[kind, typer.Option(*flags, autocompletion=completion, **more)]
+    return inspect.Parameter(name, _KEYWORD, default=default, annotation=annotation)
 
 
-def parse_settings(texts: Iterable[str]) -> dict[str, str | int | float | bool]:
-    """Read "SETTING=VALUE", several times.
-
-    Raises:
-        UsageError: No such setting, or a value of another type.
-    """
-    found: dict[str, str | int | float | bool] = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        kind = _MORE_SETTINGS.get(name)
-        if kind is None:
-            raise UsageError(f"{text!r} sets nothing", f"settings are: {', '.join(_MORE_SETTINGS)}")
-        try:
-            found[name] = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
-        except (ValueError, KeyError):
-            words = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
-            raise UsageError(f"{name} is {words}, not {value!r}", f"write it as {name}=VALUE") from None
-    return found
-
-
-_MOST_STAGES = 1000
-FACES = ("auto", "only", "largest", "left", "right")
+def _read(name: str, asked: Option, value: Any) -> dict[str, Any]:
+    if asked.off and not asked.flags:
+        return {name: not value}
+    if asked.read is not None:
+        return {} if value is None else dict(asked.read(value))
+    return {name: tuple(value) if isinstance(value, list) else value}
 
 
 def _json_mode(value: bool) -> bool:
@@ -152,88 +168,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", callback=_verbose_mode, help
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An enrolled person.", autocompletion=complete_names)]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model", metavar="MODEL", help="Base model: builtin, a name, a diffusers folder, a file or a hub id."
-    ),
-]
-Variant = Annotated[
-    str | None, typer.Option("--variant", metavar="NAME", help="Which of the base model's files, such as fp16.")
-]
-Vae = Annotated[str | None, typer.Option("--vae", metavar="PATH", help="Another autoencoder: a file or a folder.")]
-Lora = Annotated[
-    list[str] | None,
-    typer.Option("--lora", metavar="FILE[:SCALE]", help="Put a LoRA into the base model; may be repeated."),
-]
-LowVram = Annotated[bool, typer.Option("--low-vram", help="Use less memory and more time.")]
-Compile = Annotated[
-    bool, typer.Option("--compile", help="Let torch compile the model first: takes minutes, pays in long work.")
-]
-Device = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        metavar="DEVICE",
-        help="auto, cpu, cuda, cuda:1 or mps.",
-        autocompletion=one_of(("auto", "cpu", "cuda", "mps")),
-    ),
-]
-Precision = Annotated[
-    str | None,
-    typer.Option("--precision", metavar="TYPE", help=", ".join(PRECISIONS) + ".", autocompletion=one_of(PRECISIONS)),
-]
-Preset = Annotated[
-    str,
-    typer.Option("--preset", metavar="PRESET", help=", ".join(PRESETS) + ".", autocompletion=one_of(PRESETS)),
-]
+Model = Annotated[str | None, typer.Option(*MODEL.flags, metavar=MODEL.metavar, help=MODEL.help)]
 
-# Of `generate` and `compose`
-RENDER_DEFAULTS = RenderConfig()
-Seed = Annotated[
-    int | None, typer.Option("--seed", metavar="N", help="Seed of the first picture; random if not given, and shown.")
-]
-Count = Annotated[int, typer.Option("--count", "-n", metavar="K", help="Number of pictures.")]
-RenderSteps = Annotated[int, typer.Option("--steps", metavar="N", help="Sampler steps.")]
-GuidanceScale = Annotated[
-    float, typer.Option("--guidance-scale", metavar="X", help="How closely to follow the prompt; 1 switches it off.")
-]
-Likeness = Annotated[
-    float,
-    typer.Option("--likeness", metavar="X", help="How much of the person: 0 anybody of the class, 1 all, up to 2."),
-]
-LikenessKeys = Annotated[
-    float | None,
-    typer.Option("--likeness-k", metavar="X", help="The same for where the person's word looks (keys) alone."),
-]
-LikenessValues = Annotated[
-    float | None,
-    typer.Option("--likeness-v", metavar="X", help="The same for what the person's word puts there (values) alone."),
-]
-InStages = Annotated[
-    str | None,
-    typer.Option("--stages", metavar="N-M", help="Timestep stages with the person, 1 the noisiest; the class else."),
-]
-Scheduler = Annotated[
-    str,
-    typer.Option("--scheduler", metavar="NAME", help=", ".join(SCHEDULERS) + ".", autocompletion=one_of(SCHEDULERS)),
-]
-Negative = Annotated[str, typer.Option("--negative", metavar="TEXT", help="What the picture should not show.")]
-Size = Annotated[
-    str | None, typer.Option("--size", metavar="WxH", help="In pixels; the base model's own size if not given.")
-]
-OutputPath = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="PATH", help="A .png file or a folder; nothing is overwritten."),
-]
-RENDER_BATCH = str(RENDER_DEFAULTS.batch_size)
-RenderBatch = Annotated[
-    str, typer.Option("--batch", metavar="N", help="Pictures rendered at once; auto for as many as fit into memory.")
-]
-ClipSkip = Annotated[
-    int, typer.Option("--clip-skip", metavar="N", help="Layers of the text encoder to leave out at its end.")
-]
-Embedding = Annotated[
-    list[str] | None,
-    typer.Option("--embedding", metavar="FILE[:WORD]", help="A textual-inversion file; the prompt marks it as <WORD>."),
-]
+
+def output_folder(output: Path | None) -> Path:
+    """Where pictures go: as given, else as set with `faceid config set output`, else the current folder."""
+    return Path(read_setting("output")) if output is None else output

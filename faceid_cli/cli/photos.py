@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceid_cli.cli import views
-from faceid_cli.cli.options import FACES, Device, Json, Model, Quiet, Verbose, examples, one_of
+from faceid_cli.cli.options import Json, Model, Quiet, Verbose, examples, spread
 from faceid_cli.cli.output import fitting_table, out
+from faceid_cli.orders import EnrolOrder
 
 if TYPE_CHECKING:
     from faceid_cli.faces.verdict import PhotoVerdict
@@ -20,23 +21,15 @@ _HEADING = ("PHOTO", "VERDICT", "FACES", "FACE", "HEIGHT", "BLUR", "LIGHT", "TUR
 _FIRST_TO_GO = ("TURN", "LIGHT", "BLUR", "HIDDEN", "HEIGHT")
 
 
+@spread(EnrolOrder, only=("face", "device"))
 def check(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS", help="Picture files, or folders of them.")],
-    face: Annotated[
-        str,
-        typer.Option(
-            "--face",
-            metavar="WHICH",
-            help="Where photos show several faces: auto, only, largest, left, right, or a number from the left.",
-            autocompletion=one_of(FACES),
-        ),
-    ] = "auto",
+    given: dict[str, Any],
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="FILE", help="Contact sheet; photos-check.png if not given.")
     ] = None,
     no_sheet: Annotated[bool, typer.Option("--no-sheet", help="Write no contact sheet.")] = False,
     model: Model = None,
-    device: Device = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -47,12 +40,10 @@ def check(
     to 1, light is the level of the face's brightest parts, turn is 0 from the front. The sheet shows faces, crops and
     masks.
     """
-    from faceid_cli import api
+    from faceid_cli.api.photos import check_photos
 
     target = None if no_sheet else sheet or Path("photos-check.png")
-    result = api.check_photos(
-        photos, model=model, face=face, device=views.machine(device, None)["device"], sheet=target
-    )
+    result = check_photos(photos, model=model, face=given["face"], device=given["device"], sheet=target)
     out.result(
         {
             "command": "photos check",

@@ -17,17 +17,18 @@ def remove(name: Name, yes: Yes = False, json: Json = False, quiet: Quiet = Fals
 
     Deletes what was learned, and the records of how, and of what was made. Pictures stay where they are and are listed.
     """
-    from faceid_cli.api import people
+    from faceid_cli.api import remove as removing
+    from faceid_cli.api.show import show
 
     try:
-        person = people.show(name).identity
+        person = show(name).identity
     except UnknownNameError:
-        if not people.is_unfinished(name):
+        if not removing.is_unfinished(name):
             raise
         _remove_unfinished(name, yes)
         return
     _make_sure(f"Forget {person.name}, with everything that was learned?", yes)
-    removed = people.remove(person.name)
+    removed = removing.remove(person.name)
     pictures = [str(path) for path in removed.pictures if path.exists()]
     lines = [f"removed {person.name} and {views.plural(removed.runs, 'training run')}"]
     if pictures:
@@ -41,10 +42,10 @@ def remove(name: Name, yes: Yes = False, json: Json = False, quiet: Quiet = Fals
 
 
 def _remove_unfinished(name: str, yes: bool) -> None:
-    from faceid_cli.api import people
+    from faceid_cli.api import remove as removing
 
     _make_sure(f"Forget the interrupted enrolment of {name}?", yes)
-    people.remove_unfinished(name)
+    removing.remove_unfinished(name)
     out.result(_data(name, None, 0, [], []), [f"removed the interrupted enrolment of {name}"], [name])
 
 

@@ -21,9 +21,9 @@ def rename(
     verbose: Verbose = False,
 ) -> None:
     """Give an enrolled person another name."""
-    from faceid_cli import api
+    from faceid_cli.api.rename import rename as rename_person
 
-    person = api.rename(name, new_name)
+    person = rename_person(name, new_name)
     out.result(
         {"command": "rename", "identity": views.identity_data(person)},
         [f"{name} is now called {person.name}"],

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from faceid_cli.cli import options, views
-from faceid_cli.cli.options import examples
+from faceid_cli.cli import options
+from faceid_cli.cli.options import examples, spread
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import render_progress
-from faceid_cli.config import RenderConfig
+from faceid_cli.orders import RenderConfig
+from faceid_cli.orders.loading import Machine
 
 EPILOG = examples("faceid report alice", "faceid report alice -o alice.html --no-open")
 
 
+@spread(Machine)
 def report(
     name: options.Name,
+    given: dict[str, Any],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="PATH", help="A .html file or a folder, not kept with the person."),
@@ -29,17 +32,14 @@ def report(
     attention: Annotated[
         bool, typer.Option("--attention/--no-attention", help="Render attention maps, if there are none yet.")
     ] = True,
-    device: options.Device = None,
-    precision: options.Precision = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Show an enrolment: photos, crops, settings, losses, samples, attention and scores, in one HTML file."""
-    machine = views.machine(device, precision)
-    config = RenderConfig(device=machine["device"], precision=machine["precision"])
+    config = RenderConfig.of(**given)
 
-    from faceid_cli.api import reporting
+    from faceid_cli.api import report as reporting
 
     with render_progress() as on_progress:
         made = reporting.write_report(

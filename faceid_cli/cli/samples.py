@@ -24,9 +24,9 @@ def samples(
     verbose: Verbose = False,
 ) -> None:
     """Draw picture files of a fictional person."""
-    from faceid_cli import api
+    from faceid_cli.api.samples import draw_samples
 
-    files = api.draw_samples(folder, person=person, count=count)
+    files = draw_samples(folder, person=person, count=count)
     out.result(
         {"command": "samples", "person": person, "files": [str(file) for file in files]},
         [f"drew {views.plural(len(files), 'picture')} of person {person} in {folder}"],

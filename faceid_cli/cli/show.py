@@ -12,7 +12,7 @@ from faceid_cli.cli.options import Json, Name, Quiet, Verbose, examples
 from faceid_cli.cli.output import out, pairs
 
 if TYPE_CHECKING:
-    from faceid_cli.api import Details
+    from faceid_cli.api.show import Details
 
 EPILOG = examples("faceid show alice", "faceid show alice --json")
 _TAIL_STEPS = 20
@@ -20,9 +20,9 @@ _TAIL_STEPS = 20
 
 def show(name: Name, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Show everything about an enrolled person."""
-    from faceid_cli import api
+    from faceid_cli.api.show import show as show_person
 
-    details = api.show(name)
+    details = show_person(name)
     data = {
         "command": "show",
         "identity": views.identity_data(details.identity),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faceid_cli.settings import SETTINGS, read_settings
+from faceid_cli.cli.output import out
 from faceid_cli.types import Identity, Render
 
 
@@ -43,22 +43,19 @@ def render_lines(renders: Sequence[Render]) -> list[str]:
     return [f"{render.path}  seed {render.request.seed}" for render in renders]
 
 
+def show_renders(command: str, renders: Sequence[Render]) -> None:
+    """Print pictures that were made."""
+    out.result(
+        {"command": command, "renders": [render_data(render) for render in renders]},
+        render_lines(renders),
+        [str(render.path) for render in renders],
+    )
+
+
 def method_text(method: Mapping[str, Any]) -> str:
     """A method in a few words."""
     name = str(method.get("method", "unknown"))
     return f"{name}, {method['steps']} steps" if "steps" in method else name
-
-
-def machine(device: str | None, precision: str | None) -> dict[str, str]:
-    """Device and precision: from the command line, else from the user's settings.
-
-    Raises:
-        UsageError: A device of a kind that does not exist.
-    """
-    settings = read_settings()
-    if device is not None:
-        SETTINGS["device"].check(device)
-    return {"device": device or settings["device"], "precision": precision or settings["precision"]}
 
 
 def plural(count: int, word: str) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from faceid_cli.cli.options import Json, Quiet, Verbose, examples, one_of
 from faceid_cli.cli.output import out, table
-from faceid_cli.weights import KNOWN_WEIGHTS, WeightsState, fetch_weights, weights_path, weights_state
+from faceid_cli.kept.weights import KNOWN_WEIGHTS, WeightsState, fetch_weights, weights_path, weights_state
 
 NAMES = tuple(KNOWN_WEIGHTS)
 OneName = Annotated[

@@ -17,7 +17,7 @@ from faceid_cli.faces.quality import blur_of
 from faceid_cli.types import Box, Face
 
 if TYPE_CHECKING:
-    from faceid_cli.evaluation.run import ScoredPicture
+    from faceid_cli.evaluation.picture import ScoredPicture
 
 Levels = NDArray[np.float64]
 

@@ -17,15 +17,15 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
-from faceid_cli import paths
 from faceid_cli.errors import ModelError, WeightsMissingError
 from faceid_cli.evaluation.judges import Obedience
 from faceid_cli.evaluation.prompts import EvaluationPrompt
 from faceid_cli.evaluation.scores import Embedding
 from faceid_cli.faces.finder import FaceFinder
 from faceid_cli.faces.photographs import PhotographFaceFinder
+from faceid_cli.kept import paths
+from faceid_cli.kept.weights import local_weights
 from faceid_cli.types import Face
-from faceid_cli.weights import local_weights
 
 CLIP_SOURCE = "https://huggingface.co/openai/clip-vit-large-patch14"
 _CLIP_FILES = ("config.json", "model.safetensors", "tokenizer.json")

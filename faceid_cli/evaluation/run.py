@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from faceid_cli.attention import record_attention
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import RenderConfig
 from faceid_cli.evaluation.judges import PictureJudge
 from faceid_cli.evaluation.likeness import Likeness
 from faceid_cli.evaluation.overlooked import face_details, sharpness
+from faceid_cli.evaluation.picture import ScoredPicture
 from faceid_cli.evaluation.prompts import EvaluationPrompt
 from faceid_cli.evaluation.scores import PictureScore, attention_share
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.tokens import encode_prompt
 from faceid_cli.types import Face, IdentityTokens
@@ -26,35 +26,6 @@ Around = Callable[[str], AbstractContextManager[None]]
 """Given the placed prompt, a context in which its pictures are rendered: what a method changes in the base model."""
 
 _ATTENTION_EVERY = 3  # recording takes time: these prompts are left out of the seconds per picture
-
-
-@dataclass(frozen=True)
-class ScoredPicture:
-    """One picture of an evaluation.
-
-    Attributes:
-        prompt: What it was asked to show.
-        seed: Of its noise.
-        image: The picture.
-        score: Similarity, concepts and attention.
-        prompt_score: How well it obeys, in the judge's own measure; None where the judge cannot tell.
-        likeness: Percent between strangers and the person's own photos; None where not known, 0 without a face.
-        faces: Number of faces found.
-        face: The largest one, or None.
-        seconds: Of rendering; None where attention was recorded, which takes time of its own.
-        sharpness: Detail of the face as a share of that of the person's photos; None where not known.
-    """
-
-    prompt: EvaluationPrompt
-    seed: int
-    image: Image.Image
-    score: PictureScore
-    prompt_score: float | None
-    likeness: float | None
-    faces: int
-    face: Face | None
-    seconds: float | None
-    sharpness: float | None = None
 
 
 def evaluate_tokens(

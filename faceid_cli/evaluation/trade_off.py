@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import RenderConfig
 from faceid_cli.evaluation.judges import PictureJudge
 from faceid_cli.evaluation.likeness import Likeness
 from faceid_cli.evaluation.prompts import EvaluationPrompt
 from faceid_cli.evaluation.run import score_picture
 from faceid_cli.evaluation.scores import identity_of_prompt
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.types import IdentityTokens
 

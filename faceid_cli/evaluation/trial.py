@@ -20,7 +20,6 @@ from faceid_cli.builtin.judge import Judge
 from faceid_cli.builtin.prompts import KnownPrompt, known_prompt
 from faceid_cli.builtin.samples import photo_set, unseen_person
 from faceid_cli.builtin.sampling import photo_picture
-from faceid_cli.config import RenderConfig, TrainConfig
 from faceid_cli.evaluation.judges import PictureJudge
 from faceid_cli.evaluation.likeness import Likeness, likeness_to
 from faceid_cli.evaluation.overlooked import face_details, mean_details
@@ -35,6 +34,7 @@ from faceid_cli.evaluation.scores import (
 from faceid_cli.faces.cutting import IntakeOptions
 from faceid_cli.faces.drawn import DrawnFaceFinder
 from faceid_cli.faces.intake import take_in
+from faceid_cli.orders import RenderConfig, TrainConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.tokens import encode_prompt
 from faceid_cli.training import train_identity

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from faceid_cli.errors import ModelError, WeightsMissingError
+from faceid_cli.kept.settings import read_setting
 from faceid_cli.types import Face
 
 
@@ -45,12 +47,33 @@ class FaceFinder(Protocol):
         ...
 
 
-def finder_for(builtin: bool, device: str = "auto", detector: str = "mobilenet") -> FaceFinder:
+def enrolment_finder(builtin: bool, device: str | None, wanted: bool) -> FaceFinder | None:
+    """The face finder for an enrolment, loaded before a large base model is; None where nothing is to be found.
+
+    Args:
+        builtin: Whether the base model is the built-in one.
+        device: As for `finder_for`.
+        wanted: Whether faces are looked for. With the face given by hand, a finder that is missing is no obstacle.
+
+    Raises:
+        WeightsMissingError: The weights for photographs are not on this machine.
+        BrokenInstallError: The installed packages for photographs do not fit each other.
+    """
+    if not wanted:
+        return None
+    try:
+        return finder_for(builtin, device, read_setting("detector"))
+    except WeightsMissingError as error:
+        error.hint = f"{error.hint}; --no-detect and --box work without"
+        raise
+
+
+def finder_for(builtin: bool, device: str | None = None, detector: str = "mobilenet") -> FaceFinder:
     """The face finder that fits a base model: the judge for the built-in one, facexlib for every other.
 
     Args:
         builtin: Whether the base model is the built-in one.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        device: "auto" (None is the same), "cpu", "cuda", "cuda:1", "mps".
         detector: For photographs, see `PhotographFaceFinder.load`.
 
     Raises:
@@ -64,4 +87,13 @@ def finder_for(builtin: bool, device: str = "auto", detector: str = "mobilenet")
         return DrawnFaceFinder.load()
     from faceid_cli.faces.photographs import PhotographFaceFinder
 
-    return PhotographFaceFinder.load(device, detector)
+    return PhotographFaceFinder.load(device or "auto", detector)
+
+
+def face_if_any(image: Image.Image, builtin: bool, device: str | None = None) -> Face | None:
+    """The largest face of a picture; None where there is none, or nothing to find it with. See `finder_for`."""
+    try:
+        faces = finder_for(builtin, device).find(image)
+    except ModelError:
+        return None
+    return max(faces, key=lambda face: face.box.area, default=None)

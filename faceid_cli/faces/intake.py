@@ -26,7 +26,7 @@ from faceid_cli.faces.verdict import (
     warnings_of,
 )
 from faceid_cli.faces.who import Choice, PhotoFaces, choose_person
-from faceid_cli.photos import find_photos, read_photo
+from faceid_cli.photo_files import find_photos, read_photo
 from faceid_cli.types import Box, FaceCrop, Photo
 
 OnUnclear = Callable[[Sequence[Look]], str]
@@ -232,7 +232,7 @@ def _too_poor_to_compare(entry: _Entry, finder: FaceFinder, options: IntakeOptio
     if entry.crop is None or not entry.look.faces:
         return ""
     entry.face = 0
-    _measure(entry, entry.crop, finder, options)
+    entry.crop = _measure(entry, entry.crop, finder, options)
     entry.face = None
     return ", ".join(entry.flaws) if entry.poor else ""
 
@@ -266,19 +266,21 @@ def _cut_all(entries: Sequence[_Entry], finder: FaceFinder | None, options: Inta
         except PhotoError as error:
             entry.leave_out(short_reason(error, entry.look.path), error)
             continue
-        _measure(entry, own[0], finder, options)
+        own[0] = _measure(entry, own[0], finder, options)
         entry.crop = None
         crops += own
     return crops
 
 
-def _measure(entry: _Entry, crop: FaceCrop, finder: FaceFinder | None, options: IntakeOptions) -> None:
+def _measure(entry: _Entry, crop: FaceCrop, finder: FaceFinder | None, options: IntakeOptions) -> FaceCrop:
+    """Measure a face; returns the crop with the outline that this took."""
     if crop.face is None or finder is None or entry.face is None:
-        return
+        return crop
     photo_px = entry.look.faces[entry.face].box.height
-    outline = finder.outline(crop.image, crop.face)
+    outline = crop.outline or finder.outline(crop.image, crop.face)
     entry.quality = measure_face(crop.image, crop.face, photo_px, outline)
     entry.flaws, entry.poor = flaws_of(entry.quality, options.size_px)
+    return replace(crop, outline=outline)
 
 
 def _leave_out_poor(entries: Sequence[_Entry], options: IntakeOptions) -> None:

@@ -21,7 +21,7 @@ from faceid_cli.errors import NoFaceError, PhotoError, WrongWorldError
 from faceid_cli.faces.finder import FaceFinder
 from faceid_cli.faces.quality import likeness_hash, shrunk
 from faceid_cli.faces.texture import looks_like_photograph
-from faceid_cli.photos import read_photo
+from faceid_cli.photo_files import read_photo
 from faceid_cli.types import Face, Photo
 
 THUMBNAIL_PX = 320

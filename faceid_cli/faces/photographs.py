@@ -21,8 +21,8 @@ from faceid_cli.faces.parsing import NETWORKS as PARSERS
 from faceid_cli.faces.parsing import FaceParser, build_parser
 from faceid_cli.faces.quality import shrunk
 from faceid_cli.faces.retinaface import NETWORKS, RetinaFaceDetector, build_network
+from faceid_cli.kept.weights import local_weights, weights_path
 from faceid_cli.types import Box, Face
-from faceid_cli.weights import local_weights, weights_path
 
 _SIZES_PX = (640, 1600, 320)
 """Longest sides at which a picture is searched, one after the other until a face is found: the first is what the

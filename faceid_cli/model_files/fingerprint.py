@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from faceid_cli import paths
+from faceid_cli.errors import OutputError
+from faceid_cli.kept import paths
+from faceid_cli.kept.files import write_atomically
 from faceid_cli.model_files.families import COMPONENTS, canonical_name
 from faceid_cli.model_files.folder import check_model_folder, family_of_folder, weight_files
 from faceid_cli.model_files.layout import Piece
@@ -162,12 +163,5 @@ def _remembered() -> dict[str, str]:
 
 
 def _remember(fingerprints: dict[str, str]) -> None:
-    target = paths.fingerprints_file()
-    scratch = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(fingerprints, indent=1, sort_keys=True), encoding="utf-8")
-        os.replace(scratch, target)
-    except OSError:  # only a cache: an unwritable home must not stop a run
-        with suppress(OSError):
-            scratch.unlink()
+    with suppress(OutputError):  # only a cache: an unwritable home must not stop a run
+        write_atomically(paths.fingerprints_file(), json.dumps(fingerprints, indent=1, sort_keys=True).encode())

@@ -6,12 +6,12 @@ import errno
 import re
 from pathlib import Path
 
-from faceid_cli import paths
 from faceid_cli.errors import ModelError, ModelNotFoundError
+from faceid_cli.kept import paths
 from faceid_cli.model_files.folder import check_model_folder
 from faceid_cli.model_files.single_file import read_single_file
+from faceid_cli.types import BUILTIN
 
-BUILTIN = "builtin"
 _REASONS = {
     "GatedRepoError": "its owner wants you to agree to terms first",
     "RepositoryNotFoundError": "there is no such model, or it is private",

@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from faceid_cli import paths
 from faceid_cli.errors import InvalidNameError
+from faceid_cli.kept import paths
 
 MAX_LENGTH = 64
 _ALLOWED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")

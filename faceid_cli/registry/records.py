@@ -6,14 +6,23 @@ Table classes of SQLModel do not validate, so these plain dataclasses do.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import UsageError
+from faceid_cli.kept.identity_file import IdentityMetadata
 from faceid_cli.registry.names import check_name
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def check_tags(tags: Sequence[str]) -> None:
+    """Raise UsageError for what is not a tag."""
+    for tag in tags:
+        if not tag.strip() or "," in tag:
+            raise UsageError(f"{tag!r} is not a tag", "a tag is a word or a few, without commas")
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,21 @@ class NewIdentity:
         for digest in self.photo_hashes:
             if not _SHA256.fullmatch(digest):
                 raise UsageError(f"{digest!r} is not a SHA-256 digest")
-        for tag in self.tags:
-            if not tag.strip() or "," in tag:
-                raise UsageError(f"{tag!r} is not a tag", "a tag is a word or a few, without commas")
+        check_tags(self.tags)
+
+    def metadata(self) -> IdentityMetadata:
+        """What the file of the identity says about itself."""
+        extra: dict[str, Any] = {"tags": list(self.tags)} if self.tags else {}
+        return IdentityMetadata(
+            name=self.name,
+            class_word=self.class_word,
+            base_model=self.base_model,
+            base_fingerprint=self.base_fingerprint,
+            method=self.method,
+            photo_hashes=self.photo_hashes,
+            note=self.note,
+            extra=extra | ({"consent": self.consent} if self.consent else {}),
+        )
 
 
 @dataclass(frozen=True)

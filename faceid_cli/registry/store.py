@@ -16,8 +16,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from faceid_cli import paths
 from faceid_cli.errors import UnknownNameError
+from faceid_cli.kept import paths
 from faceid_cli.registry.engine import make_engine, plain_errors
 from faceid_cli.registry.migrations import migrate
 from faceid_cli.registry.names import check_name

@@ -9,17 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from PIL import Image
 from torch import Tensor
 
-from faceid_cli.attention.maps import word_map
+from faceid_cli.attention.maps import share_inside, word_map
 from faceid_cli.attention.stages import record_stages
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import RenderConfig
 from faceid_cli.errors import UsageError
-from faceid_cli.rendering.generate import Progress, render
-from faceid_cli.rendering.prompts import people_in, place_people
-from faceid_cli.tokens import encode_prompt, tokenize_prompt
-from faceid_cli.types import IdentityTokens, Render
+from faceid_cli.orders import RenderConfig
+from faceid_cli.rendering.generate import render
+from faceid_cli.rendering.heat_maps import HeatRow, heat_figure
+from faceid_cli.rendering.prompts import people_in
+from faceid_cli.tokens import tokenize_prompt
+from faceid_cli.types import Face, IdentityTokens, OnProgress, Render
 
 _MAX_WORDS = 6
 _DULL_WORDS = "a an the of and in on at with to for is as by from some photo picture portrait"
@@ -42,22 +44,44 @@ class Attention:
     stages: tuple[tuple[Tensor | None, ...], ...]
     averages: tuple[Tensor, ...]
 
+    def inside(self, face: Face | None) -> dict[str, list[float | None]]:
+        """For each word the share of its attention inside a face, stage by stage and on average; empty without one."""
+        if face is None:
+            return {}
+        size = self.render.image.size
+        return {
+            word: [None if cell is None else float(share_inside(cell, face.box, size)) for cell in (*stages, average)]
+            for word, stages, average in zip(self.words, self.stages, self.averages, strict=True)
+        }
+
+    def figure(self, inside: Mapping[str, Sequence[float | None]]) -> Image.Image:
+        """The labelled figure: a row a word, a column a stage, and the average; with the shares that are known."""
+        count = len(self.stages[0])
+        rows = []
+        for word, stages, average in zip(self.words, self.stages, self.averages, strict=True):
+            cells = [None if cell is None else cell.numpy() for cell in (*stages, average)]
+            notes = ["" if share is None else f"{100 * share:.0f} % in face" for share in inside.get(word, ())]
+            rows.append(HeatRow(word, cells, notes))
+        columns = [*(f"stage {number + 1} of {count}" for number in range(count)), "all steps"]
+        settings = self.render.settings
+        return heat_figure(self.render.image, columns, rows, f"{settings['prompt']}  ·  seed {settings['seed']}")
+
 
 def render_with_attention(
     base: BaseModel,
-    prompt: str,
+    placed: str,
     people: Mapping[str, IdentityTokens],
     seed: int,
     config: RenderConfig,
     words: Sequence[str] = (),
     stages: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Attention:
     """Render one picture, the same as `render` makes, and record where words look.
 
     Args:
         base: The base model; it is left as found.
-        prompt: As for `render`.
+        placed: As for `render`.
         people: As for `render`.
         seed: Of the picture.
         config: Sampler settings.
@@ -69,9 +93,8 @@ def render_with_attention(
     Raises:
         UsageError: A word that is not in the prompt. Else as `render`.
     """
-    placed = place_people(prompt, list(people))
     chosen = positions_of_words(base, placed, people, words or default_words(placed))
-    count = stages or encode_prompt(base, placed, people).stages
+    count = stages or max((people[name].stages for name in people_in(placed) if name in people), default=1)
     with record_stages(base.unet, count, base.num_train_timesteps) as record:
         picture = render(base, placed, people, [seed], config, on_progress)[0]
     width, height = picture.image.size

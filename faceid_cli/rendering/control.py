@@ -7,7 +7,10 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
+from faceid_cli.backbone import BaseModel
+from faceid_cli.backbone.controlnet import controlnet_line, load_controlnet
 from faceid_cli.rendering.edges import edge_map
+from faceid_cli.rendering.guiding import Guidance
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Control:
     """A ControlNet with the picture that it follows.
 
     Attributes:
-        kind: One of `config.CONTROLS`.
+        kind: One of `orders.CONTROLS`.
         name: Of the network, for the picture's metadata.
         network: diffusers' ControlNetModel, on the base model's device.
         image: The picture, RGB, of any size; of kind "canny" its edges are what is followed.
@@ -35,3 +38,16 @@ class Control:
         """
         fitted = ImageOps.fit((image or self.image).convert("RGB"), size, Image.Resampling.LANCZOS)
         return edge_map(fitted) if self.kind == "canny" else fitted
+
+
+def control_for(guidance: Guidance, base: BaseModel) -> Control | None:
+    """Load the ControlNet beside a base model; None where none was asked for.
+
+    Raises:
+        ModelError: It does not fit the base model, or is damaged.
+    """
+    if guidance.controlnet is None:
+        return None
+    network = load_controlnet(guidance.controlnet, base)
+    image = guidance.photos["control-image"].image
+    return Control(guidance.kind, controlnet_line(guidance.controlnet), network, image)

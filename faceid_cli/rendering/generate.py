@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,31 +21,27 @@ import torch
 import transformers
 from PIL import Image
 
-from faceid_cli import __version__
 from faceid_cli.backbone import BaseModel, at_work, memory_errors
-from faceid_cli.config import RenderConfig, check_seed
 from faceid_cli.errors import OutOfMemoryError
+from faceid_cli.orders import RenderConfig, check_seed
+from faceid_cli.orders.rendering import Sampling
 from faceid_cli.rendering.control import Control
-from faceid_cli.rendering.metadata import RenderMetadata
-from faceid_cli.rendering.passes import Contexts, OnStep, initial_noise
+from faceid_cli.rendering.passes import Contexts, OnStep
 from faceid_cli.rendering.plan import Plan, plan_rendering
-from faceid_cli.rendering.prompts import people_in, place_people
+from faceid_cli.rendering.prompts import people_in
+from faceid_cli.rendering.record import RenderMetadata
 from faceid_cli.tokens import EncodedPrompt, dialled, encode_prompt
-from faceid_cli.types import IdentityTokens, Render, RenderRequest
-
-Progress = Callable[[int, int], None]
-"""Called with (sampler steps done, sampler steps in all)."""
-
-__all__ = ["Progress", "initial_noise", "metadata_of", "render", "render_batches"]
+from faceid_cli.types import IdentityTokens, OnProgress, Render, RenderRequest
+from faceid_cli.version import __version__
 
 
 def render(
     base: BaseModel,
-    prompt: str,
+    placed: str,
     people: Mapping[str, IdentityTokens],
     seeds: Sequence[int],
     config: RenderConfig,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     init: Image.Image | None = None,
     words: Mapping[str, IdentityTokens] | None = None,
     mask: Image.Image | None = None,
@@ -55,8 +51,8 @@ def render(
 
     Args:
         base: The base model; it is left as found, also after an error.
-        prompt: People marked by `<name>`, `{name}` or not at all, see `prompts.place_people`; with no people any text.
-        people: Tokens of exactly the people in the prompt.
+        placed: A prompt in which people are marked by `<name>`, see `prompts.place_people`.
+        people: Tokens of the people in the prompt.
         seeds: One for each picture; any number, also repeated.
         config: Sampler settings. `batch_size` changes speed and memory, not the pictures.
         on_progress: Called after every sampler step.
@@ -71,17 +67,17 @@ def render(
         ModelMismatchError: Tokens that do not fit the base model.
         OutOfMemoryError: Says to render fewer at once.
     """
-    batches = render_batches(base, prompt, people, seeds, config, on_progress, init, words, mask, control)
+    batches = render_batches(base, placed, people, seeds, config, on_progress, init, words, mask, control)
     return [picture for batch in batches for picture in batch]
 
 
 def render_batches(
     base: BaseModel,
-    prompt: str,
+    placed: str,
     people: Mapping[str, IdentityTokens],
     seeds: Sequence[int],
     config: RenderConfig,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     init: Image.Image | None = None,
     words: Mapping[str, IdentityTokens] | None = None,
     mask: Image.Image | None = None,
@@ -94,7 +90,7 @@ def render_batches(
     for seed in seeds:
         check_seed(seed)
     words = words or {}
-    placed = place_people(prompt, list(people), list(words)) if people else " ".join(prompt.split())
+    placed = " ".join(placed.split())
     with torch.no_grad(), memory_errors(_memory_hint(base, 1)):
         tokens = {name: dialled(base, person, *config.dials) for name, person in people.items()}
         encoded = encode_prompt(base, placed, {**words, **tokens}, config.clip_skip)
@@ -118,7 +114,7 @@ def render_batches(
                 continue
             done, start = done + plan.steps, start + len(batch)
             yield [
-                Render(image, RenderRequest(prompt, names, seed), {**settings, "seed": seed})
+                Render(image, RenderRequest(placed, names, seed), {**settings, "seed": seed})
                 for image, seed in zip(images, batch, strict=True)
             ]
 
@@ -136,34 +132,23 @@ def metadata_of(picture: Render, identity_ids: Sequence[str] = ()) -> RenderMeta
 
 
 def _settings(base: BaseModel, placed: str, plan: Plan, mask: Image.Image | None) -> dict[str, Any]:
-    """All that `RenderMetadata` holds beside people and seed."""
-    config, control = plan.config, plan.control
+    """All that `RenderMetadata` holds beside people and seed: how the picture was ordered, and what that came to."""
+    control = plan.control
     return {
+        **{field.name: getattr(plan.config, field.name) for field in fields(Sampling)},
         "prompt": placed,
-        "negative_prompt": config.negative_prompt,
-        "steps": config.steps,
-        "guidance_scale": float(config.guidance_scale),
-        "scheduler": config.scheduler,
         "width": plan.width,
         "height": plan.height,
         "base_model": base.source,
         "base_fingerprint": base.fingerprint,
         "precision": str(base.dtype).removeprefix("torch."),
         "additions": base.additions,
-        "clip_skip": config.clip_skip,
         "init": _digest(plan.init),
         "mask": _digest(mask),
         "strength": 1.0 if plan.strength is None else float(plan.strength),
         "control": "" if control is None else control.kind,
         "control_model": "" if control is None else control.name,
         "control_image": "" if control is None else _digest(control.image),
-        "control_scale": float(config.control_scale),
-        "hires": float(config.hires),
-        "hires_strength": float(config.hires_strength),
-        "likeness": float(config.likeness),
-        "likeness_keys": config.likeness_keys,
-        "likeness_values": config.likeness_values,
-        "stages": config.stages,
         "versions": _versions(),
     }
 
@@ -214,5 +199,5 @@ def _contexts(base: BaseModel, encoded: EncodedPrompt, negative: EncodedPrompt, 
     return found
 
 
-def _report(on_progress: Progress | None, before: int, total: int) -> OnStep | None:
+def _report(on_progress: OnProgress | None, before: int, total: int) -> OnStep | None:
     return None if on_progress is None else lambda step: on_progress(min(before + step, total), total)

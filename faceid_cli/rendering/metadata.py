@@ -9,106 +9,20 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from pydantic import TypeAdapter
 
 from faceid_cli.errors import NotAnImageError, PhotoNotFoundError
-from faceid_cli.rendering.infotext import DIGITAL_SOURCE_TYPE, parameters_text, xmp_packet
-
-__all__ = [
-    "CHUNK",
-    "DIGITAL_SOURCE_TYPE",
-    "RenderMetadata",
-    "from_json",
-    "parameters_text",
-    "png_bytes",
-    "png_chunks",
-    "read_metadata",
-    "to_json",
-    "xmp_packet",
-]
+from faceid_cli.rendering.infotext import parameters_text, xmp_packet
+from faceid_cli.rendering.record import RenderMetadata
 
 CHUNK = "faceid"
 FORMAT_VERSION = 1
 _XMP_CHUNK = "XML:com.adobe.xmp"
-
-
-@dataclass(frozen=True)
-class RenderMetadata:
-    """Everything needed to render a picture again.
-
-    Attributes:
-        prompt: Normalised prompt, people as `<name>`.
-        names: The people's names, in the order they were asked for.
-        identity_ids: Their registry ids, same order.
-        seed: Of the initial noise.
-        steps: Sampler steps.
-        guidance_scale: Classifier-free guidance scale.
-        scheduler: One of config.SCHEDULERS.
-        width: Pixels.
-        height: Pixels.
-        negative_prompt: What the picture should not show.
-        base_model: The base model: a hub id, or the name of its file or folder, without where that lies.
-        base_fingerprint: Of its weights.
-        precision: Of the arithmetic.
-        additions: What was put into the base model: LoRA adapters, another VAE.
-        clip_skip: How many of the text encoders' last layers were left out.
-        init: SHA-256 of the picture it started from; "" for noise alone.
-        mask: SHA-256 of the mask, where only a part of that picture could change; else "".
-        face: Which face of that picture was replaced, as it was asked for; "" where none was.
-        strength: How much of that picture could change.
-        control: What the control image showed, one of config.CONTROLS; "" without a ControlNet.
-        control_model: The ControlNet: its name and the beginning of its weights' SHA-256.
-        control_image: SHA-256 of the control image, as it was given.
-        control_scale: How closely it was followed.
-        hires: How many times the picture was enlarged for a second pass; 1 for none.
-        hires_strength: How much of it could change then.
-        files: Names of the files that were given, by option; without their folders.
-        embeddings: Files of other words in the prompt, as "WORD FILE", with the beginning of the file's SHA-256.
-        likeness: How much of the people was in their tokens: 0 the class word, 1 all that was learned.
-        likeness_keys: The same for their key features alone; None for `likeness`.
-        likeness_values: The same for their value features alone; None for `likeness`.
-        stages: In which timestep stages they were there, counted from 1; all of them if empty.
-        chosen: How the likeness was chosen, where faceid chose it; else "".
-        versions: Package name -> version, of what changes pixels.
-    """
-
-    prompt: str
-    names: tuple[str, ...]
-    identity_ids: tuple[str, ...]
-    seed: int
-    steps: int
-    guidance_scale: float
-    scheduler: str
-    width: int
-    height: int
-    negative_prompt: str = ""
-    base_model: str = ""
-    base_fingerprint: str = ""
-    precision: str = ""
-    additions: tuple[str, ...] = ()
-    clip_skip: int = 0
-    init: str = ""
-    mask: str = ""
-    face: str = ""
-    strength: float = 1.0
-    control: str = ""
-    control_model: str = ""
-    control_image: str = ""
-    control_scale: float = 1.0
-    hires: float = 1.0
-    hires_strength: float = 0.5
-    files: dict[str, str] = field(default_factory=dict)
-    embeddings: tuple[str, ...] = ()
-    likeness: float = 1.0
-    likeness_keys: float | None = None
-    likeness_values: float | None = None
-    stages: tuple[int, ...] = ()
-    chosen: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
 
 
 def png_chunks(metadata: RenderMetadata | None) -> PngImagePlugin.PngInfo:
@@ -139,9 +53,8 @@ def from_json(text: str) -> RenderMetadata | None:
         values = json.loads(text)
         if not isinstance(values, dict) or values.get("format") != FORMAT_VERSION:
             return None
-        known = {field.name: values[field.name] for field in fields(RenderMetadata) if field.name in values}
-        return _checked(known)
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return _reader().validate_json(text, strict=True)
+    except (ValueError, RecursionError):
         return None
 
 
@@ -166,54 +79,9 @@ def read_metadata(path: Path) -> RenderMetadata | None:
     return from_json(text) if isinstance(text, str) else None
 
 
-_TEXTS = (
-    "prompt",
-    "scheduler",
-    "negative_prompt",
-    "base_model",
-    "base_fingerprint",
-    "precision",
-    "init",
-    "mask",
-    "face",
-    "control",
-    "control_model",
-    "control_image",
-    "chosen",
-)
-_COUNTS = ("seed", "steps", "width", "height", "clip_skip")
-_NUMBERS = ("guidance_scale", "strength", "likeness", "control_scale", "hires", "hires_strength")
-_OPTIONAL_NUMBERS = ("likeness_keys", "likeness_values")
-_LISTS = {"names": str, "identity_ids": str, "additions": str, "embeddings": str, "stages": int}
-_MAPPINGS = ("files", "versions")
-
-
-def _checked(values: dict[str, Any]) -> RenderMetadata:
-    """Build the metadata from parsed JSON, type by type: the file may come from anyone."""
-    for name, value in values.items():
-        if not _is_valid(name, value):
-            raise TypeError(name)
-        if name in _LISTS:
-            values[name] = tuple(value)
-        elif name in _NUMBERS:
-            values[name] = float(value)
-        elif name in _MAPPINGS:
-            values[name] = {key: str(entry) for key, entry in value.items()}
-    return RenderMetadata(**values)
-
-
-def _is_valid(name: str, value: Any) -> bool:
-    if name in _TEXTS:
-        return isinstance(value, str)
-    if name in _COUNTS:
-        return type(value) is int and value >= 0
-    if name in _NUMBERS:
-        return type(value) in (int, float) and 0 <= value < float("inf")
-    if name in _OPTIONAL_NUMBERS:
-        return type(value) in (int, float, type(None))
-    if name in _LISTS:
-        return isinstance(value, list) and all(type(item) is _LISTS[name] for item in value)
-    return name in _MAPPINGS and isinstance(value, dict)
+@cache
+def _reader() -> TypeAdapter[RenderMetadata]:
+    return TypeAdapter(RenderMetadata)
 
 
 def _encodable(text: str) -> str:

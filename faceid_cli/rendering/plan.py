@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from PIL import Image, ImageOps
 
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import RenderConfig
 from faceid_cli.errors import UsageError
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.inpaint import Patch, plan_patch
 from faceid_cli.rendering.passes import Contexts, OnStep, Pass, run_pass, steps_taken

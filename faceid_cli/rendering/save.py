@@ -5,9 +5,6 @@ Plan first (`plan_output`), so that a path that cannot work is an error before t
 
 from __future__ import annotations
 
-import errno
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,10 +13,10 @@ from pathlib import Path
 from PIL import Image
 
 from faceid_cli.errors import OutputError, UsageError
-from faceid_cli.rendering.metadata import RenderMetadata, png_bytes
+from faceid_cli.kept.files import check_writable, output_error, write_new
+from faceid_cli.rendering.metadata import png_bytes
+from faceid_cli.rendering.record import RenderMetadata
 from faceid_cli.types import Render
-
-_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,8 @@ def _plan(output: Path, default_stem: str, count: int) -> OutputPlan:
     else:
         _check_parent(output.parent, output)
         plan = OutputPlan(output.parent, output.stem, count > 1)
-    _check_writable(plan.folder)
+    with _as_output_error(plan.folder):
+        check_writable(plan.folder)
     return plan
 
 
@@ -86,50 +84,12 @@ def save_picture(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata 
     """
     data = png_bytes(image, metadata)
     with _as_output_error(plan.folder):
-        return _write_new(plan, data)
+        return write_new(data, plan.folder, plan.candidates())
 
 
 def save_render(render: Render, plan: OutputPlan, metadata: RenderMetadata) -> Render:
     """Write a render with its metadata and return it with its path. Raises as `save_picture`."""
     return replace(render, path=save_picture(render.image, plan, metadata))
-
-
-def _write_new(plan: OutputPlan, data: bytes) -> Path:
-    temporary = plan.folder / f".faceid-{secrets.token_hex(8)}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        for path in plan.candidates():
-            if _claim(temporary, path):
-                return path
-    finally:
-        temporary.unlink(missing_ok=True)
-    raise AssertionError("candidates never end")
-
-
-def _claim(temporary: Path, path: Path) -> bool:
-    """Give the finished file its name; False where the name is taken, by whomever and since whenever."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EMLINK):
-            raise
-        return _claim_without_links(temporary, path)
-    return True
-
-
-def _claim_without_links(temporary: Path, path: Path) -> bool:
-    """The same on file systems without hard links: take the name with an empty file, then replace that."""
-    try:
-        path.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    os.replace(temporary, path)
-    return True
 
 
 def _make_folder(folder: Path) -> None:
@@ -149,28 +109,9 @@ def _check_parent(parent: Path, output: Path) -> None:
         raise OutputError(f"cannot write {output}: {parent} is not a folder", "give another path")
 
 
-def _check_writable(folder: Path) -> None:
-    """Try it: permission bits do not tell of read-only file systems, access lists and network folders."""
-    probe = folder / f".faceid-{secrets.token_hex(8)}.tmp"
-    with _as_output_error(folder):
-        probe.touch(exist_ok=False)
-        probe.unlink()
-
-
 @contextmanager
 def _as_output_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise output_error(path, error) from error
-
-
-def output_error(path: Path, error: OSError) -> OutputError:
-    """The message for a failed write: what, where, and what to do."""
-    if error.errno in _FULL_DISK:
-        return OutputError(f"cannot write to {path}: no space left", "free some space or give another folder with -o")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return OutputError(f"cannot write to {path}: permission denied", "give a folder of your own with -o")
-    if error.errno == errno.EROFS:
-        return OutputError(f"cannot write to {path}: the file system is read-only", "give another folder with -o")
-    return OutputError(f"cannot write to {path}: {(error.strerror or str(error)).lower()}", "give another path with -o")

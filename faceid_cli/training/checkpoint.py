@@ -14,9 +14,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import TrainConfig
 from faceid_cli.errors import CheckpointError
-from faceid_cli.identity_file import write_atomically
+from faceid_cli.kept.files import write_atomically
+from faceid_cli.orders import TrainConfig
 from faceid_cli.tokens import TokenModule, TokenModules
 from faceid_cli.training.data import Draws, hash_of_crop
 from faceid_cli.types import FaceCrop

@@ -19,7 +19,7 @@ from torch import Tensor
 from faceid_cli.attention import AttentionRecord
 from faceid_cli.attention.hooks import stages_of
 from faceid_cli.backbone import BaseModel, TextEncoder, at_work
-from faceid_cli.config import TrainConfig
+from faceid_cli.orders import TrainConfig
 from faceid_cli.tokens import (
     ENCODER,
     EmbeddingSpace,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import TrainConfig
 from faceid_cli.errors import OutOfMemoryError
+from faceid_cli.orders import TrainConfig
 from faceid_cli.training.loop import train_identity
 from faceid_cli.types import FaceCrop
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from faceid_cli.backbone import BaseModel
-from faceid_cli.config import TrainConfig, paced
+from faceid_cli.orders import TrainConfig, paced
 from faceid_cli.tokens import EmbeddingSpace
 from faceid_cli.training.regression import knows_names, names_space, regressed_initial, shows_face
 from faceid_cli.types import FaceCrop

@@ -14,8 +14,8 @@ import torch
 
 from faceid_cli.attention import AttentionRecord, record_attention, split_attention
 from faceid_cli.backbone import BaseModel, memory_errors, ready_to_learn
-from faceid_cli.config import TrainConfig
 from faceid_cli.errors import FaceIDError, InterruptedRunError
+from faceid_cli.orders import TrainConfig
 from faceid_cli.tokens import ENCODER, features_of
 from faceid_cli.training.checkpoint import RunState, load_checkpoint, run_key, save_checkpoint
 from faceid_cli.training.engine import Engine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from faceid_cli.config import TrainConfig
+from faceid_cli.orders import TrainConfig
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import faceid_cli
-from faceid_cli import RenderConfig, StepReport, errors, paths, preset
+from faceid_cli import RenderConfig, StepReport, errors, preset
+from faceid_cli.kept import paths
 from faceid_cli.rendering.metadata import read_metadata
 
 QUICK = preset("sefi", steps=2, batch_size=1, device="cpu")
@@ -55,7 +56,7 @@ def test_enroll_reports_and_prints_nothing(photo, tiny_model_dir, capsys) -> Non
 
 
 def test_an_abandoned_checkpoint_is_mentioned(photo, tiny_model_dir, alice) -> None:
-    from faceid_cli.api.checkpoints import checkpoint_dir
+    from faceid_cli.kept.runs import checkpoint_dir
 
     checkpoint_dir("bob").mkdir(parents=True)
     (checkpoint_dir("bob") / "checkpoint.safetensors").write_bytes(b"half of bob")
@@ -94,7 +95,7 @@ def test_progress_counts_sampler_steps(alice) -> None:
 
 
 def test_pictures_written_before_a_failure_are_recorded(alice, tmp_path, monkeypatch) -> None:
-    from faceid_cli.api import pictures
+    from faceid_cli.api import generate as pictures
 
     real, written = pictures.save_render, []
 
@@ -111,7 +112,7 @@ def test_pictures_written_before_a_failure_are_recorded(alice, tmp_path, monkeyp
 
 
 def test_random_seeds_differ_and_leave_room_for_the_count(alice) -> None:
-    from faceid_cli.api.pictures import _seeds
+    from faceid_cli.api.generate import _seeds
 
     assert _seeds(None, 3) != _seeds(None, 3)
     assert _seeds(2**32 - 3, 3) == [2**32 - 3, 2**32 - 2, 2**32 - 1]
@@ -120,7 +121,7 @@ def test_random_seeds_differ_and_leave_room_for_the_count(alice) -> None:
 
 
 def test_rename_and_remove_look_after_the_checkpoint(alice, tmp_path) -> None:
-    from faceid_cli.api.checkpoints import checkpoint_dir
+    from faceid_cli.kept.runs import checkpoint_dir
 
     checkpoint_dir("ALICE").mkdir(parents=True)
     assert faceid_cli.rename("alice", "anna").id == alice.id
@@ -131,7 +132,7 @@ def test_rename_and_remove_look_after_the_checkpoint(alice, tmp_path) -> None:
 
 
 def test_names_of_checkpoints_are_never_paths() -> None:
-    from faceid_cli.api.checkpoints import checkpoint_dir
+    from faceid_cli.kept.runs import checkpoint_dir
 
     assert checkpoint_dir("../../etc").parent == paths.runs_dir()
     assert checkpoint_dir("Alice") == checkpoint_dir("alice")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faceid_cli.api.base_models import options_for
-from faceid_cli.config import ModelOptions
+from faceid_cli.api.opening import options_for
+from faceid_cli.orders import ModelOptions
 from faceid_cli.types import Identity
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from faceid_cli.api.holding_out import hold_out
-from faceid_cli.api.references import likeness_of
 from faceid_cli.builtin.judge import Judge
 from faceid_cli.builtin.samples import photo_set
 from faceid_cli.cli.app import main
 from faceid_cli.errors import PhotoError
 from faceid_cli.evaluation.judges import DrawnJudge
-from faceid_cli.photos import read_photo
+from faceid_cli.evaluation.references import likeness_of
+from faceid_cli.faces.holding_out import hold_out
+from faceid_cli.photo_files import read_photo
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import FaceCrop
 

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from faceid_cli.backbone import load_base_model
-from faceid_cli.config import ModelOptions
 from faceid_cli.errors import ModelError, UnsupportedModelError
 from faceid_cli.model_files import check_model
+from faceid_cli.orders import ModelOptions
 
 UNET = "model.diffusion_model."
 OPENCLIP = "conditioner.embedders.1.model."

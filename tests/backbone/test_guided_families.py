@@ -19,9 +19,9 @@ from PIL import Image
 
 from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.backbone.controlnet import load_controlnet
-from faceid_cli.config import RenderConfig
 from faceid_cli.errors import UnsupportedModelError
 from faceid_cli.model_files.controlnet import find_controlnet
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.generate import initial_noise, render
 from faceid_cli.rendering.inpaint import plan_patch

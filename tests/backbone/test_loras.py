@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from faceid_cli.backbone import BaseModel, load_base_model
-from faceid_cli.config import ModelOptions
 from faceid_cli.errors import UnsupportedModelError
+from faceid_cli.orders import ModelOptions
 
 pytest.importorskip("peft")
 

@@ -16,7 +16,7 @@ from torch import nn
 from faceid_cli.attention import cross_attention_layers
 from faceid_cli.backbone import BaseModel, compiling, load_base_model, memory
 from faceid_cli.backbone.lean import lean_backward
-from faceid_cli.config import ModelOptions, RenderConfig, TrainConfig
+from faceid_cli.orders import ModelOptions, RenderConfig, TrainConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.training import train_identity
 from faceid_cli.types import FaceCrop

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from faceid_cli.backbone import load_base_model
-from faceid_cli.config import ModelOptions
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
 from faceid_cli.model_files import check_model, fingerprint_of
 from faceid_cli.model_files.vocabulary import write_vocabulary
+from faceid_cli.orders import ModelOptions
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from faceid_cli.config import RenderConfig
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.types import Box, Face, FaceCrop
 

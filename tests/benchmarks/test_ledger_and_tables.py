@@ -19,7 +19,7 @@ from benchmarks.parts import chosen_layers
 from benchmarks.quality import best_settings, changed, settings_told, shown_records
 from benchmarks.tables import beside_the_centre, differences, goals, table
 from benchmarks.tuned import read_settings, settings_for, write_settings
-from faceid_cli.config import paced, preset
+from faceid_cli.orders import paced, preset
 
 
 def record(identity: float, prompt: float = 0.8, seconds: float = 10.0) -> dict:
@@ -96,7 +96,7 @@ def test_goals_compare_the_same_people() -> None:
 
 
 def test_a_changed_default_is_not_taken_for_an_old_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    from faceid_cli import config
+    from faceid_cli import orders as config
 
     settings = Settings()
     before = engine_settings(METHODS["sefi"], settings)

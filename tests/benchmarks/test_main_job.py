@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.main_job import differences, print_table, summary
-from faceid_cli.config import TrainConfig
 from faceid_cli.evaluation.scores import PictureScore
 from faceid_cli.evaluation.trial import Trial
+from faceid_cli.orders import TrainConfig
 
 
 def trial(person: int, similarity: float, obeyed: int) -> Trial:

@@ -7,7 +7,7 @@ from diffusers import StableDiffusionPipeline
 
 from faceid_cli.builtin.judge import Judge
 from faceid_cli.builtin.names import roster
-from faceid_cli.paths import builtin_judge_file, builtin_model_dir
+from faceid_cli.kept.paths import builtin_judge_file, builtin_model_dir
 
 
 def test_model_and_judge_are_small_enough_to_ship() -> None:

@@ -10,7 +10,7 @@ from faceid_cli.builtin.people import person_from_seed
 from faceid_cli.builtin.pretrain.dataset import CROP_HEIGHT, CROP_WIDTH, crop_place, importance_of
 from faceid_cli.builtin.pretrain.tokenizer import WINDOW, build_tokenizer
 from faceid_cli.builtin.sampling import random_picture
-from faceid_cli.paths import builtin_model_dir
+from faceid_cli.kept.paths import builtin_model_dir
 
 
 def test_a_tokenizer_keeps_the_numbers_that_weights_were_trained_with(tmp_path: Path) -> None:

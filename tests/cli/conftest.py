@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceid_cli import paths
 from faceid_cli.cli.app import main
-from faceid_cli.identity_file import IdentityMetadata, save_identity
+from faceid_cli.kept import paths
+from faceid_cli.kept.identity_file import IdentityMetadata, save_identity
 from faceid_cli.registry.records import NewIdentity, NewRun
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Identity

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from faceid_cli.builtin.samples import photo_set
-from faceid_cli.identity_file import IdentityMetadata, save_identity
+from faceid_cli.kept.identity_file import IdentityMetadata, save_identity
 from faceid_cli.model_files import fingerprint_of
-from faceid_cli.photos import read_photo
+from faceid_cli.photo_files import read_photo
 from faceid_cli.registry.records import NewIdentity, NewRun
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.metadata import read_metadata

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from faceid_cli import paths
+from faceid_cli.kept import paths
 
 
 def home_files() -> set[str]:

@@ -101,7 +101,7 @@ finally:
 
 
 def test_completion_survives_a_damaged_registry(ask) -> None:
-    from faceid_cli import paths
+    from faceid_cli.kept import paths
 
     paths.registry_file().write_bytes(b"rubbish " * 1000)
     answer = ask(_FACEID_COMPLETE="complete_bash", COMP_WORDS="faceid\nshow\n", COMP_CWORD="2")

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from faceid_cli import paths
+from faceid_cli.kept import paths
 
 
 def test_defaults_need_no_file(faceid) -> None:

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from faceid_cli import paths
-from faceid_cli.api import health
+from faceid_cli.api import doctor as health
+from faceid_cli.kept import paths
 from faceid_cli.registry.store import Registry
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from faceid_cli import paths
-from faceid_cli.identity_file import load_identity, save_identity
+from faceid_cli.kept import paths
+from faceid_cli.kept.identity_file import load_identity, save_identity
 from faceid_cli.rendering.metadata import read_metadata
 
 

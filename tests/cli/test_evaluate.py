@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceid_cli.api.material import material_folder
 from faceid_cli.builtin.samples import photo_set
 from faceid_cli.cli.app import main
 from faceid_cli.cli.evaluate import _table as evaluation_table
 from faceid_cli.cli.output import Output
-from faceid_cli.evaluation.report import Summary
-from faceid_cli.identity_file import IdentityMetadata, save_identity
+from faceid_cli.evaluation.summary import Summary
+from faceid_cli.kept.identity_file import IdentityMetadata, save_identity
+from faceid_cli.kept.material import material_folder
 from faceid_cli.model_files import fingerprint_of
-from faceid_cli.photos import read_photo
+from faceid_cli.photo_files import read_photo
 from faceid_cli.registry.records import NewIdentity, NewRun
 from faceid_cli.registry.store import Registry
 

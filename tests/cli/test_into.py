@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceid_cli import paths
+from faceid_cli.kept import paths
 from faceid_cli.rendering.infotext import COMPOSITE_SOURCE_TYPE
 from faceid_cli.rendering.metadata import read_metadata
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from faceid_cli.config import ModelOptions
 from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.model_files import fingerprint_of
+from faceid_cli.orders import ModelOptions
 from faceid_cli.registry.base_models import add_score, scores_of
 from faceid_cli.registry.store import Registry
 
@@ -148,7 +148,7 @@ def test_a_picture_to_start_from(faceid, alice, photos):
 def test_every_command_that_renders_can_save_memory(faceid, alice, monkeypatch, words):
     """Where memory runs out its error says --low-vram, so the option must be there and arrive."""
     from faceid_cli import backbone
-    from faceid_cli.api import measuring
+    from faceid_cli.api import evaluate as measuring
 
     def no_memory(source: str, device: str, precision: str, options: ModelOptions) -> None:
         raise OutOfMemoryError(f"low_vram={options.low_vram}")

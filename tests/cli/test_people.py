@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from faceid_cli import paths
-from faceid_cli.api.checkpoints import checkpoint_dir
+from faceid_cli.kept import paths
+from faceid_cli.kept.runs import checkpoint_dir
 
 
 def test_nobody_is_enrolled_at_first_and_nothing_is_written(faceid) -> None:

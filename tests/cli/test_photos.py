@@ -7,9 +7,9 @@ import sys
 import pytest
 from PIL import Image
 
-from faceid_cli import paths
 from faceid_cli.builtin.samples import photo_set
 from faceid_cli.cli.output import Output
+from faceid_cli.kept import paths
 from faceid_cli.registry.store import Registry
 
 KEYS = {"file", "verdict", "reasons", "faces", "face", "quality"}
@@ -131,7 +131,7 @@ def test_consent_is_asked_for_where_somebody_sits(terminal, capsys) -> None:
 
 
 def test_nothing_of_a_removed_person_is_left_and_doctor_says_so(faceid, add_person, monkeypatch) -> None:
-    from faceid_cli.api import health
+    from faceid_cli.api import doctor as health
 
     monkeypatch.setattr(health, "_probe", lambda: {"torch": "2", "diffusers": "1", "transformers": "5", "threads": 1})
     alice, bob = add_person("alice"), add_person("bob", consent="a word that must not stay behind")

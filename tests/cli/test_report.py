@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from faceid_cli import paths
-from faceid_cli.api.material import SCORES, keep_json, material_folder
 from faceid_cli.cli import terminal_pictures
+from faceid_cli.kept import paths
+from faceid_cli.kept.material import SCORES, keep_json, material_folder
 from faceid_cli.registry.store import Registry
 
 
@@ -144,7 +144,7 @@ def test_an_imported_person_has_a_report(faceid, alice, tmp_path) -> None:
 
 
 def test_doctor_lists_previews_that_belong_to_nobody(faceid, monkeypatch) -> None:
-    from faceid_cli.api import health
+    from faceid_cli.api import doctor as health
 
     monkeypatch.setattr(health, "_probe", dict)
     folder = material_folder("0123456789abcdef")

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from faceid_cli.cli.options import _MORE_SETTINGS
-from faceid_cli.config import TrainConfig
+from faceid_cli.orders import TrainConfig
 
 
 def test_settings_reach_the_training(faceid, photos, tiny_model_dir, quick) -> None:

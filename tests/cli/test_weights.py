@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from faceid_cli import paths, weights
-from faceid_cli.weights import KNOWN_WEIGHTS, Weights
+from faceid_cli.kept import paths, weights
+from faceid_cli.kept.weights import KNOWN_WEIGHTS, Weights
 
 
 @pytest.fixture

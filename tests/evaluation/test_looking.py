@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from faceid_cli.evaluation.looking import LOOK_PROMPTS, RenderScorer
 
-from faceid_cli.config import RenderConfig
 from faceid_cli.evaluation.judges import Obedience
 from faceid_cli.evaluation.likeness import Likeness
-from faceid_cli.evaluation.looking import LOOK_PROMPTS, RenderScorer
 from faceid_cli.evaluation.prompts import PROMPT_SET, EvaluationPrompt
 from faceid_cli.evaluation.trade_off import TradeOff, best_trade_off, trade_offs
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.tokens import ENCODER
 from faceid_cli.types import Box, Face, IdentityTokens

@@ -18,10 +18,10 @@ from faceid_cli.evaluation.overlooked import (
     mean_details,
     sharpness,
 )
+from faceid_cli.evaluation.picture import ScoredPicture
 from faceid_cli.evaluation.prompts import EvaluationPrompt
-from faceid_cli.evaluation.report import summarise, warnings_of
-from faceid_cli.evaluation.run import ScoredPicture
 from faceid_cli.evaluation.scores import PictureScore
+from faceid_cli.evaluation.summary import summarise, warnings_of
 from faceid_cli.types import Box, Face
 
 

@@ -11,13 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from faceid_cli.config import RenderConfig
 from faceid_cli.evaluation.judges import Obedience
 from faceid_cli.evaluation.likeness import Likeness
+from faceid_cli.evaluation.picture import ScoredPicture
 from faceid_cli.evaluation.prompts import EvaluationPrompt
-from faceid_cli.evaluation.report import by_group, picture_grid, summarise, to_csv
-from faceid_cli.evaluation.run import ScoredPicture, background_spread, evaluate_tokens, face_place_spread
+from faceid_cli.evaluation.run import background_spread, evaluate_tokens, face_place_spread
 from faceid_cli.evaluation.scores import PictureScore
+from faceid_cli.evaluation.summary import by_group, picture_grid, summarise, to_csv
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.tokens import ENCODER, class_embedding
 from faceid_cli.types import Box, Face, IdentityTokens

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from faceid_cli import photos
+from faceid_cli import photo_files as photos
 from faceid_cli.builtin.draw import draw
 from faceid_cli.builtin.people import person_from_seed
 from faceid_cli.builtin.samples import photo_set

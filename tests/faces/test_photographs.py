@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from faceid_cli import paths
 from faceid_cli.errors import WeightsMissingError
 from faceid_cli.faces.finder import finder_for
 from faceid_cli.faces.photographs import _ARCFACE_LANDMARKS, PhotographFaceFinder, align_face, build_recogniser
+from faceid_cli.kept import paths
 from faceid_cli.types import Face
 
 SHARED = Path(__file__).parents[3] / "shared"

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from faceid_cli.attention.record import record_attention
-from faceid_cli.config import RenderConfig
 from faceid_cli.errors import UsageError
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.attend import default_words, positions_of_words, render_with_attention
 from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.heat_maps import HeatRow, heat_figure, overlay

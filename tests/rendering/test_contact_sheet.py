@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceid_cli.rendering.contact_sheet import contact_sheet
+from faceid_cli.contact_sheet import contact_sheet
 
 
 def _solid(color: tuple[int, int, int], size: tuple[int, int] = (64, 64)) -> Image.Image:

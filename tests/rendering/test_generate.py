@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from faceid_cli.config import SCHEDULERS, RenderConfig
 from faceid_cli.errors import OutOfMemoryError, PromptTooLongError, UsageError
+from faceid_cli.orders import SCHEDULERS, RenderConfig
 from faceid_cli.rendering.generate import initial_noise, metadata_of, render, render_batches
 from faceid_cli.rendering.metadata import read_metadata
 from faceid_cli.rendering.save import plan_output, save_render

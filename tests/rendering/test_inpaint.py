@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from faceid_cli.config import RenderConfig
 from faceid_cli.errors import UsageError
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import metadata_of, render
 from faceid_cli.rendering.infotext import COMPOSITE_SOURCE_TYPE, parameters_text, xmp_packet
 from faceid_cli.rendering.inpaint import plan_patch

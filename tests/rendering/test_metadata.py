@@ -13,7 +13,8 @@ from PIL import Image, PngImagePlugin
 
 from faceid_cli.errors import NotAnImageError, PhotoNotFoundError
 from faceid_cli.rendering import metadata as subject
-from faceid_cli.rendering.metadata import RenderMetadata, png_chunks, read_metadata
+from faceid_cli.rendering.metadata import png_chunks, read_metadata
+from faceid_cli.rendering.record import RenderMetadata
 
 EXAMPLE = RenderMetadata(
     prompt="a photo of <alice> holding a basketball, Eiffel Tower",

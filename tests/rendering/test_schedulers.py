@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from faceid_cli.config import SCHEDULERS, RenderConfig
 from faceid_cli.errors import UsageError
+from faceid_cli.orders import SCHEDULERS, RenderConfig
 from faceid_cli.rendering.schedulers import scheduler_for
 
 if TYPE_CHECKING:

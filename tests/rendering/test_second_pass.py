@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceid_cli.config import RenderConfig
 from faceid_cli.errors import UsageError
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.edges import edge_map
 from faceid_cli.rendering.generate import metadata_of, render

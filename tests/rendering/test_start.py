@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from faceid_cli.config import RenderConfig
 from faceid_cli.errors import OutOfMemoryError
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import metadata_of, render
 from faceid_cli.rendering.metadata import from_json, parameters_text, to_json
 

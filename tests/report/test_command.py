@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 
-from faceid_cli.config import preset
+from faceid_cli.orders import preset
 from faceid_cli.report.command import enrol_command
 
 

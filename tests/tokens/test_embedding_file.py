@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from faceid_cli.config import RenderConfig
 from faceid_cli.errors import ModelMismatchError, ModelNotFoundError, UnsupportedModelError, UsageError
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.prompts import parse_embedding, place_people
 from faceid_cli.tokens import class_embedding, encode_prompt, read_embedding

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceid_cli.config import TrainConfig
-from faceid_cli.identity_file import IdentityMetadata, save_identity
+from faceid_cli.kept.identity_file import IdentityMetadata, save_identity
+from faceid_cli.orders import TrainConfig
 from faceid_cli.types import FaceCrop, IdentityTokens, StepReport
 
 

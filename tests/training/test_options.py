@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from faceid_cli.attention import record_attention, split_attention
-from faceid_cli.config import PRESETS, TrainConfig
 from faceid_cli.errors import InterruptedRunError, UsageError
+from faceid_cli.orders import PRESETS, TrainConfig
 from faceid_cli.tokens import ENCODER, class_embedding, embedding_scale
 from faceid_cli.tokens.module import turned_back
 from faceid_cli.training import train_identity

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from faceid_cli.config import RenderConfig
 from faceid_cli.errors import InterruptedRunError
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.training import train_identity
 

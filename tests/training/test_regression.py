@@ -15,8 +15,8 @@ from faceid_cli.builtin.named_faces import PEOPLE, drawn_embedding, named_faces
 from faceid_cli.builtin.names import roster
 from faceid_cli.builtin.people import person_from_seed
 from faceid_cli.builtin.sampling import photo_picture
-from faceid_cli.config import TrainConfig
 from faceid_cli.errors import UsageError
+from faceid_cli.orders import TrainConfig
 from faceid_cli.tokens import ENCODER, class_embedding
 from faceid_cli.training import regression, train_identity
 from faceid_cli.training.engine import Engine

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from faceid_cli.training.stopping import best_look, held_out_batches, should_stop
 
-from faceid_cli.config import TrainConfig
 from faceid_cli.errors import InterruptedRunError, UsageError
+from faceid_cli.orders import TrainConfig
 from faceid_cli.tokens import ENCODER
 from faceid_cli.training import train_identity
 from faceid_cli.training.data import face_weights
 from faceid_cli.training.engine import Engine
-from faceid_cli.training.stopping import best_look, held_out_batches, should_stop
 from faceid_cli.types import Box, Face, Look
 
 RENDERS = TrainConfig(stop_by="renders", patience=2)

@@ -11,8 +11,8 @@ from diffusers import DDIMScheduler
 
 from faceid_cli.attention import split_attention
 from faceid_cli.backbone import BaseModel, load_base_model
-from faceid_cli.config import TrainConfig, preset
 from faceid_cli.errors import FaceIDError, OutOfMemoryError, UsageError
+from faceid_cli.orders import TrainConfig, preset
 from faceid_cli.tokens import ENCODER
 from faceid_cli.training import train_identity
 from faceid_cli.training.data import Draws

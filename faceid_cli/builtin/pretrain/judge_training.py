@@ -25,7 +25,7 @@ from faceid_cli.builtin.people import TRAITS, person_from_seed
 from faceid_cli.builtin.pretrain.checkpoints import Checkpoint
 from faceid_cli.builtin.pretrain.judge_data import NONE, Shards, Truth, degrade, jittered, zoom
 from faceid_cli.builtin.vocabulary import OBJECTS, ROSTER_SIZE
-from faceid_cli.paths import builtin_judge_file
+from faceid_cli.kept.paths import builtin_judge_file
 
 MAP_SIDE = PICTURE_PX // STRIDE
 MARGIN, MARGIN_SCALE = 0.2, 20.0  # additive cosine margin (CosFace, arXiv 1801.09414)

@@ -1,0 +1,40 @@
+"""Rendering several people into one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from faceid_cli.api.generate import render_order
+from faceid_cli.orders import RenderOrder
+from faceid_cli.orders.option import takes
+from faceid_cli.orders.rendering import NOT_FOR_SEVERAL
+from faceid_cli.types import OnNote, OnProgress, Render
+
+
+@takes(RenderOrder, without=NOT_FOR_SEVERAL)
+def compose(
+    names: Sequence[str],
+    prompt: str,
+    *,
+    on_progress: OnProgress | None = None,
+    on_note: OnNote | None = None,
+    **options: Any,
+) -> list[Render]:
+    """Render several people into each picture.
+
+    Args:
+        names: Enrolled people.
+        prompt: `<name>` marks each of them, or none is marked.
+        on_progress: Called with (sampler steps done, steps in all).
+        on_note: Called with a line worth telling the user.
+        options: Of `RenderOrder`, by name, but for those that need one person alone.
+
+    Returns:
+        One render per picture, as `generate` does.
+
+    Raises:
+        ModelMismatchError: They were learned on different base models. Else as `generate`.
+    """
+    order = RenderOrder.of(names=tuple(names), prompt=prompt, **options)
+    return render_order(order, on_progress, on_note)

@@ -1,0 +1,173 @@
+"""Enrolling: from photo files to a person in the registry."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faceid_cli.api.opening import on_machine
+from faceid_cli.errors import InterruptedRunError
+from faceid_cli.faces.account import faces_hint, lines_on
+from faceid_cli.faces.cutting import IntakeOptions
+from faceid_cli.faces.finder import enrolment_finder
+from faceid_cli.faces.holding_out import hold_out
+from faceid_cli.faces.intake import take_in
+from faceid_cli.faces.sheets import mask_of
+from faceid_cli.kept.runs import check_home_writable, claimed_run, give_up, is_interrupted, previews_folder
+from faceid_cli.model_files import check_model
+from faceid_cli.orders import EnrolOrder, TrainConfig
+from faceid_cli.orders.option import takes
+from faceid_cli.photo_files import find_photos
+from faceid_cli.registry.names import check_name
+from faceid_cli.registry.records import check_tags
+from faceid_cli.registry.rows import name_taken
+from faceid_cli.registry.sources import checked_options, chosen_source
+from faceid_cli.registry.store import Registry
+from faceid_cli.rendering.prompts import place_people
+from faceid_cli.types import BUILTIN, FaceCrop, Identity, OnNote, OnPreviewFile, StepReport
+
+if TYPE_CHECKING:
+    from faceid_cli.backbone import BaseModel
+
+OnStep = Callable[[StepReport], None]
+
+FIRST_TIME_NOTE = (
+    "base model: the built-in one, which draws illustrated portraits; for photographs choose a Stable Diffusion "
+    "checkpoint: faceid config set model FILE_OR_FOLDER"
+)
+
+
+@takes(EnrolOrder, without=("name", "photos"))
+def enroll(
+    name: str,
+    photos: Sequence[Path | str] | Path | str,
+    *,
+    sheet: Path | str | None = None,
+    on_preview: OnPreviewFile | None = None,
+    on_step: OnStep | None = None,
+    on_note: OnNote | None = None,
+    **options: Any,
+) -> Identity:
+    """Learn a person from photo files and keep them in the registry.
+
+    Args:
+        name: Letters, digits, "-" and "_", 1 to 64.
+        photos: Files and folders, one or several.
+        sheet: Where to write the numbered faces if it is not clear which one is meant; None for nowhere.
+        on_preview: Called with (steps done, file) when a sample was written.
+        on_step: Called after every step.
+        on_note: Called with a line worth telling the user.
+        options: Of `EnrolOrder`, by name.
+
+    Raises:
+        InvalidNameError, NameTakenError, PhotoError, ModelError, CheckpointError, InterruptedRunError, ...
+    """
+    order = EnrolOrder.of(name=name, photos=photos, **options)
+    return enroll_order(order, sheet, on_preview, on_step, on_note or (lambda line: None))
+
+
+def enroll_order(
+    order: EnrolOrder,
+    sheet: Path | str | None,
+    on_preview: OnPreviewFile | None,
+    on_step: OnStep | None,
+    on_note: OnNote,
+) -> Identity:
+    """Check everything that is quick to check, look at the photos, train, and keep; see `enroll`."""
+    order, source = _checked(order, on_note)
+    with claimed_run(order.name) as folder:
+        # These bring in torch, which takes seconds.
+        from faceid_cli.backbone import load_base_model
+        from faceid_cli.registry.keeping import Outcome, keep
+        from faceid_cli.rendering.previews import Previews
+        from faceid_cli.training.initial import settled
+        from faceid_cli.training.loop import train_identity
+
+        config, loading = order.config, order.options
+        finder = enrolment_finder(source == BUILTIN, config.device, order.detect and order.box is None)
+        base = load_base_model(source, config.device, config.precision, loading)
+        for line in base.notes:
+            on_note(line)
+        intake = take_in(order.photos, finder, _intake_options(order, base.size_px), faces_hint(sheet))
+        crops, held = hold_out(intake.crops, order.hold_out)
+        masks = [mask_of(crop, finder) for crop in crops] if order.keep_photos else []
+        for line in lines_on(intake):
+            on_note(line)
+        config = settled(base, crops, config)
+        if order.fit_batch:
+            config = _fitting(base, crops, config, on_note)
+        Registry.open().close()  # a registry that cannot be written is better found now than after the training
+        if not order.resume:
+            _start_anew(order.name, folder, on_note)
+        samples = previews_folder(folder)
+        previews = Previews(base, order.name, order.preview, config.seed, samples, on_preview, on_note)
+        try:
+            tokens, report = train_identity(
+                base, crops, config, folder, order.resume, on_step, order.preview_every, previews
+            )
+        except KeyboardInterrupt as error:
+            raise InterruptedRunError(f"the enrolment of {order.name} was stopped", "start it again") from error
+        identity = keep(
+            replace(order, config=config),
+            source,
+            base.fingerprint,
+            Outcome(tokens, report, intake, crops, masks, held),
+            samples if order.preview_every else None,
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        return identity
+
+
+def _checked(order: EnrolOrder, on_note: OnNote) -> tuple[EnrolOrder, str]:
+    """The order with what is open in it settled, and the base model; nothing has been written, nothing heavy loaded.
+
+    Everything that can be wrong and is quick to check is found here.
+    """
+    check_name(order.name)
+    source = chosen_source(order.model)
+    sample = place_people(order.preview or f"a photo of <{order.name}>", [order.name])
+    order = replace(order, config=on_machine(order.config), options=checked_options(order.options), preview=sample)
+    check_tags(order.tags)
+    _intake_options(order, 1)
+    find_photos(order.photos, None if order.strict else lambda problem: None)
+    with Registry.open(create=False) as registry:
+        taken = registry.find(order.name)
+        if taken and not order.replace:
+            raise name_taken(taken.name)
+        if source == BUILTIN and not registry.list():
+            on_note(FIRST_TIME_NOTE)
+    check_home_writable()
+    check_model(source, order.options.variant if order.options else None)
+    return order, source
+
+
+def _intake_options(order: EnrolOrder, size_px: int) -> IntakeOptions:
+    return IntakeOptions(
+        size_px,
+        order.face,
+        order.detect,
+        order.box,
+        order.strict,
+        face_share=order.face_share,
+        jitter=order.jitter,
+        seed=order.config.seed,
+    )
+
+
+def _start_anew(name: str, folder: Path, on_note: OnNote) -> None:
+    """Delete what an interrupted enrolment left."""
+    if is_interrupted(folder):
+        on_note(f"starting anew: the interrupted enrolment of {name} is given up (--resume would go on with it)")
+        give_up(folder)
+
+
+def _fitting(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig, on_note: OnNote) -> TrainConfig:
+    from faceid_cli.training.fitting import fitting_batch
+
+    size = fitting_batch(base, crops, config)
+    if size != config.batch_size:
+        on_note(f"batch: {size}, because {config.batch_size} do not fit into memory")
+    return replace(config, batch_size=size)

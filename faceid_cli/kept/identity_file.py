@@ -1,0 +1,190 @@
+"""An identity on disk: one safetensors file with the features and what they belong to. Needs no torch.
+
+Tensors are named "<text encoder>.keys" and "<text encoder>.values" (P^K and P^V of paper section 3.2), each float32
+(S, N, D). All metadata is JSON under the single key "faceid", because that alone makes equal identities equal files.
+There is no date and no random id inside for the same reason; the registry keeps those.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from faceid_cli.errors import IdentityFileError
+from faceid_cli.kept.files import write_atomically
+
+FORMAT = "faceid-identity"
+VERSION = 1
+_METADATA_KEY = "faceid"
+_MAX_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class IdentityMetadata:
+    """What an identity file says about itself.
+
+    Attributes:
+        name: The name it was saved under.
+        class_word: What the person is to the text encoder, and in the reference prompt.
+        base_model: Source of the base model it was learned on.
+        base_fingerprint: Fingerprint of that model's weights.
+        method: Settings of the training.
+        photo_hashes: SHA-256 of the photos it was learned from.
+        note: The user's words.
+        extra: Whatever else belongs to it, JSON values by name (for instance scores).
+    """
+
+    name: str
+    class_word: str
+    base_model: str
+    base_fingerprint: str
+    method: dict[str, Any] = field(default_factory=dict)
+    photo_hashes: tuple[str, ...] = ()
+    note: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class IdentityFile:
+    """A loaded identity file.
+
+    Attributes:
+        keys: P^K per text encoder name, float32 (S, N, D).
+        values: P^V, same layout.
+        metadata: What it belongs to.
+    """
+
+    keys: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]
+    metadata: IdentityMetadata
+
+    @property
+    def stages(self) -> int:
+        """Number of timestep stages S."""
+        return int(next(iter(self.keys.values())).shape[0])
+
+    @property
+    def vectors(self) -> int:
+        """Number of vectors per feature N."""
+        return int(next(iter(self.keys.values())).shape[1])
+
+
+def save_identity(
+    path: Path, keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], metadata: IdentityMetadata
+) -> None:
+    """Write an identity file: whole or not at all. Equal content gives equal bytes.
+
+    Raises:
+        IdentityFileError: Features that no identity can have (shapes, types, not finite).
+        OutputError: It cannot be written there.
+    """
+    problem = _problem_of(keys, values)
+    if problem:
+        raise IdentityFileError(f"cannot save this identity: {problem}")
+    tensors = {f"{name}.keys": np.ascontiguousarray(array) for name, array in sorted(keys.items())}
+    tensors |= {f"{name}.values": np.ascontiguousarray(array) for name, array in sorted(values.items())}
+    header = {"format": FORMAT, "version": VERSION, "identity": asdict(metadata)}
+    write_atomically(path, save(tensors, {_METADATA_KEY: json.dumps(header, sort_keys=True)}))
+
+
+def load_identity(path: Path) -> IdentityFile:
+    """Read and check an identity file. Pickles and other files are refused, never run.
+
+    Raises:
+        IdentityFileError: No such file, not an identity, damaged, or written by a newer faceid.
+    """
+    _refuse_foreign(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = _header(path, file.metadata())
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    except (SafetensorError, OSError) as error:
+        raise IdentityFileError(f"{path} is damaged: {error}", "copy or export the identity again") from error
+    keys, values = _sides(path, tensors)
+    problem = _problem_of(keys, values)
+    if problem:
+        raise IdentityFileError(f"{path} is damaged: {problem}", "copy or export the identity again")
+    return IdentityFile(keys, values, _metadata(path, header))
+
+
+def _refuse_foreign(path: Path) -> None:
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise IdentityFileError(
+            f"cannot read {path}: {error.strerror or error}", "check the path; `faceid doctor` tells who lacks a file"
+        ) from error
+    # A header of 128, 384, 640, ... bytes begins with the byte that pickles begin with, too: look for the header first.
+    if start[8:9] != b"{" and start.startswith((b"PK\x03\x04", b"\x80")):
+        raise IdentityFileError(
+            f"{path} is a pickle, which can run code and is never loaded", "ask for the .safetensors file"
+        )
+    if size < 8 or start[8:9] != b"{" or size > _MAX_BYTES:
+        raise IdentityFileError(f"{path} is not a safetensors file", "faceid writes identities with `faceid export`")
+
+
+def _header(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    try:
+        header = json.loads((metadata or {})[_METADATA_KEY])
+        known = header["format"] == FORMAT
+        version, _ = header["version"], header["identity"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise IdentityFileError(f"{path} has no identity metadata: not a file that faceid exported") from error
+    if not known or not isinstance(version, int) or version < 1:
+        raise IdentityFileError(f"{path} is not an identity of faceid")
+    if version > VERSION:
+        raise IdentityFileError(
+            f"{path} is of version {version}, this faceid reads up to {VERSION}", "install a newer faceid"
+        )
+    return dict(header)
+
+
+def _sides(path: Path, tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    sides: dict[str, dict[str, np.ndarray]] = {"keys": {}, "values": {}}
+    for tensor_name, array in tensors.items():
+        encoder, _, side = tensor_name.rpartition(".")
+        if side not in sides or not encoder:
+            raise IdentityFileError(f"{path} holds a tensor {tensor_name!r} that no identity has")
+        sides[side][encoder] = array
+    return sides["keys"], sides["values"]
+
+
+def _problem_of(keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]) -> str | None:
+    """What is wrong with these features, or None."""
+    if not keys or set(keys) != set(values):
+        return "keys and values are not there for the same text encoders"
+    counts = set()
+    for name in keys:
+        for side, array in (("keys", keys[name]), ("values", values[name])):
+            if array.dtype != np.float32 or array.ndim != 3 or 0 in array.shape:
+                return f"{name}.{side} is {array.dtype} {array.shape}, not float32 (stages, vectors, width)"
+            if not np.isfinite(array).all():
+                return f"{name}.{side} holds numbers that are not finite"
+        if keys[name].shape != values[name].shape:
+            return f"{name}: keys are {keys[name].shape}, values are {values[name].shape}"
+        counts.add(keys[name].shape[:2])
+    return "its text encoders have different numbers of stages or vectors" if len(counts) > 1 else None
+
+
+def _metadata(path: Path, header: Mapping[str, Any]) -> IdentityMetadata:
+    stored = header["identity"]
+    known = {entry.name for entry in fields(IdentityMetadata)}
+    try:
+        content = {key: value for key, value in stored.items() if key in known}
+        content["photo_hashes"] = tuple(content.get("photo_hashes", ()))
+        metadata = IdentityMetadata(**content)
+    except (AttributeError, TypeError) as error:
+        raise IdentityFileError(f"{path} has incomplete identity metadata: {error}") from error
+    texts = (metadata.name, metadata.class_word, metadata.base_model, metadata.base_fingerprint, metadata.note)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(metadata.method, dict):
+        raise IdentityFileError(f"{path} has identity metadata of wrong types")
+    return metadata

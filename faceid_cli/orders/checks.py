@@ -1,0 +1,78 @@
+"""Checks of options: each takes a value and returns it as it is kept, or raises UsageError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from faceid_cli.errors import UsageError
+
+MAX_SEED = 2**32 - 1
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+Check = Callable[[Any], Any]
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed if it is one that every random generator here accepts.
+
+    Raises:
+        UsageError: Below 0 or above 2**32 - 1.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed is {seed}", f"use a number from 0 to {MAX_SEED}")
+    return seed
+
+
+def check_device(value: str) -> str:
+    """Return a device of a kind that exists: auto, cpu, cuda, cuda:1, mps."""
+    kind, _, number = value.partition(":")
+    if kind not in DEVICES or (number and not number.isdecimal()):
+        raise UsageError(f"unknown device {value!r}", "use auto, cpu, cuda, cuda:1 or mps")
+    return value
+
+
+def one_of(name: str, choices: Sequence[str]) -> Check:
+    """A check that a value is one of the choices."""
+
+    def check(value: str) -> str:
+        if value not in choices:
+            raise UsageError(f"unknown {name} {value!r}", f"choose one of: {', '.join(choices)}")
+        return value
+
+    return check
+
+
+def at_least(name: str, least: int) -> Check:
+    """A check that a whole number is not too small."""
+
+    def check(value: int) -> int:
+        if value < least:
+            raise UsageError(f"{name} must be {least} or more, not {value}")
+        return value
+
+    return check
+
+
+def within(message: str, low: float, high: float, hint: str, above: bool = False) -> Check:
+    """A check that a number lies between two others, both included; the lower one not where it has to be `above`.
+
+    Args:
+        message: Of the error, with {} for the number.
+        low: The lower one.
+        high: The higher one.
+        hint: Of the error.
+        above: See above.
+    """
+
+    def check(value: float) -> float:
+        if not low <= value <= high or (above and value == low):
+            raise UsageError(message.format(value), hint)
+        return value
+
+    return check
+
+
+def not_negative(name: str) -> Check:
+    """A check that a number is one from 0 on: not below it, not infinite, and no NaN."""
+    return within(f"{name} is {{}}", 0, 1e300, "use an ordinary number, 0 or more")

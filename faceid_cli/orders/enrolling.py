@@ -1,0 +1,175 @@
+"""The order to learn a person: everything that `enroll` can be asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+from faceid_cli.errors import UsageError
+from faceid_cli.orders.checks import at_least
+from faceid_cli.orders.loading import MODEL, ModelOptions
+from faceid_cli.orders.option import Options, group, option, option_of, required
+from faceid_cli.orders.rendering import FACES
+from faceid_cli.orders.training import TrainConfig
+from faceid_cli.types import Box
+
+_PEOPLE_WORDS = (
+    "person people human humans man men woman women boy boys girl girls child children kid kids baby toddler "
+    "teenager teen adult guy lady gentleman male female mother father mom dad parent sister brother daughter son "
+    "grandmother grandfather grandma grandpa wife husband bride groom friend face portrait head character"
+)
+
+
+def is_people_word(class_word: str) -> bool:
+    """Whether a class word speaks of people, who have a face: "woman", "old man"; not "cat", "sports car"."""
+    return bool(set(_PEOPLE_WORDS.split()) & set(re.findall(r"[a-z]+", class_word.lower())))
+
+
+def read_box(text: str) -> dict[str, Any]:
+    """Read "x,y,width,height" in pixels.
+
+    Raises:
+        UsageError: Anything else, or an empty box.
+    """
+    try:
+        x, y, width, height = (float(number) for number in text.split(","))
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a box", "write it as x,y,width,height in pixels, such as 40,30,200,200"
+        ) from None
+    if not (width > 0 and height > 0 and x >= 0 and y >= 0):
+        raise UsageError(
+            f"the box {text!r} is empty or outside the picture", "x and y from 0, width and height above 0"
+        )
+    return {"box": Box(x, y, width, height)}
+
+
+def _box_text(group: Any) -> str | None:
+    box = group.box
+    return box and ",".join(f"{number:.12g}" for number in (box.x, box.y, box.width, box.height))
+
+
+def photo_paths(value: Iterable[Path | str] | Path | str) -> tuple[Path, ...]:
+    """One path, or several."""
+    return tuple(Path(photo) for photo in ([value] if isinstance(value, str | Path) else value))
+
+
+@dataclass(frozen=True)
+class EnrolOrder(Options):
+    """A person as they are to be learned.
+
+    Raises:
+        UsageError: Options that cannot be.
+    """
+
+    groups: ClassVar[Mapping[str, type[Options]]] = {"config": TrainConfig, "options": ModelOptions}
+
+    name: str = required('Letters, digits, "-" and "_", 1 to 64 of them.')
+    photos: tuple[Path, ...] = required("Picture files, or folders of them.", check=photo_paths)
+    config: TrainConfig = group(TrainConfig)
+    fit_batch: bool = option(False, "Halve the batch until a step fits into memory.", is_recorded=False)
+    resume: bool = option(
+        False, "Go on with an interrupted enrolment.", "--resume", is_repeated=False, is_recorded=False
+    )
+    replace: bool = option(
+        False,
+        "Replace the person of that name, once the new one is complete.",
+        "--replace",
+        is_repeated=False,
+        is_recorded=False,
+    )
+    face: str | int = option(
+        "auto",
+        "Where photos show several faces: auto (whom most photos show), only, largest, left, right, or a number from "
+        "the left.",
+        "--face",
+        metavar="WHICH",
+        choices=FACES,
+        kind=str,
+        is_recorded=False,
+    )
+    detect: bool = option(True, "Take the photos whole; look for no face.", off="--no-detect")
+    box: Box | None = option(
+        None,
+        "Where the face is, in pixels of the photo.",
+        "--box",
+        metavar="X,Y,W,H",
+        kind=str,
+        read=read_box,
+        write=_box_text,
+    )
+    strict: bool = option(False, "Stop at the first photo that cannot be used, instead of leaving it out.", "--strict")
+    face_share: float | None = option(
+        None, "Height of the face as a share of the crop, such as 0.35.", "--face-share", metavar="X"
+    )
+    jitter: int = option(0, "Further crops of each photo, moved and resized a little.", "--jitter", metavar="N")
+    hold_out: int = option(
+        0,
+        "Learn nothing from the last N photos; evaluate with them.",
+        "--hold-out",
+        metavar="N",
+        check=at_least("photos to hold out", 0),
+    )
+    keep_photos: bool = option(True, "Keep no crops and masks for the report.", off="--no-keep-photos")
+    preview_every: int = option(
+        0,
+        "Render a sample every N steps; 0 for none.",
+        "--preview-every",
+        metavar="N",
+        check=at_least("steps between previews", 0),
+    )
+    preview: str = option("", "Of the samples; the person alone if not given.", "--preview", metavar="PROMPT")
+    tags: tuple[str, ...] = option((), "May be repeated.", "--tag", metavar="TAG", is_recorded=False)
+    note: str = option("", "Kept with the person.", "--note", metavar="TEXT", is_recorded=False)
+    consent: str | None = option(
+        None,
+        "What the person said to it; kept with them. Asked for once.",
+        "--consent",
+        metavar="TEXT",
+        is_recorded=False,
+    )
+    model: str | None = option(None, MODEL.help, *MODEL.flags, metavar=MODEL.metavar, is_source=True, is_recorded=False)
+    options: ModelOptions | None = None
+
+    def request(self) -> dict[str, Any]:
+        """What a training run records of the order, as JSON values; the person is "{name}" in it."""
+        kept: dict[str, Any] = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if (asked := option_of(field)) is not None and asked.is_recorded and field.name != "name"
+        }
+        box = self.box
+        return kept | {
+            "photos": [str(photo.expanduser().absolute()) for photo in self.photos],
+            "box": None if box is None else [box.x, box.y, box.width, box.height],
+            "low_vram": self.options is not None and self.options.low_vram,
+            "preview": self.preview.replace(f"<{self.name}>", "{name}") if self.preview_every else "",
+        }
+
+
+def order_from(
+    name: str, request: Mapping[str, Any], config: TrainConfig, options: ModelOptions, **more: Any
+) -> EnrolOrder:
+    """The order for what a training run recorded.
+
+    Args:
+        name: Of the person now.
+        request: As `EnrolOrder.request` made it; what it does not hold is as usual.
+        config: How the person was learned.
+        options: How the base model was loaded.
+        more: Options that runs do not record.
+
+    Raises:
+        UsageError, TypeError, ValueError: A damaged record.
+    """
+    known = {field.name for field in fields(EnrolOrder)}
+    given = {key: value for key, value in request.items() if key in known and value is not None}
+    if "box" in given:
+        given["box"] = Box(*map(float, given["box"]))
+    if given.get("preview") == "a photo of {name}":
+        given["preview"] = ""
+    given["photos"] = photo_paths(given.get("photos", ()))
+    return EnrolOrder(name, config=config, options=options, **{**given, **more})

@@ -1,0 +1,34 @@
+"""Commands that do something again, to be pasted into a shell."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+from faceid_cli.orders.enrolling import EnrolOrder
+from faceid_cli.orders.option import said, words
+from faceid_cli.orders.rendering import RenderOrder
+from faceid_cli.orders.training import PRESETS, more_settings
+
+
+def render_command(order: RenderOrder, seed: int) -> str:
+    """Return the `faceid` command that makes one picture of an order again; files keep their absolute paths."""
+    command = "generate" if len(order.names) == 1 else "compose"
+    prompt = order.prompt if not order.prompt.startswith("-") else f" {order.prompt}"
+    return shlex.join(["faceid", command, *order.names, prompt, "--seed", str(seed), *words(order)])
+
+
+def enrol_command(order: EnrolOrder) -> str:
+    """Return the `faceid` command that learns a person again, in the place of the one who is there.
+
+    Args:
+        order: With the base model named, and its settings settled: what differs from their preset is said.
+    """
+    usual = replace(PRESETS[order.config.method], device="auto", precision="auto", templates="face")
+    start = ["faceid", "enroll", order.name, *map(str, order.photos), "--replace", *said("--model", order.model)]
+    settings = [*said("--preset", order.config.method), *words(order.config, usual, without=("method",))]
+    for name in more_settings():
+        if (value := getattr(order.config, name)) != getattr(usual, name):
+            settings += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+    model = words(order.options) if order.options is not None else ()
+    return shlex.join([*start, *settings, *model, *words(order, without=("config", "model", "options"))])
