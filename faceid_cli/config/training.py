@@ -43,8 +43,9 @@ class TrainConfig:
             crop without a known face counts as a whole.
         average_last: Over how many of the last steps the features are averaged; 0 takes those of the last step, and -1
             (`AS_SUITS`) what suits the start.
-        initial_token: What the features start from: "class", or "regression" for what the judge's embedding of the photos says the person's name would be,
-            or "auto" for regression where the base model knows people by name and the photos show a face, else "class".
+        initial_token: What the features start from: "class", or "regression" for what the judge's embedding of the
+            photos says the person's name would be, or "auto" for regression where the base model knows people by name
+            and the photos show a face, else "class".
         token_space: Where the features may go: "embeddings" anywhere, "names" no further than the names of people that
             the base model knows span, or "auto" for names where they start from regression, else anywhere.
     """
