@@ -7,7 +7,7 @@ benchmarks/results/tried.md has what came of it.
 from faceid_cli.config.checks import MAX_SEED, PRECISIONS, check_seed
 from faceid_cli.config.loading import ModelOptions
 from faceid_cli.config.pace import pace_of, paced
-from faceid_cli.config.rendering import CONTROLS, SCHEDULERS, RenderConfig, scheduler_name
+from faceid_cli.config.rendering import CONTROLS, SCHEDULERS, RenderConfig
 from faceid_cli.config.training import PRESETS, TrainConfig, preset
 
 __all__ = [
@@ -23,5 +23,4 @@ __all__ = [
     "pace_of",
     "paced",
     "preset",
-    "scheduler_name",
 ]

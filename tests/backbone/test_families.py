@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 from faceid_cli.attention import split_attention
-from faceid_cli.backbone import BaseModel, fingerprint_of, load_base_model
+from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.config import ModelOptions, RenderConfig, TrainConfig
 from faceid_cli.errors import ModelMismatchError, UsageError
 from faceid_cli.identity_file import IdentityMetadata, load_identity, save_identity
-from faceid_cli.model_files import check_model
+from faceid_cli.model_files import check_model, fingerprint_of
 from faceid_cli.rendering.generate import render
 from faceid_cli.tokens import arrays_from_tokens, class_embedding, encode_prompt, tokens_from_arrays
 from faceid_cli.training import train_identity
