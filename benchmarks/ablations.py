@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from faceid_cli.evaluation.looking import RenderScorer
 from torch import nn
 
 from benchmarks.baselines import METHODS, Learned, Settings
@@ -32,8 +31,6 @@ from benchmarks.measure import FIRST_FOR_CHOOSING, add_bench_options, bench_of
 from benchmarks.parts import OneSide, SelectiveEngine
 from benchmarks.tables import beside_the_centre, interval_of, more_than, shown, table
 from faceid_cli.backbone import BaseModel
-from faceid_cli.evaluation.judges import PictureJudge
-from faceid_cli.evaluation.judging import likeness_to_crops
 from faceid_cli.evaluation.trial import person_crops
 from faceid_cli.tokens import ENCODER, class_embedding
 from faceid_cli.training import train_identity
@@ -59,20 +56,20 @@ CENTRES = {
 """Which variant of each group is the paper's recipe; measured once for all groups but the last."""
 
 
-OPTIONS: dict[str, dict[str, Any]] = {
+OPTIONS: dict[str, dict[str, Any] | None] = {
     "none": {},
     "background 0.05": {"background_weight": 0.05},
-    "min-SNR": {"loss_weighting": "min-snr"},
-    "noisy timesteps": {"timestep_sampling": "noisy"},
-    "middle timesteps": {"timestep_sampling": "middle"},
+    "min-SNR": None,
+    "noisy timesteps": None,
+    "middle timesteps": None,
     "cosine": {"learning_rate_schedule": "cosine", "warm_up": 10},
     "average of 50": {"average_last": 50},
-    "norm up to 1": {"norm_limit": 1.0},
-    "norm up to 2": {"norm_limit": 2.0},
-    "direction within 60 degrees": {"direction_limit": 0.5},
-    "penalty 0.01": {"other_words_weight": 0.01},
-    "penalty 0.1": {"other_words_weight": 0.1},
-    "start by search": {"initial_token": "search"},
+    "norm up to 1": None,
+    "norm up to 2": None,
+    "direction within 60 degrees": None,
+    "penalty 0.01": None,
+    "penalty 0.1": None,
+    "start by search": None,
     "start by regression": {"initial_token": "regression"},
     "start by regression, a quarter of the steps": {"initial_token": "regression", "share_of_steps": 0.25},
     "among names": {"initial_token": "regression", "token_space": "names"},
@@ -82,10 +79,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "token_space": "names",
         "share_of_steps": 0.25,
     },
-    "stop by held-out noise": {"stop_by": "held-out"},
-    "stop by renders": {"stop_by": "renders"},
+    "stop by held-out noise": None,
+    "stop by renders": None,
 }
-"""Changes of `TrainConfig` by label, each tried alone; "share_of_steps" is of the steps that all others train."""
+"""Changes of `TrainConfig` by label, each tried alone; "share_of_steps" is of the steps that all others train.
+
+None stands for settings that measured nothing and were taken out again: their results are still shown.
+"""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Variant:
     Attributes:
         group: What is taken apart.
         label: This variant of it.
-        changes: Of `TrainConfig`.
+        changes: Of `TrainConfig`; None where its setting is gone, and only what was measured is left.
         side: "both", or which of "keys" and "values" is learned; the other stays the class word's.
         layers: Which cross-attention layers carry the attention loss: "all", "down", "mid", "up", or "1", "2", "3" for
             the largest, the next and the smallest resolution.
@@ -106,7 +106,7 @@ class Variant:
 
     group: str
     label: str
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] | None = field(default_factory=dict)
     side: str = "both"
     layers: str = "all"
     words: str = "all"
@@ -137,12 +137,15 @@ def variants() -> list[Variant]:
     return found
 
 
-def learn(
-    base: BaseModel, crops: Sequence[FaceCrop], variant: Variant, settings: Settings, judge: PictureJudge
-) -> Learned:
-    """Learn a person by one variant; the judge scores the renders of one that stops by them."""
+def measurable() -> list[Variant]:
+    """Those whose settings there are."""
+    return [variant for variant in variants() if variant.changes is not None]
+
+
+def learn(base: BaseModel, crops: Sequence[FaceCrop], variant: Variant, settings: Settings) -> Learned:
+    """Learn a person by one variant."""
     if variant.group == "options":
-        return _learn_as_users_do(base, crops, settings, judge)
+        return _learn_as_users_do(base, crops, settings)
     engine = SelectiveEngine(base, crops, train_config(settings, "sefi-paper"), variant.layers, variant.words)
     module: nn.Module = engine.new_state().module
     if variant.side != "both":
@@ -153,12 +156,11 @@ def learn(
     return Learned(tokens, losses, seconds, sides * tokens.keys[ENCODER].numel())
 
 
-def _learn_as_users_do(base: BaseModel, crops: Sequence[FaceCrop], settings: Settings, judge: PictureJudge) -> Learned:
+def _learn_as_users_do(base: BaseModel, crops: Sequence[FaceCrop], settings: Settings) -> Learned:
     """By faceid's own training loop, which alone knows all options."""
     config = train_config(settings, "sefi-paper")
     started = time.perf_counter()
-    scorer = RenderScorer(base, judge, likeness_to_crops(judge, crops)) if config.stop_by == "renders" else None
-    tokens, report = train_identity(base, crops, config, render_scores=scorer)
+    tokens, report = train_identity(base, crops, config)
     losses = tuple(first + config.attention_weight * second for first, second in report.losses)
     return Learned(tokens, losses, time.perf_counter() - started, 2 * tokens.keys[ENCODER].numel())
 
@@ -167,7 +169,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Measure the variants."""
     bench, ledger = bench_of(arguments), Ledger(arguments.output / "ablations.jsonl")
     only = arguments.only or ()
-    wanted = [variant for variant in variants() if not only or {variant.group, variant.name} & set(only)]
+    wanted = [variant for variant in measurable() if not only or {variant.group, variant.name} & set(only)]
     if arguments.limit:
         wanted = wanted[: arguments.limit]
     for person in range(FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people):
@@ -180,7 +182,7 @@ def run(arguments: argparse.Namespace) -> None:
             if same is not None:
                 ledger.add(key, {name: value for name, value in same.items() if name != "key"})
                 continue
-            work = partial(learn, variant=variant, settings=settings, judge=bench.judge)
+            work = partial(learn, variant=variant, settings=settings)
             crops = person_crops(bench.networks, person, variant.photos, bench.base.size_px, variant.jitter)
             ledger.add(key, bench.measure(person, variant.photos, work, crops=crops))
             scores = ledger.get(key)["scores"]
@@ -190,7 +192,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def settings_of_variant(variant: Variant, steps: int | None = None) -> Settings:
     """What a variant trains with, where all others train for `steps`."""
-    changes = dict(variant.changes)
+    changes = dict(variant.changes or {})
     share = changes.pop("share_of_steps", 1)
     return Settings(steps=round(share * (steps or Settings.steps)), options=changes)
 
@@ -269,7 +271,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "report"))
     parser.add_argument("--people", type=int, default=10)
-    known = {name for variant in variants() for name in (variant.group, variant.name)}
+    known = {name for variant in measurable() for name in (variant.group, variant.name)}
     parser.add_argument("--only", nargs="+", choices=sorted(known), metavar="GROUP", help='"stages", or "stages: 3"')
     parser.add_argument("--limit", type=int, help="only that many variants, for a quick try")
     parser.add_argument("--steps", type=int, help="training steps, for a quick try")

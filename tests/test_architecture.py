@@ -46,6 +46,7 @@ MAY_IMPORT_LATE = {
     "faces": "facexlib and torchvision may be missing or broken",
     "model_files": "only hub ids need diffusers, and only .ckpt files need torch",
     "builtin": "training recipes and the judge need torch, drawing does not",
+    "rendering": "OpenCV may be broken, and only edges need it",
 }
 
 WITHOUT_TORCH = (
@@ -122,6 +123,7 @@ def test_imports_go_one_way() -> None:
         ("sqlite3", {"registry"}),
         ("facexlib", {"faces"}),
         ("torchvision", {"faces"}),
+        ("cv2", {"rendering"}),
         ("urllib", {"weights"}),
         ("requests", set()),
         ("httpx", set()),

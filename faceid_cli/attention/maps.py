@@ -22,13 +22,6 @@ def resize(attention: Tensor, height: int, width: int) -> Tensor:
     return resized.view(*attention.shape[:-2], height, width)
 
 
-def normalise(attention: Tensor) -> Tensor:
-    """Return maps (..., H, W) stretched to 0..1 each; a constant map becomes 0."""
-    low = attention.amin(dim=(-2, -1), keepdim=True)
-    span = attention.amax(dim=(-2, -1), keepdim=True) - low
-    return torch.where(span > 0, (attention - low) / span.clamp_min(torch.finfo(attention.dtype).tiny), 0.0)
-
-
 def average(maps: Sequence[Tensor], height: int, width: int) -> Tensor:
     """Return the mean of maps (..., H_i, W_i) of different sizes, each resized to (..., height, width) first.
 

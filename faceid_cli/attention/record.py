@@ -102,16 +102,13 @@ def split_heads(projected: Tensor, heads: int) -> Tensor:
 
 
 @contextmanager
-def record_attention(
-    unet: nn.Module, keep: Literal["last", "mean"] = "last", max_pixels: int | None = None
-) -> Iterator[AttentionRecord]:
+def record_attention(unet: nn.Module, keep: Literal["last", "mean"] = "last") -> Iterator[AttentionRecord]:
     """Record cross-attention while the context lasts; may be combined with `split_attention`, in either order.
 
     Args:
         unet: A UNet with cross-attention.
         keep: "last" keeps queries and keys of the last forward pass with their gradients, for training; "mean" sums up
             probabilities over all forward passes on the CPU, for maps of a rendering.
-        max_pixels: Skip layers of more pixels (H * W), against memory.
 
     Raises:
         ModelError: No layer matched, or after a forward pass: a layer's attention could not be seen.
@@ -136,12 +133,8 @@ def record_attention(
         for name, layer in layers.items():
             transformer = unet.get_submodule(name.split(".transformer_blocks", 1)[0])
             stack.callback(transformer.register_forward_pre_hook(_note_shape(record, name), with_kwargs=True).remove)
-            stack.callback(
-                layer.to_q.register_forward_hook(_keep(record.queries, name, layer.heads, record, max_pixels)).remove
-            )
-            stack.callback(
-                layer.to_k.register_forward_hook(_keep(record.keys, name, layer.heads, record, max_pixels)).remove
-            )
+            for projection, kept in ((layer.to_q, record.queries), (layer.to_k, record.keys)):
+                stack.callback(projection.register_forward_hook(_keep(kept, name, layer.heads)).remove)
             stack.callback(layer.to_k.register_forward_hook(lambda *_, name=name: seen.add(name)).remove)
         yield record
 
@@ -154,12 +147,8 @@ def _note_shape(record: AttentionRecord, name: str) -> Callable[..., None]:
     return note
 
 
-def _keep(
-    kept: dict[str, Tensor], name: str, heads: int, record: AttentionRecord, max_pixels: int | None
-) -> Callable[..., None]:
+def _keep(kept: dict[str, Tensor], name: str, heads: int) -> Callable[..., None]:
     def keep(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
-        height, width = record.shapes[name]
-        if max_pixels is None or height * width <= max_pixels:
-            kept[name] = split_heads(output, heads)
+        kept[name] = split_heads(output, heads)
 
     return keep

@@ -7,13 +7,11 @@ here or above assumes the sizes of Stable Diffusion 1.5.
 from faceid_cli.backbone.load import load_base_model
 from faceid_cli.backbone.memory import at_work, memory_errors, ready_to_learn
 from faceid_cli.backbone.model import BaseModel, TextEncoder
-from faceid_cli.model_files import fingerprint_of
 
 __all__ = [
     "BaseModel",
     "TextEncoder",
     "at_work",
-    "fingerprint_of",
     "load_base_model",
     "memory_errors",
     "ready_to_learn",

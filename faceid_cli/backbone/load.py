@@ -41,7 +41,7 @@ def load_base_model(
     Args:
         source: "builtin", a local folder in diffusers' layout, a single file, or a hub id (local cache first).
         device: "auto" or None (a CUDA device, Apple's mps, else the CPU), or a torch device such as "cpu" or "cuda:1".
-        precision: "auto" or None (float32 on the CPU and mps; on CUDA bfloat16 where it is native, else float16), or its name.
+        precision: "auto" or None (float32; on CUDA bfloat16 where that is native, else float16), or a name.
         options: Variant of the files, another VAE, LoRA adapters, whether to save memory, and whether to compile.
 
     Raises:

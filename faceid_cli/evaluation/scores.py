@@ -102,10 +102,8 @@ def share_of_upper_bound(similarity: float, bound: float) -> float:
     return similarity / bound
 
 
-def concepts_obeyed(
-    probabilities: Mapping[str, float], wanted: Sequence[str], threshold: float = 0.5
-) -> dict[str, bool]:
-    """Which of the wanted concepts are recognised: those with a probability of at least the threshold.
+def concepts_obeyed(probabilities: Mapping[str, float], wanted: Sequence[str]) -> dict[str, bool]:
+    """Which of the wanted concepts are recognised: those with a probability of at least a half.
 
     Raises:
         ValueError: A concept that the recogniser does not know.
@@ -113,7 +111,7 @@ def concepts_obeyed(
     unknown = [concept for concept in wanted if concept not in probabilities]
     if unknown:
         raise ValueError(f"not recognisable: {', '.join(unknown)}")
-    return {concept: probabilities[concept] >= threshold for concept in wanted}
+    return {concept: probabilities[concept] >= 0.5 for concept in wanted}
 
 
 def identity_of_prompt(scores: Sequence[PictureScore]) -> float:
@@ -144,23 +142,23 @@ def detection_rate(scores: Sequence[PictureScore]) -> float:
 
 
 def attention_share(
-    maps: Sequence[AttentionMap], positions: Sequence[int], box: Box, image_size: tuple[int, int], row: int = -1
+    maps: Sequence[AttentionMap], positions: Sequence[int], box: Box, image_size: tuple[int, int]
 ) -> float:
     """Share of the attention to a person's text positions that falls inside the face box, averaged over layers, 0..1.
 
     Args:
-        maps: Recorded maps, one a layer, of any resolutions.
+        maps: Recorded maps, one a layer, of any resolutions. With guidance the unconditional half comes first: the last
+            row is looked at.
         positions: The person's text positions.
         box: Of the face, in pixels of the picture.
         image_size: (width, height) of the picture.
-        row: Which row of the batch; with guidance the unconditional half comes first, so -1 is the last picture's.
 
     Raises:
         ValueError: No maps or no positions.
     """
     return _mean(
         [
-            float(share_inside(word_map([layer], positions, layer.height, layer.width)[row], box, image_size))
+            float(share_inside(word_map([layer], positions, layer.height, layer.width)[-1], box, image_size))
             for layer in maps
         ]
     )

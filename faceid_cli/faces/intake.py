@@ -27,7 +27,7 @@ from faceid_cli.faces.verdict import (
 )
 from faceid_cli.faces.who import Choice, PhotoFaces, choose_person
 from faceid_cli.photo_files import find_photos, read_photo
-from faceid_cli.types import Box, FaceCrop, Photo
+from faceid_cli.types import FaceCrop, Photo
 
 OnUnclear = Callable[[Sequence[Look]], str]
 """Takes what was seen where it is not clear which face is meant; returns a hint for the error."""
@@ -67,32 +67,6 @@ class _Entry:
 
     def leave_out(self, reason: str, problem: PhotoError | None = None) -> None:
         self.left_out, self.problem = reason, problem
-
-
-def crops_from_photos(
-    paths: Sequence[Path],
-    finder: FaceFinder | None,
-    size_px: int,
-    which: str | int = "only",
-    detect: bool = True,
-    box: Box | None = None,
-) -> list[FaceCrop]:
-    """Cut one crop from each photo, and stop at the first that cannot be used; copies of one photo count once.
-
-    Args:
-        paths: Files and folders.
-        finder: What finds the faces; may be None where nothing is to be found.
-        size_px: Side of the crops: the base model's resolution.
-        which: Which face where there are several, see `choose_face`.
-        detect: False takes the middle of every photo whole, with no face in the crop.
-        box: The face box, given by hand, in pixels of the upright photo; for a single photo.
-
-    Raises:
-        PhotoError: In its subclasses: missing, damaged or unsuitable photos. The message names the file.
-        UsageError: A box for several photos.
-    """
-    options = IntakeOptions(size_px, which, detect, box, strict=True, keep_poor=True)
-    return list(take_in(paths, finder, options).crops)
 
 
 def take_in(

@@ -5,19 +5,16 @@ A base model is a folder in diffusers' layout, a hub id, or one `.safetensors` o
 
 from faceid_cli.model_files.families import FAMILY_NAMES, NOT_SUPPORTED, SUPPORTED
 from faceid_cli.model_files.fingerprint import family_of_fingerprint, fingerprint_of
-from faceid_cli.model_files.folder import check_model_folder, weight_variant
-from faceid_cli.model_files.source import check_model, family_of, model_folder, model_path
+from faceid_cli.model_files.folder import weight_variant
+from faceid_cli.model_files.source import check_model, model_path
 
 __all__ = [
     "FAMILY_NAMES",
     "NOT_SUPPORTED",
     "SUPPORTED",
     "check_model",
-    "check_model_folder",
-    "family_of",
     "family_of_fingerprint",
     "fingerprint_of",
-    "model_folder",
     "model_path",
     "weight_variant",
 ]

@@ -14,7 +14,6 @@ from faceid_cli.model_files.families import NOT_SUPPORTED, SUPPORTED, check_chan
 from faceid_cli.model_files.layout import Piece, Shapes
 from faceid_cli.model_files.weight_file import open_weight_file, read_shapes
 
-SUFFIXES = (".safetensors", ".ckpt")
 _FOREIGN = {
     "model.diffusion_model.joint_blocks.": "Stable Diffusion 3",
     "joint_blocks.": "Stable Diffusion 3",

@@ -60,11 +60,6 @@ def check_model(source: str, variant: str | None = None) -> str:
     return read_single_file(path).family if path.is_file() else check_model_folder(path, variant)
 
 
-def family_of(source: str) -> str:
-    """Return "sd1", "sd2" or "sdxl"; errors as `check_model`."""
-    return check_model(source)
-
-
 def _hub_folder(source: str, variant: str | None) -> Path:
     name, _, revision = source.partition("@")
     partial: ModelError | None = None
@@ -142,7 +137,3 @@ def hub_hint(name: str, reason: str) -> str:
     if "disk is full" in reason:
         return "make room, or set HF_HOME to a folder on a larger disk"
     return f"check the name and the connection, or download it first: hf download {name}"
-
-
-# The name of the time when a base model was always a folder.
-model_folder = model_path

@@ -195,11 +195,6 @@ class Registry:
             identity.path.unlink(missing_ok=True)
         return Removed(identity, runs, pictures)
 
-    def add_run(self, name: str, run: NewRun) -> None:
-        """Record another training run of an identity."""
-        with self._session() as session:
-            session.add(run_row(self._row(session, name).id, run))
-
     def add_renders(self, renders: Sequence[NewRender]) -> None:
         """Record pictures that were made, all or none.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from faceid_cli.backbone import BaseModel
 from faceid_cli.backbone.controlnet import controlnet_line, load_controlnet
-from faceid_cli.rendering.edges import edge_map
+from faceid_cli.errors import BrokenInstallError
 from faceid_cli.rendering.guiding import Guidance
 
 
@@ -37,7 +38,20 @@ class Control:
             image: Another picture in the place of the control's own: a part of it.
         """
         fitted = ImageOps.fit((image or self.image).convert("RGB"), size, Image.Resampling.LANCZOS)
-        return edge_map(fitted) if self.kind == "canny" else fitted
+        return _edges(fitted) if self.kind == "canny" else fitted
+
+
+def _edges(image: Image.Image) -> Image.Image:
+    """Canny's edges, white on black, between the thresholds that ControlNets for edges were taught with."""
+    try:
+        import cv2
+    except ImportError as error:  # often for want of the system's libGL, which drawing windows needs
+        reason = str(error).splitlines()[0]
+        raise BrokenInstallError(
+            f"OpenCV, which finds edges, cannot be imported: {reason}",
+            "pip install --force-reinstall opencv-python-headless",
+        ) from error
+    return Image.fromarray(cv2.Canny(np.asarray(image), 100, 200)).convert("RGB")
 
 
 def control_for(guidance: Guidance, base: BaseModel) -> Control | None:

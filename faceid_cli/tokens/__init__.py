@@ -13,7 +13,7 @@ from faceid_cli.tokens.encode import (
     encode_prompt,
     tokens_from_arrays,
 )
-from faceid_cli.tokens.encoders import EncodedRows, EncoderRows, encode_rows
+from faceid_cli.tokens.encoders import EncoderRows, encode_rows
 from faceid_cli.tokens.module import (
     FeatureSource,
     TokenModule,
@@ -23,18 +23,16 @@ from faceid_cli.tokens.module import (
     features_of,
 )
 from faceid_cli.tokens.space import EmbeddingSpace
-from faceid_cli.tokens.tokenize import TokenizedPrompt, class_word_ids, tokenize_prompt
+from faceid_cli.tokens.tokenize import class_word_ids, tokenize_prompt
 
 __all__ = [
     "ENCODER",
     "EmbeddingSpace",
     "EncodedPrompt",
-    "EncodedRows",
     "EncoderRows",
     "FeatureSource",
     "TokenModule",
     "TokenModules",
-    "TokenizedPrompt",
     "arrays_from_tokens",
     "class_embedding",
     "class_word_ids",

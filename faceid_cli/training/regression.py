@@ -67,13 +67,12 @@ def knows_names(base: BaseModel) -> bool:
     return len(base.encoders) == 1 and all(f"{name}</w>" in vocabulary for name in roster())
 
 
-def regressed_initial(base: BaseModel, crops: Sequence[FaceCrop], judge: Judge | None = None) -> dict[str, Tensor]:
+def regressed_initial(base: BaseModel, crops: Sequence[FaceCrop]) -> dict[str, Tensor]:
     """Return the embedding to start from by text encoder, (D,) float32.
 
     Args:
         base: A base model that knows the roster, see `knows_names`.
         crops: Of one person.
-        judge: The shipped one by default.
 
     Raises:
         UsageError: Another base model, or photos in which the judge sees no face.
@@ -82,7 +81,7 @@ def regressed_initial(base: BaseModel, crops: Sequence[FaceCrop], judge: Judge |
         raise UsageError(
             "initial_token=regression needs the built-in model, whose people have names", "use initial_token=class"
         )
-    judge = judge or Judge.load()
+    judge = Judge.load()
     faces = [face for crop in crops if (face := _embedding(judge, crop)) is not None]
     if not faces:
         raise UsageError(
@@ -135,9 +134,9 @@ def _name_table(base: BaseModel) -> Array:
     return rows
 
 
-def shows_face(crops: Sequence[FaceCrop], judge: Judge | None = None) -> bool:
-    """Whether the judge (the shipped one by default) sees a face in any of the crops."""
-    judge = judge or Judge.load()
+def shows_face(crops: Sequence[FaceCrop]) -> bool:
+    """Whether the judge sees a face in any of the crops."""
+    judge = Judge.load()
     return any(_face(judge, crop) is not None for crop in crops)
 
 

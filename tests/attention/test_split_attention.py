@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from faceid_cli.attention import cross_attention_layers, split_attention, stage_of
-from faceid_cli.attention.hooks import stages_of
+from faceid_cli.attention import cross_attention_layers, split_attention
+from faceid_cli.attention.hooks import stage_of, stages_of
 from faceid_cli.errors import ModelError
 from faceid_cli.tokens import ENCODER, class_embedding, encode_prompt
 from faceid_cli.types import IdentityTokens

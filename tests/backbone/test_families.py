@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from faceid_cli.attention import split_attention
-from faceid_cli.backbone import BaseModel, fingerprint_of, load_base_model
+from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.errors import ModelMismatchError, UsageError
 from faceid_cli.kept.identity_file import IdentityMetadata, load_identity, save_identity
-from faceid_cli.model_files import check_model
+from faceid_cli.model_files import check_model, fingerprint_of
 from faceid_cli.orders import ModelOptions, RenderConfig, TrainConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.tokens import arrays_from_tokens, class_embedding, encode_prompt, tokens_from_arrays

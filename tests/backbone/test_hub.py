@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from faceid_cli.backbone import fingerprint_of
+from faceid_cli.model_files import fingerprint_of
 from faceid_cli.model_files.source import hub_hint, hub_reason
 
 _SPEC = importlib.util.spec_from_file_location("hub", Path(__file__).with_name("hub.py"))

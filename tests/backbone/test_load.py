@@ -11,9 +11,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from faceid_cli.backbone import fingerprint_of, load_base_model, memory_errors
+from faceid_cli.backbone import load_base_model, memory_errors
 from faceid_cli.errors import ModelError, ModelNotFoundError, OutOfMemoryError, UnsupportedModelError, UsageError
 from faceid_cli.kept import paths
+from faceid_cli.model_files import fingerprint_of
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`generate --auto` and `enroll --set stop_by=...`: what they say, and what they leave behind."""
+"""`generate --auto`: what it says, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -73,37 +73,3 @@ def test_auto_needs_photos_and_plain_noise(faceid, carol, tmp_path) -> None:
     assert lost.code == 2
     assert "the photos of carol are not where they were" in lost.err
     assert not list(Path().glob("*.png"))
-
-
-def test_stopping_by_renders_is_told_and_kept(faceid, drawings) -> None:
-    stopping = ("--set", "stop_by=renders", "--set", "look_every=1")
-    answer = faceid("enroll", "dora", drawings, "--batch", 1, *stopping, *QUICK)
-    assert answer.code == 0, answer.err
-    assert "stopped after all 1 steps; kept step 1: ID " in answer.err
-    with Registry.open() as registry:
-        settings = registry.runs_of("dora")[-1].run.settings
-    look = settings["stopping"]["looks"][0]
-    assert settings["stopping"]["kept_step"] == look["step"] == 1
-    assert -1 <= look["score"] <= 1
-    assert look["prompt"] in {place / 8 for place in range(9)}, "the mean of four pictures of two concepts each"
-
-
-def test_stopping_by_held_out_noise_needs_no_judge(faceid, photos, tiny_model_dir, quick) -> None:
-    answer = faceid("enroll", "dora", photos, "--model", tiny_model_dir, *quick, "--set", "stop_by=held-out")
-    assert answer.code == 0, answer.err
-    assert "stopped after all 2 steps; kept step 2: loss " in answer.err
-    page = Path(faceid("report", "dora", "--no-attention", "--json").data["file"]).read_text(encoding="utf-8")
-    assert "What was learned by step 2 is kept." in page
-    assert "kept_step" not in page
-
-
-def test_stopping_by_renders_without_the_judge_of_photographs(faceid, photos, tiny_model_dir, quick) -> None:
-    answer = faceid("enroll", "dora", photos, "--model", tiny_model_dir, *quick, "--set", "stop_by=renders")
-    assert answer.code == 5
-    assert "weights for comparing faces in photographs are missing" in answer.err
-
-
-def test_stopping_by_renders_where_nobody_is_seen(faceid, photos, quick) -> None:
-    answer = faceid("enroll", "dora", photos, *quick, "--set", "stop_by=renders")
-    assert answer.code == 2
-    assert "the judge sees none in the photos" in answer.err

@@ -22,10 +22,11 @@ def test_settings_reach_the_training(faceid, photos, tiny_model_dir, quick) -> N
     ("text", "message"),
     [
         ("warm_up=soon", "warm_up is a whole number, not 'soon'"),
-        ("norm_limit=much", "norm_limit is a number, not 'much'"),
+        ("background_weight=much", "background_weight is a number, not 'much'"),
         ("self_attention=maybe", "self_attention is true or false, not 'maybe'"),
         ("stepz=3", "'stepz=3' sets nothing"),
-        ("loss_weighting=snr", "unknown loss weighting 'snr'"),
+        ("loss_weighting=min-snr", "'loss_weighting=min-snr' sets nothing"),
+        ("initial_token=search", "unknown initial token 'search'"),
     ],
 )
 def test_settings_that_cannot_be(faceid, photos, text, message) -> None:

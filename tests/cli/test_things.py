@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
-
 from faceid_cli.api.things import is_people_word, templates_for
+from PIL import Image, ImageDraw
 
 CHEAP = ("--device", "cpu", "--steps", 2)
 

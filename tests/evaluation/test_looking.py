@@ -1,15 +1,14 @@
-"""evaluation/looking.py and trade_off.py: scores in passing, and the likeness that suits a prompt."""
+"""evaluation/trade_off.py: the likeness that suits a prompt."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from faceid_cli.evaluation.looking import LOOK_PROMPTS, RenderScorer
 
 from faceid_cli.evaluation.judges import Obedience
 from faceid_cli.evaluation.likeness import Likeness
-from faceid_cli.evaluation.prompts import PROMPT_SET, EvaluationPrompt
+from faceid_cli.evaluation.prompts import EvaluationPrompt
 from faceid_cli.evaluation.trade_off import TradeOff, best_trade_off, trade_offs
 from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import render
@@ -20,12 +19,12 @@ LIKENESS = Likeness((np.array([1.0, 0.0]),), 0.0, 1.0)
 
 
 class ByPixels:
-    """The identity is the mean red, the prompt is obeyed where the mean green is low; remembers what it saw."""
+    """The identity is the mean red, every prompt is obeyed; remembers what it saw."""
 
     name, is_drawn_world = "by pixels", True
 
-    def __init__(self, greenest: float = 1.0) -> None:
-        self.greenest, self.seen = greenest, []
+    def __init__(self) -> None:
+        self.seen = []
 
     def find_faces(self, image):
         return [Face(Box(0, 0, 32, 32), ((8.0, 8.0),) * 5, 1.0)]
@@ -36,16 +35,7 @@ class ByPixels:
 
     def obedience(self, image, face, prompt):
         self.seen.append((prompt, image.tobytes()))
-        if not prompt.concepts:
-            return Obedience(None)
-        obeyed = np.asarray(image)[..., 1].mean() / 255 <= self.greenest
-        return Obedience(float(obeyed), dict.fromkeys(prompt.concepts, bool(obeyed)))
-
-    def stranger_similarity(self, references):
-        return 0.0
-
-    def typical_similarity(self):
-        return None
+        return Obedience(1.0, dict.fromkeys(prompt.concepts, True))
 
 
 @pytest.fixture
@@ -53,32 +43,6 @@ def somebody(tiny_base) -> IdentityTokens:
     generator = torch.Generator().manual_seed(1)
     sides = [10 * torch.randn(5, 1, tiny_base.text_width, generator=generator) for _ in "kv"]
     return IdentityTokens({ENCODER: sides[0]}, {ENCODER: sides[1]}, "person")
-
-
-def test_a_look_scores_four_fixed_pictures(tiny_base, somebody) -> None:
-    judge, config = ByPixels(), RenderConfig(steps=2)
-    scorer = RenderScorer(tiny_base, judge, LIKENESS, rendering=config)
-    identity, prompt = scorer(somebody)
-    again = [
-        render(tiny_base, asked.text.format("<x>"), {"x": somebody}, [seed], config)[0].image
-        for seed, asked in enumerate(LOOK_PROMPTS)
-    ]
-    assert [picture for _, picture in judge.seen] == [image.tobytes() for image in again]
-    assert identity == pytest.approx(np.mean([np.asarray(image)[..., 0].mean() / 255 for image in again]))
-    assert prompt == 1.0
-    assert scorer(somebody) == (identity, prompt)
-    assert RenderScorer(tiny_base, ByPixels(0.0), LIKENESS, rendering=config)(somebody) == (identity, 0.0)
-
-
-def test_looks_ask_for_nothing_that_an_evaluation_asks_for() -> None:
-    assert len(LOOK_PROMPTS) == 4
-    assert not {prompt.text for prompt in LOOK_PROMPTS} & {prompt.text for prompt in PROMPT_SET}
-
-
-def test_a_prompt_that_cannot_be_judged_has_no_score(tiny_base, somebody) -> None:
-    prompts = (EvaluationPrompt("{} in a rocket", "your own", ()),)
-    _, prompt = RenderScorer(tiny_base, ByPixels(), LIKENESS, prompts, RenderConfig(steps=1))(somebody)
-    assert prompt is None
 
 
 def test_every_level_is_rendered_with_the_same_seeds(tiny_base, somebody) -> None:

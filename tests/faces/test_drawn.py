@@ -11,9 +11,10 @@ from faceid_cli.builtin.draw import Drawing, draw
 from faceid_cli.builtin.people import person_from_seed
 from faceid_cli.builtin.sampling import photo_picture, random_picture
 from faceid_cli.errors import WrongWorldError
-from faceid_cli.evaluation import cosine_similarity
+from faceid_cli.evaluation.scores import cosine_similarity
+from faceid_cli.faces.cutting import IntakeOptions
 from faceid_cli.faces.finder import FaceFinder, finder_for
-from faceid_cli.faces.intake import crops_from_photos
+from faceid_cli.faces.intake import take_in
 
 SHARED_PHOTOS = Path(__file__).parents[3] / "shared" / "photos"
 
@@ -59,7 +60,7 @@ def test_one_person_is_more_like_themselves_than_like_another(finder: FaceFinder
 def test_photo_files_of_a_drawn_person_become_crops(finder: FaceFinder, tmp_path: Path) -> None:
     for seed in range(3):
         _photo(5, seed).image.save(tmp_path / f"{seed}.png")
-    crops = crops_from_photos([tmp_path], finder, 128)
+    crops = take_in([tmp_path], finder, IntakeOptions(128)).crops
     assert [crop.image.size for crop in crops] == [(128, 128)] * 3
     assert all(crop.face is not None for crop in crops)
 
@@ -69,4 +70,4 @@ def test_photographs_are_refused_with_a_way_out(finder: FaceFinder, name: str) -
     if not (SHARED_PHOTOS / name).exists():
         pytest.skip("photographs are not on this machine")
     with pytest.raises(WrongWorldError, match=r"looks like a photograph"):
-        crops_from_photos([SHARED_PHOTOS / name], finder, 128)
+        take_in([SHARED_PHOTOS / name], finder, IntakeOptions(128, strict=True))

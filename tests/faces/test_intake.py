@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from PIL import Image, ImageDraw
 
 from faceid_cli.errors import NoFaceError, NotAnImageError, SeveralFacesError, UsageError, WrongWorldError
 from faceid_cli.faces.crop import FACE_SHARE
-from faceid_cli.faces.intake import crops_from_photos
+from faceid_cli.faces.cutting import IntakeOptions
+from faceid_cli.faces.intake import take_in
 from faceid_cli.faces.texture import even_share, looks_like_photograph
-from faceid_cli.types import Box, Face
+from faceid_cli.types import Box, Face, FaceCrop
 
 SHARED_PHOTOS = Path(__file__).parents[3] / "shared" / "photos"
 
@@ -40,6 +42,13 @@ class KnownFaces:
 
     def embed(self, image: Image.Image, face: Face) -> NDArray[np.float32]:
         return np.ones(1, dtype=np.float32)
+
+
+def crops_from_photos(
+    paths: Sequence[Path], finder: KnownFaces | None, size_px: int, which: str = "only", **options: Any
+) -> Sequence[FaceCrop]:
+    """One crop of each photo; stops at the first that cannot be used."""
+    return take_in(paths, finder, IntakeOptions(size_px, which, strict=True, keep_poor=True, **options)).crops
 
 
 def _drawing(size: tuple[int, int] = (512, 512)) -> Image.Image:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from faceid_cli.errors import UsageError
+from faceid_cli.errors import BrokenInstallError, UsageError
 from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.control import Control
-from faceid_cli.rendering.edges import edge_map
 from faceid_cli.rendering.generate import metadata_of, render
 from faceid_cli.rendering.metadata import from_json, parameters_text, to_json
 
@@ -60,5 +61,16 @@ def test_of_canny_the_edges_are_followed_and_of_the_rest_the_picture_itself() ->
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
     depth = Control("depth", "", None, photo).picture((64, 64))
     assert depth.size == (64, 64)
-    edges = Control("canny", "", None, photo).picture((64, 64))
-    assert np.array_equal(pixels(edges), pixels(edge_map(depth)))
+    square = Image.new("RGB", (40, 40), (20, 20, 20))
+    square.paste((230, 230, 230), (10, 10, 30, 30))
+    edges = pixels(Control("canny", "", None, square).picture((40, 40)))
+    assert set(np.unique(edges)) == {0, 255}
+    assert not edges[12:28, 12:28].any()
+    assert 50 <= edges[..., 0].sum() / 255 <= 80, "one pixel wide all around"
+
+
+def test_without_opencv_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(BrokenInstallError, match="OpenCV, which finds edges, cannot be imported") as caught:
+        Control("canny", "", None, Image.new("RGB", (8, 8))).picture((8, 8))
+    assert "opencv-python-headless" in (caught.value.hint or "")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import shlex
 
-from faceid_cli.orders import preset
 from faceid_cli.report.command import enrol_command
+
+from faceid_cli.orders import preset
 
 
 def settings_of(config, **request) -> dict:

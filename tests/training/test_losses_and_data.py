@@ -22,7 +22,6 @@ from faceid_cli.training.losses import (
     LayerAttention,
     add_noise,
     face_wise_attention_loss,
-    other_words_loss,
     reconstruction_loss,
     training_target,
 )
@@ -212,62 +211,6 @@ def test_other_people_count_nothing_in_the_loss():
     mirrored = loss_weights([crop], latents[:1], mirror=True)
     assert torch.equal(mirrored[1], mirrored[0].flip(-1))
     assert hash_of_crop(crop) != hash_of_crop(FaceCrop(image, own, "hash", Path("p.png")))
-
-
-OTHERS = torch.tensor([[0.0, 1, 1, 0, 0, 0], [0, 1, 1, 1, 0, 0]])
-"""Of two rows of six positions: start, words, the person, end, padding."""
-
-
-def test_other_words_lose_nothing_to_equal_keys_and_nothing_where_they_gain():
-    given = layer()
-    assert other_words_loss([replace(given, keys=given.reference_keys)], OTHERS, OTHERS) == 0
-    gaining = given.reference_keys + 0
-    gaining[:, :, 1] = 3 * given.queries.mean(dim=2)  # the first word draws attention from all others ...
-    one = torch.tensor([[0.0, 1, 0, 0, 0, 0]]).expand(2, -1)
-    queries = given.queries.mean(dim=2, keepdim=True)
-    assert other_words_loss([replace(given, queries=queries, keys=gaining)], one, one) == 0
-    rest = torch.tensor([[0.0, 0, 1, 0, 0, 0]]).expand(2, -1)
-    assert other_words_loss([replace(given, queries=queries, keys=gaining)], rest, rest) > 0, "... and they lose it"
-
-
-def test_other_words_loss_is_the_share_that_is_lost():
-    # One pixel, one head: in the reference three positions share alike, in the target the last one eats nearly all.
-    queries, reference = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 3, 1)
-    keys = torch.tensor([0.0, 0.0, 1.0]).log1p().view(1, 1, 3, 1)  # e^(log 2) = twice the others: shares 1/4, 1/4, 1/2
-    given = LayerAttention(queries, keys, reference, 1.0)
-    words = torch.tensor([[1.0, 1.0, 0.0]])
-    assert other_words_loss([given], words, words) == pytest.approx(1 - (1 / 2) / (2 / 3))
-    many = replace(given, queries=queries.expand(1, 1, 49, 1))
-    assert other_words_loss([given, many, many], words, words) == pytest.approx(1 / 4), "of any resolution and number"
-    swallowed = replace(given, keys=torch.tensor([0.0, 0.0, 50.0]).view(1, 1, 3, 1))
-    assert other_words_loss([swallowed], words, words) == pytest.approx(1.0)
-
-
-def test_other_words_gradient_shrinks_what_the_person_takes_and_reaches_the_keys_only():
-    queries, reference = torch.ones(1, 1, 1, 1, requires_grad=True), torch.zeros(1, 1, 3, 1, requires_grad=True)
-    keys = torch.tensor([0.0, 0.0, 1.0]).view(1, 1, 3, 1).requires_grad_()
-    words = torch.tensor([[1.0, 1.0, 0.0]])
-    other_words_loss([LayerAttention(queries, keys, reference, 1.0)], words, words).backward()
-    assert queries.grad is None
-    assert reference.grad is None
-    slope = keys.grad.flatten()
-    assert slope[2] > 0, "going down, the person's key asks for less"
-    assert (slope[:2] < 0).all(), "and the other words' keys for more"
-    with pytest.raises(ValueError, match="no attention to compare"):
-        other_words_loss([], words, words)
-
-
-def test_sentences_know_where_their_other_words_stand(tiny_base):
-    for class_word, vectors in (("person", 1), ("man", 2), ("old man", 1)):
-        for sentence, template in zip(
-            sentences_for(tiny_base, "face", class_word, vectors, with_reference=True), TEMPLATES["face"], strict=True
-        ):
-            words = len(tiny_base.tokenizer(template.replace("{}", ""), add_special_tokens=False).input_ids)
-            assert sentence.others.sum() == sentence.reference_others.sum() == words
-            assert sentence.others[0] == 0
-            assert sentence.others[sentence.positions].sum() == 0
-            start = int(sentence.positions[0])
-            assert torch.equal(sentence.others[:start], sentence.reference_others[:start])
 
 
 def test_the_background_counts_as_little_as_is_asked():

@@ -70,15 +70,14 @@ def polygon(points: list[tuple[float, float]], fill: str, extra: str = "") -> st
     return f'<polygon points="{text}" fill="{fill}" {extra}/>'
 
 
-def linear(name: str, stops: list[tuple[float, str]], vertical: bool = True) -> str:
-    """Definition of a linear gradient over the shape's box; use as fill="url(#name)"."""
-    end = 'x2="0" y2="1"' if vertical else 'x2="1" y2="0"'
-    return f'<linearGradient id="{name}" x1="0" y1="0" {end}>{_stops(stops)}</linearGradient>'
+def linear(name: str, stops: list[tuple[float, str]]) -> str:
+    """Definition of a gradient from the top of the shape's box down; use as fill="url(#name)"."""
+    return f'<linearGradient id="{name}" x1="0" y1="0" x2="0" y2="1">{_stops(stops)}</linearGradient>'
 
 
-def radial(name: str, stops: list[tuple[float, str]], x: float = 0.42, y: float = 0.35, radius: float = 0.75) -> str:
-    """Definition of a radial gradient over the shape's box, its centre at (x, y) in shares of the box."""
-    return f'<radialGradient id="{name}" cx="{x}" cy="{y}" r="{radius}">{_stops(stops)}</radialGradient>'
+def radial(name: str, stops: list[tuple[float, str]]) -> str:
+    """Definition of a radial gradient over the shape's box, its centre up and left of the box's."""
+    return f'<radialGradient id="{name}" cx="0.42" cy="0.35" r="0.75">{_stops(stops)}</radialGradient>'
 
 
 def group(content: str, transform: str) -> str:
