@@ -6,6 +6,7 @@ Shapes: B pictures, E width of a face embedding.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,10 @@ class Judge:
         Raises:
             WeightsMissingError: No such file.
         """
-        path = path or builtin_judge_file()
+        return _shipped() if path is None else cls._read(path)
+
+    @classmethod
+    def _read(cls, path: Path) -> Judge:
         if not path.exists():
             raise WeightsMissingError(f"the judge's weights are missing: {path}", "install faceid again")
         tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
@@ -167,6 +171,12 @@ class Judge:
         with torch.no_grad():
             seen: tuple[Tensor, Tensor] = self._faces(align(pixels, torch.from_numpy(alignment(points))[None].float()))
         return seen
+
+
+@cache
+def _shipped() -> Judge:
+    """The shipped judge; whoever needs it in one process shares it."""
+    return Judge._read(builtin_judge_file())
 
 
 def alignment(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from faceid_cli.evaluation.prompts import EvaluationPrompt
 from faceid_cli.evaluation.scores import PictureScore, attention_share
 from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.generate import render
-from faceid_cli.tokens import encode_prompt
+from faceid_cli.tokens import tokenize_prompt
 from faceid_cli.types import Face, IdentityTokens
 
 Around = Callable[[str], AbstractContextManager[None]]
@@ -94,7 +94,8 @@ def _render(
         started = time.perf_counter()
         images = [found.image for found in render(base, text, people, seeds, rendering)]
         return images, [None] * len(images), (time.perf_counter() - started) / len(images)
-    positions = [at for found in encode_prompt(base, text, people).positions.values() for at in found]
+    places = tokenize_prompt(base, text, {name: tokens.vectors for name, tokens in people.items()}).positions
+    positions = [at for found in places.values() for at in found]
     images, shares = [], []
     for seed in seeds:  # one by one: a record's rows are those of one batch
         with record_attention(base.unet, keep="mean") as record:

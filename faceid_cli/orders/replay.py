@@ -24,7 +24,9 @@ def enrol_command(order: EnrolOrder) -> str:
     Args:
         order: With the base model named, and its settings settled: what differs from their preset is said.
     """
-    usual = replace(PRESETS[order.config.method], device="auto", precision="auto", templates="face")
+    usual = replace(PRESETS[order.config.method], device="auto", precision="auto")
+    if order.config.templates == "face":  # what most would have had unasked
+        usual = replace(usual, templates="face")
     start = ["faceid", "enroll", order.name, *map(str, order.photos), "--replace", *said("--model", order.model)]
     settings = [*said("--preset", order.config.method), *words(order.config, usual, without=("method",))]
     for name in more_settings():

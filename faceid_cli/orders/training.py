@@ -166,6 +166,12 @@ class TrainConfig(Machine):
     """"embeddings" is anywhere, "names" no further than the names of people that the base model knows span; "auto"
     takes names where they start from regression."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left open that depends on base model and photos."""
+        said = (self.initial_token, self.token_space, self.templates)
+        return "auto" not in said and self.steps > 0 and self.learning_rate > 0 and self.average_last != AS_SUITS
+
     @classmethod
     def changed(cls, base: Self | None, given: Mapping[str, Any]) -> Self:
         """The settings, or those of the preset called `method` in `given`, with what is given and not None changed."""

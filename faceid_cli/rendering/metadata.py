@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict
+import math
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
-from pydantic import TypeAdapter
 
 from faceid_cli.errors import NotAnImageError, PhotoNotFoundError
 from faceid_cli.rendering.infotext import parameters_text, xmp_packet
@@ -53,8 +55,13 @@ def from_json(text: str) -> RenderMetadata | None:
         values = json.loads(text)
         if not isinstance(values, dict) or values.get("format") != FORMAT_VERSION:
             return None
-        return _reader().validate_json(text, strict=True)
-    except (ValueError, RecursionError):
+        known = {name: value for name, value in values.items() if name in _hints()}
+        if not all(_fits(value, _hints()[name]) for name, value in known.items()):
+            return None
+        return RenderMetadata(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+        )
+    except (ValueError, TypeError, RecursionError):
         return None
 
 
@@ -80,8 +87,23 @@ def read_metadata(path: Path) -> RenderMetadata | None:
 
 
 @cache
-def _reader() -> TypeAdapter[RenderMetadata]:
-    return TypeAdapter(RenderMetadata)
+def _hints() -> dict[str, Any]:
+    known = get_type_hints(RenderMetadata)
+    return {field.name: known[field.name] for field in fields(RenderMetadata)}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value is of a field's type: the file may come from anyone."""
+    inner = get_args(hint)
+    if get_origin(hint) is UnionType:
+        return any(_fits(value, each) for each in inner)
+    if get_origin(hint) is tuple:
+        return isinstance(value, list) and all(_fits(item, inner[0]) for item in value)
+    if get_origin(hint) is dict:
+        return isinstance(value, dict) and all(_fits(item, inner[1]) for item in value.values())
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is hint and (hint is not int or value >= 0)
 
 
 def _encodable(text: str) -> str:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
-
-from pydantic import ConfigDict, NonNegativeInt
 
 from faceid_cli.orders.rendering import Sampling
 
@@ -38,14 +35,12 @@ class RenderMetadata(Sampling):
         versions: Package name -> version, of what changes pixels.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
-
     prompt: str
     names: tuple[str, ...]
     identity_ids: tuple[str, ...]
-    seed: NonNegativeInt
-    width: NonNegativeInt
-    height: NonNegativeInt
+    seed: int
+    width: int = field()
+    height: int = field()
     base_model: str = ""
     base_fingerprint: str = ""
     precision: str = ""

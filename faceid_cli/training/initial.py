@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from faceid_cli.backbone import BaseModel
-from faceid_cli.orders import TrainConfig, paced
+from faceid_cli.orders import TrainConfig, is_people_word, paced
 from faceid_cli.tokens import EmbeddingSpace
 from faceid_cli.training.regression import knows_names, names_space, regressed_initial, shows_face
 from faceid_cli.types import FaceCrop
@@ -22,13 +22,18 @@ def settled(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> 
         crops: What is learned from.
         config: Settings.
     """
-    initial, space = config.initial_token, config.token_space
+    if config.is_settled:
+        return config
+    initial, space, templates = config.initial_token, config.token_space, config.templates
     if initial == "auto":
         initial = "regression" if knows_names(base) and shows_face(crops) else "class"
     if space == "auto":
         space = "names" if initial == "regression" else "embeddings"
+    if templates == "auto":
+        is_thing = not is_people_word(config.class_word) and all(crop.face is None for crop in crops)
+        templates = "photo" if is_thing else "face"
     photos = len({crop.photo_sha256 for crop in crops})
-    return paced(replace(config, initial_token=initial, token_space=space), photos)
+    return paced(replace(config, initial_token=initial, token_space=space, templates=templates), photos)
 
 
 def initial_embeddings(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> dict[str, Tensor]:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
-
-from faceid_cli.cli.options import _MORE_SETTINGS
-from faceid_cli.orders import TrainConfig
 
 
 def test_settings_reach_the_training(faceid, photos, tiny_model_dir, quick) -> None:
@@ -33,8 +28,3 @@ def test_settings_that_cannot_be(faceid, photos, text, message) -> None:
     answer = faceid("enroll", "alice", photos, "--set", text)
     assert answer.code == 2
     assert message in answer.err
-
-
-def test_every_setting_is_one_of_the_training() -> None:
-    kinds = {field.name: type(field.default) for field in dataclasses.fields(TrainConfig)}
-    assert {name: kinds[name] for name in _MORE_SETTINGS} == _MORE_SETTINGS

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faceid_cli.api.things import is_people_word, templates_for
 from PIL import Image, ImageDraw
+
+from faceid_cli.orders import is_people_word
 
 CHEAP = ("--device", "cpu", "--steps", 2)
 
@@ -93,5 +94,3 @@ def test_sentences_about_a_face_remain_where_there_is_one_or_they_are_asked_for(
 )
 def test_words_for_people(word: str, people: bool) -> None:
     assert is_people_word(word) == people
-    assert templates_for(word, detect=False) == (None if people else "photo")
-    assert templates_for(word, detect=True) is None

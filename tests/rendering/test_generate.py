@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,11 @@ import torch
 
 from faceid_cli.errors import OutOfMemoryError, PromptTooLongError, UsageError
 from faceid_cli.orders import SCHEDULERS, RenderConfig
-from faceid_cli.rendering.generate import initial_noise, metadata_of, render, render_batches
+from faceid_cli.orders.rendering import Sampling
+from faceid_cli.rendering.generate import metadata_of, render, render_batches
 from faceid_cli.rendering.metadata import read_metadata
+from faceid_cli.rendering.passes import initial_noise
+from faceid_cli.rendering.prompts import place_people
 from faceid_cli.rendering.save import plan_output, save_render
 from faceid_cli.types import IdentityTokens, Render
 
@@ -130,10 +134,9 @@ def test_the_base_model_is_left_as_found_also_after_an_error(tiny_base: BaseMode
 def test_several_people_and_sizes_that_are_not_square(tiny_base: BaseModel) -> None:
     people = {"alice": _tokens(tiny_base, seed=1), "bob": _tokens(tiny_base, seed=2)}
     config = RenderConfig(steps=2, width=96, height=72)
-    (picture,) = render(tiny_base, "at night", people, [0], config)
+    (picture,) = render(tiny_base, place_people("at night", list(people)), people, [0], config)
     assert picture.image.size == (96, 72)
     assert picture.request.names == ("alice", "bob")
-    assert picture.request.prompt == "at night"
     assert picture.settings["prompt"] == "a photo of <alice> and <bob> at night"
 
 
@@ -152,7 +155,7 @@ def test_batches_come_one_by_one(tiny_base: BaseModel) -> None:
 def test_a_saved_picture_says_how_to_repeat_it(tiny_base: BaseModel, tmp_path: Path) -> None:
     people = {"alice": _tokens(tiny_base)}
     config = RenderConfig(steps=2, scheduler="euler", guidance_scale=3.0, negative_prompt="old")
-    (picture,) = render(tiny_base, "at night", people, [9], config)
+    (picture,) = render(tiny_base, "<alice> at night", people, [9], config)
     saved = save_render(picture, plan_output(tmp_path, "alice-9", 1), metadata_of(picture, ["0a"]))
     assert saved.path is not None
     found = read_metadata(saved.path)
@@ -162,14 +165,14 @@ def test_a_saved_picture_says_how_to_repeat_it(tiny_base: BaseModel, tmp_path: P
     assert found.base_model == Path(tiny_base.source).name
     folder = str(Path(tiny_base.source).parent).encode()
     assert folder not in saved.path.read_bytes(), "where files lie is nobody else's business"
-    again = RenderConfig(found.steps, found.guidance_scale, found.scheduler, found.width, found.height, "old")
+    again = RenderConfig(**{field.name: getattr(found, field.name) for field in fields(Sampling)})
     (repeated,) = render(tiny_base, found.prompt, people, [found.seed], again)
     assert np.array_equal(_pixels(repeated), _pixels(picture))
 
 
 def test_bad_requests_are_refused_before_anything_is_rendered(tiny_base: BaseModel) -> None:
     people = {"alice": _tokens(tiny_base)}
-    with pytest.raises(UsageError, match=r"marks <bob>"):
+    with pytest.raises(UsageError, match=r"mentions <bob>"):
         render_batches(tiny_base, "<bob>", people, [0], FAST)
     with pytest.raises(UsageError, match=r"seed is -1"):
         render_batches(tiny_base, "<alice>", people, [0, -1], FAST)

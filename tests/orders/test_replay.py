@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-
-from faceid_cli.report.command import enrol_command
+from pathlib import Path
 
 from faceid_cli.orders import preset
+from faceid_cli.orders.replay import enrol_command
+from faceid_cli.registry.run_record import RunRecord
+from faceid_cli.types import Identity
 
 
 def settings_of(config, **request) -> dict:
     return {**dataclasses.asdict(config), "request": {"photos": ["/photos/a b"], **request}}
 
 
+def order_of(name, base_model, settings, tags=(), note="", consent=""):
+    """What a run recorded, for a person of today's name."""
+    path = Path("unused")
+    person = Identity(name, "1", "person", base_model, "sd1:0", {}, (), path, "", tuple(tags), note, consent)
+    return RunRecord.of(settings).order(person)
+
+
 def words(*arguments, **named) -> list[str]:
-    return shlex.split(enrol_command(*arguments, **named))
+    return shlex.split(enrol_command(order_of(*arguments, **named)))
 
 
 def test_only_what_differs_from_the_preset_is_said() -> None:
@@ -63,5 +72,7 @@ def test_an_older_record_has_its_photo_files() -> None:
 
 
 def test_without_a_record_there_is_no_command() -> None:
-    assert enrol_command("alice", "builtin", {}) == ""
-    assert enrol_command("alice", "builtin", {"method": "somebody's own", "photo_files": ["/a"]}) == ""
+    assert order_of("alice", "builtin", {}) is None
+    assert order_of("alice", "builtin", {"method": "somebody's own", "photo_files": ["/a"]}) is None
+    damaged = settings_of(preset("sefi"), box=["a", 1])
+    assert order_of("alice", "builtin", damaged) is None
