@@ -27,7 +27,7 @@ from faceid_cli.config import RenderConfig, check_seed
 from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.metadata import RenderMetadata
-from faceid_cli.rendering.passes import Contexts, OnStep, initial_noise
+from faceid_cli.rendering.passes import Contexts, OnStep
 from faceid_cli.rendering.plan import Plan, plan_rendering
 from faceid_cli.rendering.prompts import people_in, place_people
 from faceid_cli.tokens import EncodedPrompt, dialled, encode_prompt
@@ -35,8 +35,6 @@ from faceid_cli.types import IdentityTokens, Render, RenderRequest
 
 Progress = Callable[[int, int], None]
 """Called with (sampler steps done, sampler steps in all)."""
-
-__all__ = ["Progress", "initial_noise", "metadata_of", "render", "render_batches"]
 
 
 def render(

@@ -23,8 +23,9 @@ from faceid_cli.config import RenderConfig
 from faceid_cli.errors import UnsupportedModelError
 from faceid_cli.model_files.controlnet import find_controlnet
 from faceid_cli.rendering.control import Control
-from faceid_cli.rendering.generate import initial_noise, render
+from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.inpaint import plan_patch
+from faceid_cli.rendering.passes import initial_noise
 from faceid_cli.rendering.schedulers import scheduler_for
 from faceid_cli.types import IdentityTokens
 
