@@ -30,8 +30,8 @@ from benchmarks.ledger import Ledger, key_of, of_the_last_run
 from benchmarks.measure import FIRST_FOR_CHOOSING, add_bench_options, bench_of
 from benchmarks.parts import OneSide, SelectiveEngine
 from benchmarks.tables import beside_the_centre, interval_of, more_than, shown, table
+from benchmarks.trial import person_crops
 from faceid_cli.backbone import BaseModel
-from faceid_cli.evaluation.trial import person_crops
 from faceid_cli.tokens import ENCODER, class_embedding
 from faceid_cli.training import train_identity
 from faceid_cli.types import FaceCrop

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from faceid_cli.evaluation.scores import bootstrap_interval
+from benchmarks.intervals import bootstrap_interval
 
 LEAST_PEOPLE = 5
 Record = Mapping[str, Any]

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.attacks import ATTACKS, FIRST_PERSON, Attack, Target, target_of
+from benchmarks.trial import reference_likeness
 from faceid_cli.builtin.judge import Judge
 from faceid_cli.evaluation.judges import DrawnJudge
 from faceid_cli.evaluation.likeness import Likeness
@@ -26,7 +27,6 @@ from faceid_cli.evaluation.overlooked import LEAST_FACE_SPREAD, LEAST_SHARPNESS
 from faceid_cli.evaluation.prompts import PROMPT_SET
 from faceid_cli.evaluation.run import score_picture
 from faceid_cli.evaluation.summary import summarise
-from faceid_cli.evaluation.trial import reference_likeness
 
 RESULTS = Path(__file__).parent / "results" / "judge_attacks.json"
 PROMPTS = tuple(PROMPT_SET[place] for place in (0, 3, 8, 13, 16, 18, 21, 27, 31, 34, 37, 41))

@@ -1,7 +1,7 @@
 """Enrol people the built-in model never saw, render them, and score likeness and obedience, beside Textual Inversion.
 
-    python benchmarks/main_job.py --processes 2         # 20 people, 10 prompts each; about half an hour on two cores
-    python benchmarks/main_job.py --people 4 --methods sefi --set steps=200 --first 1000    # try settings elsewhere
+    python -m benchmarks.main_job --processes 2         # 20 people, 10 prompts each; about half an hour on two cores
+    python -m benchmarks.main_job --people 4 --methods sefi --set steps=200 --first 1000    # try settings elsewhere
 
 All methods share photos, batch size and seed, and are measured in turn in one run, each with the steps of its preset.
 People from number 1000 on are for choosing settings; the report is about people 0 to 19.
@@ -24,16 +24,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.intervals import bootstrap_interval
+from benchmarks.trial import Trial, person_crops, reference_likeness, run_trial
 from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.builtin.judge import Judge
-from faceid_cli.evaluation.scores import (
-    bootstrap_interval,
-    detection_rate,
-    identity_of_prompt,
-    obedience,
-    share_of_upper_bound,
-)
-from faceid_cli.evaluation.trial import Trial, run_trial
+from faceid_cli.evaluation.judges import DrawnJudge
+from faceid_cli.evaluation.scores import identity_of_prompt
 from faceid_cli.orders import RenderConfig, TrainConfig, preset
 
 METHODS = ("sefi", "textual-inversion")
@@ -47,12 +43,12 @@ def interval(values: list[float]) -> list[float]:
 
 def likeness(trial: Trial) -> float:
     """ID as a share of the upper bound."""
-    return share_of_upper_bound(float(np.mean([score.identity for score in trial.scores])), trial.upper_bound)
+    return float(np.mean([score.identity for score in trial.scores])) / trial.upper_bound
 
 
 def likeness_where_obeyed(trial: Trial) -> float:
     """ID(P) as a share of the upper bound."""
-    return share_of_upper_bound(identity_of_prompt(trial.scores), trial.upper_bound)
+    return identity_of_prompt(trial.scores) / trial.upper_bound
 
 
 def differences(trials: dict[str, list[Trial]]) -> dict[str, dict[str, list[float]]]:
@@ -70,13 +66,14 @@ def differences(trials: dict[str, list[Trial]]) -> dict[str, dict[str, list[floa
 
 def summary(trials: list[Trial]) -> dict[str, Any]:
     """Figures of one method over all people, with 95 % intervals over people."""
-
+    obeyed = [[each for score in trial.scores for each in score.concepts.values()] for trial in trials]
+    found = [[score.similarity is not None for score in trial.scores] for trial in trials]
     attention = [[s.attention_share for s in trial.scores if s.attention_share is not None] for trial in trials]
     return {
         "ID, share of the upper bound": interval([likeness(trial) for trial in trials]),
-        "concepts obeyed": interval([obedience(trial.scores) for trial in trials]),
+        "concepts obeyed": interval([float(np.mean(each)) for each in obeyed]),
         "ID(P), share of the upper bound": interval([likeness_where_obeyed(trial) for trial in trials]),
-        "a face is found": interval([detection_rate(trial.scores) for trial in trials]),
+        "a face is found": interval([float(np.mean(each)) for each in found]),
         "attention inside the face": interval([float(np.mean(shares)) for shares in attention if shares] or [0.0]),
         "seconds per enrolment": round(float(np.mean([trial.enrol_seconds for trial in trials])), 1),
         "seconds per image": round(float(np.mean([trial.image_seconds for trial in trials])), 2),
@@ -95,17 +92,20 @@ def changes_of(items: list[str]) -> dict[str, Any]:
 
 
 @cache
-def networks(model: str) -> tuple[BaseModel, Judge]:
+def networks(model: str) -> tuple[BaseModel, Judge, DrawnJudge]:
     """Base model and judge, loaded once a process."""
-    return load_base_model(model), Judge.load()
+    judge = Judge.load()
+    return load_base_model(model), judge, DrawnJudge(judge)
 
 
 def measured(person: int, configs: dict[str, TrainConfig], arguments: argparse.Namespace) -> dict[str, Trial]:
     """All methods on one person, in turn."""
-    base, judge = networks(arguments.model)
+    base, faces, judge = networks(arguments.model)
     rendering = RenderConfig(**changes_of(arguments.render))
+    crops = person_crops(faces, person, arguments.photos, base.size_px)
+    likeness_of_person = reference_likeness(judge, person)
     return {
-        method: run_trial(base, judge, person, config, rendering, arguments.photos)
+        method: run_trial(base, judge, crops, likeness_of_person, config, rendering)
         for method, config in configs.items()
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks.baselines import Learned
+from benchmarks.trial import person_crops, reference_likeness
 from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.builtin.judge import Judge
 from faceid_cli.builtin.samples import photo_set
@@ -22,7 +23,6 @@ from faceid_cli.evaluation.likeness import Likeness
 from faceid_cli.evaluation.prompts import PROMPT_SET, EvaluationPrompt
 from faceid_cli.evaluation.run import evaluate_tokens
 from faceid_cli.evaluation.summary import by_group, picture_grid, summarise
-from faceid_cli.evaluation.trial import person_crops, reference_likeness
 from faceid_cli.faces.crop import FACE_SHARE, MOST_FACE_SHARE
 from faceid_cli.kept import paths
 from faceid_cli.orders import RenderConfig

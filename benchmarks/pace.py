@@ -24,10 +24,10 @@ from benchmarks.baselines.tokens import Preset, engine_settings, train_config
 from benchmarks.ledger import SHARED, Ledger, of_the_last_run
 from benchmarks.measure import Bench, add_bench_options, bench_of
 from benchmarks.tables import counted
+from benchmarks.trial import person_crops
 from benchmarks.tuned import settings_for
 from faceid_cli.evaluation.run import evaluate_tokens
 from faceid_cli.evaluation.summary import summarise
-from faceid_cli.evaluation.trial import person_crops
 from faceid_cli.training import train_identity
 from faceid_cli.types import IdentityTokens
 

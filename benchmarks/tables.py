@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from faceid_cli.evaluation.scores import Interval, bootstrap_interval
+from benchmarks.intervals import Interval, bootstrap_interval
 
 SCORES = (
     ("identity", "ID"),

@@ -84,11 +84,12 @@ def spread(
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
             given: dict[str, Any] = {}
-            for name, (asked, *_) in taken.items():
+            for name, (asked, _, default, _) in taken.items():
                 former = values.pop(f"former_{name}", None)
-                if name in values:
-                    value = values.pop(name)
-                    given |= _read(name, asked, former if value is None else value)
+                value = values.pop(name, None)
+                value = former if value is None else value
+                if value is not None or default is None:
+                    given |= _read(name, asked, value)
             command(**values, given=given)
 
         everything = [each.replace(kind=_KEYWORD) for each in (*arguments, *more, *rest)]

@@ -16,7 +16,7 @@ from faceid_cli.builtin.samples import FIRST_UNSEEN, unseen_person
 from faceid_cli.builtin.sampling import photo_picture
 from faceid_cli.errors import UsageError
 from faceid_cli.evaluation.prompts import EvaluationPrompt
-from faceid_cli.evaluation.scores import Embedding, concepts_obeyed, mean_similarity, upper_bound
+from faceid_cli.evaluation.scores import Embedding, mean_similarity, upper_bound
 from faceid_cli.types import Face
 
 JUDGES = ("auto", "builtin", "photographs")
@@ -97,10 +97,7 @@ class DrawnJudge:
         probabilities = {**self._judge.scenes(image), **self._judge.objects(image)}
         if face is not None:
             probabilities |= self._judge.attributes(image, face)
-        concepts = {
-            concept: concept in probabilities and concepts_obeyed(probabilities, [concept])[concept]
-            for concept in prompt.concepts
-        }
+        concepts = {concept: probabilities.get(concept, 0.0) >= 0.5 for concept in prompt.concepts}
         return Obedience(float(np.mean(list(concepts.values()))), concepts)
 
     def stranger_similarity(self, references: Sequence[Embedding]) -> float:

@@ -59,7 +59,7 @@ def evaluate_tokens(
         text = placed_prompt(prompt, name)
         seeds = [place * 1000 + number for number in range(pictures)]
         with around(text) if around else nullcontext():
-            images, shares, seconds = _render(
+            images, shares, seconds = render_prompt(
                 base, judge, text, {name: tokens}, seeds, rendering, place % _ATTENTION_EVERY == 0
             )
         for seed, image, share in zip(seeds, images, shares, strict=True):
@@ -80,7 +80,7 @@ def placed_prompt(prompt: EvaluationPrompt, name: str) -> str:
     return text if text != prompt.text else f"a photo of <{name}>, {text}"
 
 
-def _render(
+def render_prompt(
     base: BaseModel,
     judge: PictureJudge,
     text: str,
@@ -89,7 +89,10 @@ def _render(
     rendering: RenderConfig,
     with_attention: bool,
 ) -> tuple[list[Image.Image], list[float | None], float | None]:
-    """Pictures of a prompt, the share of attention inside each one's face, and seconds for one picture."""
+    """Pictures of a prompt, the share of attention inside each one's face, and seconds for one picture.
+
+    Shares are None without attention, and seconds with it: recording takes time of its own.
+    """
     if not with_attention:
         started = time.perf_counter()
         images = [found.image for found in render(base, text, people, seeds, rendering)]

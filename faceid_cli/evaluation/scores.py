@@ -51,15 +51,6 @@ class PictureScore:
         return all(self.concepts.values())
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
 def cosine_similarity(first: Embedding, second: Embedding) -> float:
     """Cosine of the angle between two embeddings, -1 to 1.
 
@@ -91,29 +82,6 @@ def upper_bound(references: Sequence[Embedding]) -> float:
     return _mean([cosine_similarity(first, second) for first, second in combinations(references, 2)])
 
 
-def share_of_upper_bound(similarity: float, bound: float) -> float:
-    """Likeness as a share of the upper bound; 1 is as alike as two true pictures are, and more is possible by chance.
-
-    Raises:
-        ValueError: A bound that is not above 0.
-    """
-    if not bound > 0:
-        raise ValueError(f"the upper bound must be above 0, not {bound}")
-    return similarity / bound
-
-
-def concepts_obeyed(probabilities: Mapping[str, float], wanted: Sequence[str]) -> dict[str, bool]:
-    """Which of the wanted concepts are recognised: those with a probability of at least a half.
-
-    Raises:
-        ValueError: A concept that the recogniser does not know.
-    """
-    unknown = [concept for concept in wanted if concept not in probabilities]
-    if unknown:
-        raise ValueError(f"not recognisable: {', '.join(unknown)}")
-    return {concept: probabilities[concept] >= 0.5 for concept in wanted}
-
-
 def identity_of_prompt(scores: Sequence[PictureScore]) -> float:
     """ID(P): the mean of ID where all concepts of the prompt are present, counting 0 elsewhere.
 
@@ -121,24 +89,6 @@ def identity_of_prompt(scores: Sequence[PictureScore]) -> float:
         ValueError: No scores.
     """
     return _mean([score.identity if score.obeys else 0.0 for score in scores])
-
-
-def obedience(scores: Sequence[PictureScore]) -> float:
-    """Share of all requested concepts, over all pictures, that are present.
-
-    Raises:
-        ValueError: No concepts were requested.
-    """
-    return _mean([float(present) for score in scores for present in score.concepts.values()])
-
-
-def detection_rate(scores: Sequence[PictureScore]) -> float:
-    """Share of pictures in which a face was found.
-
-    Raises:
-        ValueError: No scores.
-    """
-    return _mean([float(score.similarity is not None) for score in scores])
 
 
 def attention_share(
@@ -162,32 +112,6 @@ def attention_share(
             for layer in maps
         ]
     )
-
-
-def bootstrap_interval(
-    values: Sequence[Sequence[float]], confidence: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> Interval:
-    """Mean over identities, with a bootstrap interval that resamples identities, not pictures.
-
-    Pictures of one person are alike, so they are no independent measurements: each identity counts once, by the mean
-    of its values.
-
-    Args:
-        values: For each identity the values of its pictures.
-        confidence: Of the interval, between 0 and 1.
-        resamples: Number of bootstrap samples.
-        seed: Of the resampling.
-
-    Raises:
-        ValueError: No identities, or one without values.
-    """
-    means = np.array([_mean(identity) for identity in values])
-    if not means.size:
-        raise ValueError("no identities to average")
-    rng = np.random.default_rng(seed)
-    samples = means[rng.integers(len(means), size=(resamples, len(means)))].mean(axis=1)
-    low, high = np.quantile(samples, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(means.mean()), float(low), float(high))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -55,12 +55,11 @@ def from_json(text: str) -> RenderMetadata | None:
         values = json.loads(text)
         if not isinstance(values, dict) or values.get("format") != FORMAT_VERSION:
             return None
-        known = {name: value for name, value in values.items() if name in _hints()}
+        known: dict[str, Any] = {name: value for name, value in values.items() if name in _hints()}
         if not all(_fits(value, _hints()[name]) for name, value in known.items()):
             return None
-        return RenderMetadata(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
-        )
+        known = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+        return RenderMetadata(**known)
     except (ValueError, TypeError, RecursionError):
         return None
 

@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks.attacks import ATTACKS, FIRST_PERSON, target_of
 from benchmarks.judge_attacks import PROMPTS, RESULTS, attack_scores, claims, run, table
+from benchmarks.trial import reference_likeness
 from faceid_cli.builtin.judge import Judge
 from faceid_cli.evaluation.judges import DrawnJudge
-from faceid_cli.evaluation.trial import reference_likeness
 
 
 @pytest.fixture(scope="module")

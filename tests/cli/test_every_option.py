@@ -41,6 +41,8 @@ ODD: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "hires": (("--hires", "1.5"), {"hires": 1.5}),
     "learning_rate": (("--learning-rate", "0.002"), {"learning_rate": 0.002}),
     "method": (("--preset", "prospect"), {"method": "prospect"}),
+    "split_keys_values": (("--kv-split",), {"split_keys_values": True}),  # unlike that preset
+    "templates": (("--templates", "photo"), {"templates": "photo"}),
     "face": (("--face", "left"), {"face": "left"}),
     "box": (("--box", "1.5,2,30,40"), {"box": Box(1.5, 2, 30, 40)}),
     "face_share": (("--face-share", "0.5"), {"face_share": 0.5}),
@@ -70,7 +72,7 @@ def told(group: type[Options], without: tuple[str, ...] = ()) -> Iterator[tuple[
     for place, (name, (asked, _, default)) in enumerate(leaves(group).items()):
         if name in without or not (asked.flags or asked.off):
             continue
-        if name in ODD:
+        if name in ODD and not (name == "stages" and group is EnrolOrder):  # there it is a number of them
             yield ODD[name]
         elif isinstance(default, bool):
             yield (asked.off if default else asked.flags[0],), {name: not default}

@@ -13,47 +13,45 @@ from pathlib import Path
 
 import numpy as np
 
-from faceid_cli.attention import record_attention
 from faceid_cli.backbone import BaseModel
 from faceid_cli.builtin.draw import Drawing, draw
 from faceid_cli.builtin.judge import Judge
-from faceid_cli.builtin.prompts import KnownPrompt, known_prompt
+from faceid_cli.builtin.prompts import known_prompt
 from faceid_cli.builtin.samples import photo_set, unseen_person
 from faceid_cli.builtin.sampling import photo_picture
 from faceid_cli.evaluation.judges import PictureJudge
 from faceid_cli.evaluation.likeness import Likeness, likeness_to
 from faceid_cli.evaluation.overlooked import face_details, mean_details
-from faceid_cli.evaluation.scores import (
-    Embedding,
-    PictureScore,
-    attention_share,
-    concepts_obeyed,
-    mean_similarity,
-    upper_bound,
-)
+from faceid_cli.evaluation.prompts import EvaluationPrompt
+from faceid_cli.evaluation.run import render_prompt, score_picture
+from faceid_cli.evaluation.scores import PictureScore, upper_bound
 from faceid_cli.faces.cutting import IntakeOptions
 from faceid_cli.faces.drawn import DrawnFaceFinder
 from faceid_cli.faces.intake import take_in
 from faceid_cli.orders import RenderConfig, TrainConfig
-from faceid_cli.rendering.generate import render
-from faceid_cli.tokens import encode_prompt
 from faceid_cli.training import train_identity
 from faceid_cli.training.initial import settled
-from faceid_cli.types import FaceCrop, IdentityTokens
+from faceid_cli.types import FaceCrop
 
-PROMPTS: tuple[KnownPrompt, ...] = (
-    known_prompt("eiffel tower", "basketball"),
-    known_prompt("mountains", None, "eyes closed"),
-    known_prompt("beach", None, "smiling"),
-    known_prompt("library", "coffee cup"),
-    known_prompt("snow", None, "cap"),
-    known_prompt("castle", None, "crown"),
-    known_prompt("forest", "guitar"),
-    known_prompt(None, "cat", "mouth open"),
-    known_prompt("night city", "balloon"),
-    known_prompt("desert", None, "headphones"),
+PROMPTS = tuple(
+    EvaluationPrompt(each.text, "your own", each.concepts)
+    for each in (
+        known_prompt("eiffel tower", "basketball"),
+        known_prompt("mountains", None, "eyes closed"),
+        known_prompt("beach", None, "smiling"),
+        known_prompt("library", "coffee cup"),
+        known_prompt("snow", None, "cap"),
+        known_prompt("castle", None, "crown"),
+        known_prompt("forest", "guitar"),
+        known_prompt(None, "cat", "mouth open"),
+        known_prompt("night city", "balloon"),
+        known_prompt("desert", None, "headphones"),
+    )
 )
 REFERENCE_PICTURES = 8
+WITH_ATTENTION = 3
+"""Of how many prompts attention is recorded: that takes time of its own, so they are left out of the seconds."""
+
 _NAME = "person"
 _REFERENCE_SEED = 0x2EF
 
@@ -63,7 +61,6 @@ class Trial:
     """One person's trial.
 
     Attributes:
-        person: Number of the unseen person.
         config: What they were learned with, nothing of it "auto" any more.
         scores: One a prompt.
         upper_bound: Mean similarity between two drawings of the person.
@@ -71,7 +68,6 @@ class Trial:
         image_seconds: Mean per picture, rendered one at a time.
     """
 
-    person: int
     config: TrainConfig
     scores: tuple[PictureScore, ...]
     upper_bound: float
@@ -94,11 +90,6 @@ def reference_drawings(person: int) -> list[Drawing]:
     return [draw(photo_picture(unseen_person(person), rng)) for _ in range(REFERENCE_PICTURES)]
 
 
-def reference_embeddings(judge: Judge, person: int) -> list[Embedding]:
-    """Their embeddings."""
-    return [judge.embed(drawing.image, drawing.faces[0]) for drawing in reference_drawings(person)]
-
-
 def reference_likeness(judge: PictureJudge, person: int) -> Likeness:
     """What pictures of the person are compared with: those drawings, their embeddings and their detail."""
     faces = [(drawing.image, drawing.faces[0]) for drawing in reference_drawings(person)]
@@ -108,59 +99,22 @@ def reference_likeness(judge: PictureJudge, person: int) -> Likeness:
 
 def run_trial(
     base: BaseModel,
-    judge: Judge,
-    person: int,
+    judge: PictureJudge,
+    crops: Sequence[FaceCrop],
+    likeness: Likeness,
     config: TrainConfig,
     rendering: RenderConfig,
-    photos: int = 4,
-    prompts: Sequence[KnownPrompt] = PROMPTS,
-    with_attention: int = 3,
 ) -> Trial:
-    """Learn one person and score one picture a prompt; attention is recorded for the first `with_attention` of them."""
-    crops = person_crops(judge, person, photos, base.size_px)
+    """Learn one person, and score one picture a prompt."""
     started = time.perf_counter()
     config = settled(base, crops, config)
     tokens, _ = train_identity(base, crops, config)
     enrol_seconds = time.perf_counter() - started
-    references = reference_embeddings(judge, person)
     scores, seconds = [], []
-    for place, prompt in enumerate(prompts):
-        started = time.perf_counter()
-        scores.append(_score(base, judge, tokens, prompt, place, rendering, references, place < with_attention))
-        if place >= with_attention:
-            seconds.append(time.perf_counter() - started)
-    image_seconds = float(np.mean(seconds or [np.nan]))
-    return Trial(person, config, tuple(scores), upper_bound(references), enrol_seconds, image_seconds)
-
-
-def _score(
-    base: BaseModel,
-    judge: Judge,
-    tokens: IdentityTokens,
-    prompt: KnownPrompt,
-    seed: int,
-    rendering: RenderConfig,
-    references: Sequence[Embedding],
-    with_attention: bool,
-) -> PictureScore:
-    text, people = prompt.text.format(f"<{_NAME}>"), {_NAME: tokens}
-    share = None
-    if with_attention:
-        with record_attention(base.unet, keep="mean") as record:
-            image = render(base, text, people, [seed], rendering)[0].image
-    else:
-        image = render(base, text, people, [seed], rendering)[0].image
-    faces = judge.find_faces(image)
-    face = max(faces, key=lambda found: found.box.area) if faces else None
-    if with_attention and face is not None:
-        positions = encode_prompt(base, text, people).positions[_NAME]
-        share = attention_share(record.maps(), positions, face.box, image.size)
-    probabilities = {**judge.scenes(image), **judge.objects(image)}
-    if face is not None:
-        probabilities.update(judge.attributes(image, face))
-    concepts = {
-        concept: concept in probabilities and concepts_obeyed(probabilities, [concept])[concept]
-        for concept in prompt.concepts
-    }
-    similarity = None if face is None else mean_similarity(judge.embed(image, face), references)
-    return PictureScore(similarity, concepts, share)
+    for place, prompt in enumerate(PROMPTS):
+        text, people = prompt.with_mark(f"<{_NAME}>"), {_NAME: tokens}
+        (image,), (share,), each = render_prompt(base, judge, text, people, [place], rendering, place < WITH_ATTENTION)
+        scores.append(score_picture(judge, likeness, prompt, place, image, share).score)
+        seconds += [] if each is None else [each]
+    bound = upper_bound(likeness.references)
+    return Trial(config, tuple(scores), bound, enrol_seconds, float(np.mean(seconds)))
