@@ -67,12 +67,12 @@ def spread(
         only: Names of fields; all of them if empty.
         without: Names of fields that the command does not take.
     """
-    taken = {
-        name: (*leaf, group.is_preset or _is_of_preset(group, name))
-        for group in reversed(groups)
-        for name, leaf in leaves(group).items()
-        if (not only or name in only) and name not in without
-    }
+    taken: dict[str, tuple[Option, Any, Any, bool]] = {}
+    for group in groups:
+        for name, leaf in leaves(group).items():
+            is_there = leaf[0].flags or leaf[0].off
+            if is_there and (not only or name in only) and name not in without:
+                taken.setdefault(name, (*leaf, group.is_preset or _is_of_preset(group, name)))
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)
@@ -112,8 +112,6 @@ def _is_of_preset(group: type[Options], name: str) -> bool:
 def _parameters(name: str, asked: Option, hint: Any, default: Any, of_preset: bool) -> Iterator[inspect.Parameter]:
     """The command's parameter for an option, and a hidden one for a name that it had before."""
     flags, kind, usual = list(asked.flags), asked.kind or hint, default
-    if not (flags or asked.off):
-        return
     if asked.off:
         flags = [f"{flags[0]}/{asked.off}"] if flags else [asked.off]
     if of_preset:

@@ -38,6 +38,7 @@ ODD: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "strength": (("--strength", "0.7"), {"strength": 0.7}),
     "likeness_keys": (("--likeness-k", "0.65"), {"likeness_keys": 0.65}),
     "likeness_values": (("--likeness-v", "0.85"), {"likeness_values": 0.85}),
+    "clip_skip": (("--clip-skip", "1"), {"clip_skip": 1}),
     "hires": (("--hires", "1.5"), {"hires": 1.5}),
     "learning_rate": (("--learning-rate", "0.002"), {"learning_rate": 0.002}),
     "method": (("--preset", "prospect"), {"method": "prospect"}),
