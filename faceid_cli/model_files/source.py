@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from functools import cache
 from pathlib import Path
 
 from faceid_cli.errors import ModelError, ModelNotFoundError
@@ -60,7 +61,9 @@ def check_model(source: str, variant: str | None = None) -> str:
     return read_single_file(path).family if path.is_file() else check_model_folder(path, variant)
 
 
+@cache
 def _hub_folder(source: str, variant: str | None) -> Path:
+    """Look a hub model up, once in a process: each time, the cache is searched, and the hub may be asked."""
     name, _, revision = source.partition("@")
     partial: ModelError | None = None
     reasons: list[str] = []

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from faceid_cli.attention import split_attention
 from faceid_cli.backbone import BaseModel
+from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.schedulers import scheduler_for
 
 Contexts = dict[str, Tensor]
@@ -53,29 +54,23 @@ class Pass:
         seeds: One for each picture.
         width: Pixels.
         height: Pixels.
-        steps: Sampler steps from noise alone; with pictures to start from, only the last of them are taken.
-        guidance_scale: Classifier-free guidance scale.
-        scheduler: One of config.SCHEDULERS.
+        config: How to render; with pictures to start from, only the last of its steps are taken.
         starts: A picture of this width and height for each seed; empty to start from noise.
         strength: How much of them may change, above 0 up to 1.
         free: Which latent places of them may change, (1, 1, h, w) of 0 and 1; None for all.
         network: A ControlNet, or None.
         control: What it is shown, of this width and height.
-        control_scale: How closely it is followed.
     """
 
     seeds: Sequence[int]
     width: int
     height: int
-    steps: int
-    guidance_scale: float
-    scheduler: str
+    config: RenderConfig
     starts: Sequence[Image.Image] = ()
     strength: float = 1.0
     free: Tensor | None = None
     network: Any = None
     control: Image.Image | None = None
-    control_scale: float = 1.0
 
 
 def run_pass(base: BaseModel, contexts: Contexts, stages: int, work: Pass, on_step: OnStep | None) -> list[Image.Image]:
@@ -94,7 +89,7 @@ def run_pass(base: BaseModel, contexts: Contexts, stages: int, work: Pass, on_st
     }
     text_length = rows["prompt_embeds"].shape[1] // (2 * stages)
     with ExitStack() as stack:
-        stack.enter_context(_scheduler(base, work.scheduler))
+        stack.enter_context(_scheduler(base, work.config.scheduler))
         for network in (base.unet, work.network):
             if network is not None:
                 stack.enter_context(split_attention(network, stages, text_length, base.num_train_timesteps))
@@ -104,8 +99,8 @@ def run_pass(base: BaseModel, contexts: Contexts, stages: int, work: Pass, on_st
             **rows,
             **_start(base, work),
             **_control(work),
-            num_inference_steps=work.steps,
-            guidance_scale=work.guidance_scale,
+            num_inference_steps=work.config.steps,
+            guidance_scale=work.config.guidance_scale,
             output_type="pil",
             callback_on_step_end=_after_step(base, work, on_step),
         )
@@ -159,7 +154,7 @@ def _start(base: BaseModel, work: Pass) -> dict[str, Any]:
     """Noise of each seed, or pictures and each seed's generator."""
     if work.starts:
         # The pipelines would round a strength below one step down to no step at all, and fail.
-        strength = min(max(work.strength, 1.0001 / work.steps), 1.0)
+        strength = min(max(work.strength, 1.0001 / work.config.steps), 1.0)
         return {"image": list(work.starts), "strength": strength, "generator": _generators(work)}
     drawn = [initial_noise(base, seed, work.width, work.height) for seed in work.seeds]
     noise = torch.cat([each for each, _ in drawn]).to(base.device, base.dtype)
@@ -175,7 +170,7 @@ def _control(work: Pass) -> dict[str, Any]:
     if work.network is None:
         return {}
     name = "control_image" if work.starts else "image"
-    return {name: work.control, "controlnet_conditioning_scale": float(work.control_scale)}
+    return {name: work.control, "controlnet_conditioning_scale": float(work.config.control_scale)}
 
 
 def _after_step(base: BaseModel, work: Pass, on_step: OnStep | None) -> Callable[..., dict[str, Any]] | None:

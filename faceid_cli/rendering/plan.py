@@ -79,17 +79,8 @@ class Plan:
         return replace(work, starts=starts, strength=self.config.hires_strength)
 
     def _pass(self, seeds: Sequence[int], size: tuple[int, int], control: Image.Image | None) -> Pass:
-        config = self.config
-        return Pass(
-            seeds,
-            *size,
-            steps=config.steps,
-            guidance_scale=config.guidance_scale,
-            scheduler=config.scheduler,
-            network=None if self.control is None else self.control.network,
-            control=control,
-            control_scale=config.control_scale,
-        )
+        network = None if self.control is None else self.control.network
+        return Pass(seeds, *size, self.config, network=network, control=control)
 
     def _control(self, size: tuple[int, int]) -> Image.Image | None:
         if self.control is None:
