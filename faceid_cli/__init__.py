@@ -17,23 +17,31 @@ from typing import TYPE_CHECKING, Any
 from faceid_cli.version import __version__
 
 if TYPE_CHECKING:
-    from faceid_cli.api.attention import show_attention
-    from faceid_cli.api.compose import compose
-    from faceid_cli.api.demo import demo
-    from faceid_cli.api.enroll import enroll
-    from faceid_cli.api.evaluate import evaluate
-    from faceid_cli.api.export import export_identity
-    from faceid_cli.api.generate import generate
-    from faceid_cli.api.import_ import import_identity
-    from faceid_cli.api.list import list_identities
-    from faceid_cli.api.remove import remove
-    from faceid_cli.api.rename import rename
-    from faceid_cli.api.report import write_report
-    from faceid_cli.api.samples import draw_samples
-    from faceid_cli.api.show import show
-    from faceid_cli.errors import FaceIDError
-    from faceid_cli.orders import EnrolOrder, ModelOptions, RenderConfig, RenderOrder, TrainConfig, preset
-    from faceid_cli.types import Box, Identity, Render, StepReport
+    from faceid_cli.api.attention import show_attention as show_attention
+    from faceid_cli.api.compose import compose as compose
+    from faceid_cli.api.demo import demo as demo
+    from faceid_cli.api.enroll import enroll as enroll
+    from faceid_cli.api.evaluate import evaluate as evaluate
+    from faceid_cli.api.export import export_identity as export_identity
+    from faceid_cli.api.generate import generate as generate
+    from faceid_cli.api.import_ import import_identity as import_identity
+    from faceid_cli.api.list import list_identities as list_identities
+    from faceid_cli.api.remove import remove as remove
+    from faceid_cli.api.rename import rename as rename
+    from faceid_cli.api.report import write_report as write_report
+    from faceid_cli.api.samples import draw_samples as draw_samples
+    from faceid_cli.api.show import show as show
+    from faceid_cli.errors import FaceIDError as FaceIDError
+    from faceid_cli.orders import EnrolOrder as EnrolOrder
+    from faceid_cli.orders import ModelOptions as ModelOptions
+    from faceid_cli.orders import RenderConfig as RenderConfig
+    from faceid_cli.orders import RenderOrder as RenderOrder
+    from faceid_cli.orders import TrainConfig as TrainConfig
+    from faceid_cli.orders import preset as preset
+    from faceid_cli.types import Box as Box
+    from faceid_cli.types import Identity as Identity
+    from faceid_cli.types import Render as Render
+    from faceid_cli.types import StepReport as StepReport
 
 _HOME = {
     "compose": "api.compose",
@@ -63,34 +71,7 @@ _HOME = {
     "StepReport": "types",
 }
 
-__all__ = [
-    "Box",
-    "EnrolOrder",
-    "FaceIDError",
-    "Identity",
-    "ModelOptions",
-    "Render",
-    "RenderConfig",
-    "RenderOrder",
-    "StepReport",
-    "TrainConfig",
-    "__version__",
-    "compose",
-    "demo",
-    "draw_samples",
-    "enroll",
-    "evaluate",
-    "export_identity",
-    "generate",
-    "import_identity",
-    "list_identities",
-    "preset",
-    "remove",
-    "rename",
-    "show",
-    "show_attention",
-    "write_report",
-]
+__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

@@ -65,16 +65,6 @@ class IdentityFile:
     values: dict[str, np.ndarray]
     metadata: IdentityMetadata
 
-    @property
-    def stages(self) -> int:
-        """Number of timestep stages S."""
-        return int(next(iter(self.keys.values())).shape[0])
-
-    @property
-    def vectors(self) -> int:
-        """Number of vectors per feature N."""
-        return int(next(iter(self.keys.values())).shape[1])
-
 
 def save_identity(
     path: Path, keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], metadata: IdentityMetadata

@@ -9,6 +9,8 @@ from faceid_cli.errors import UsageError
 
 MAX_SEED = 2**32 - 1
 DEVICES = ("auto", "cpu", "cuda", "mps")
+FACES = ("auto", "only", "largest", "left", "right")
+"""Words for one of several faces; a number counts them from the left."""
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 Check = Callable[[Any], Any]
 
@@ -43,12 +45,17 @@ def one_of(name: str, choices: Sequence[str]) -> Check:
     return check
 
 
-def at_least(name: str, least: int) -> Check:
-    """A check that a whole number is not too small."""
+def at_least(name: str, least: int, hint: str = "") -> Check:
+    """A check that a whole number is not too small; with a hint for what is usual, also that it is no more than 1000.
+
+    That is how many timesteps there are.
+    """
 
     def check(value: int) -> int:
         if value < least:
             raise UsageError(f"{name} must be {least} or more, not {value}")
+        if hint and value > 1000:
+            raise UsageError(f"{name} is {value}, but there are only 1000 timesteps", hint)
         return value
 
     return check

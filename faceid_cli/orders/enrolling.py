@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import at_least
+from faceid_cli.orders.checks import FACES, at_least
 from faceid_cli.orders.loading import MODEL, ModelOptions
 from faceid_cli.orders.option import Options, group, option, option_of, required
-from faceid_cli.orders.rendering import FACES
 from faceid_cli.orders.training import TrainConfig
 from faceid_cli.types import Box
 

@@ -24,19 +24,12 @@ class ModelOptions(Options):
     variant: str | None = option(None, "Which of the base model's files, such as fp16.", "--variant", metavar="NAME")
     vae: str | None = option(None, "Another autoencoder: a file or a folder.", "--vae", metavar="PATH", is_source=True)
     loras: tuple[str, ...] | None = option(
-        None,
-        "Put a LoRA into the base model; may be repeated.",
-        "--lora",
-        metavar="FILE[:SCALE]",
-        is_source=True,
+        None, "Put a LoRA into the base model; may be repeated.", "--lora", metavar="FILE[:SCALE]", is_source=True
     )
     """None for those that a person was learned with, () for none."""
     low_vram: bool = option(False, "Use less memory and more time.", "--low-vram")
     compile: bool = option(
-        False,
-        "Let torch compile the model first: takes minutes, pays in long work.",
-        "--compile",
-        is_repeated=False,
+        False, "Let torch compile the model first: takes minutes, pays in long work.", "--compile", is_repeated=False
     )
 
     def kept(self) -> dict[str, Any]:

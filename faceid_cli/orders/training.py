@@ -15,7 +15,7 @@ from faceid_cli.orders.checks import at_least, check_seed, not_negative, one_of,
 from faceid_cli.orders.loading import Machine
 from faceid_cli.orders.option import leaves, option
 from faceid_cli.orders.pace import pace_of
-from faceid_cli.orders.rendering import read_batch
+from faceid_cli.orders.sampling import read_batch
 
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 INITIAL_TOKENS = ("auto", "class", "regression")
@@ -31,13 +31,6 @@ _USUAL, _NAMED, _OF_ONE_PHOTO = pace_of("class", 4), pace_of("regression", 4), p
 def _learning_rate(value: float) -> float:
     if value and not 0 < value < float("inf"):  # 0 is what suits the start
         raise UsageError(f"learning rate must be above 0, not {value}")
-    return value
-
-
-def _stages(value: int) -> int:
-    at_least("stages", 1)(value)
-    if value > 1000:
-        raise UsageError(f"stages is {value}, but there are only 1000 timesteps", "use 1 to 10")
     return value
 
 
@@ -92,7 +85,9 @@ class TrainConfig(Machine):
         read=lambda text: read_batch(text, largest=None),
     )
     """Each crop of a step has its own noise and timestep."""
-    stages: int = option(5, "Timestep stages; 5 for sefi.", "--stages", metavar="N", check=_stages)
+    stages: int = option(
+        5, "Timestep stages; 5 for sefi.", "--stages", metavar="N", check=at_least("stages", 1, "use 1 to 10")
+    )
     """Of equal length, each with a token of its own (paper: 5)."""
     split_keys_values: bool = option(True, "Separate key and value features.", "--kv-split", off="--no-kv-split")
     """(Paper: yes.)"""
@@ -108,11 +103,7 @@ class TrainConfig(Machine):
         check=not_negative("lambda"),
     )
     class_word: str = option(
-        "person",
-        "What they are: person, woman, man, ..., dog, car.",
-        "--class",
-        metavar="WORD",
-        check=_class_word,
+        "person", "What they are: person, woman, man, ..., dog, car.", "--class", metavar="WORD", check=_class_word
     )
     """What the person is to the text encoder before training, and in the reference prompt."""
     templates: str = option(

@@ -24,7 +24,7 @@ from PIL import Image
 from faceid_cli.backbone import BaseModel, at_work, memory_errors
 from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.orders import RenderConfig, check_seed
-from faceid_cli.orders.rendering import Sampling
+from faceid_cli.orders.sampling import Sampling
 from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.passes import Contexts, OnStep
 from faceid_cli.rendering.plan import Plan, plan_rendering

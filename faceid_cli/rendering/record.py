@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from faceid_cli.orders.rendering import Sampling
+from faceid_cli.orders.sampling import Sampling
 
 
 @dataclass(frozen=True, kw_only=True)

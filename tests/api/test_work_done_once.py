@@ -22,14 +22,6 @@ RENDER = {"steps": 1, "device": "cpu"}
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each of the dear functions is called."""
-    import faceid_cli.api.enroll
-    import faceid_cli.api.evaluate
-    import faceid_cli.api.generate
-    import faceid_cli.api.report
-    import faceid_cli.evaluation.auto
-    import faceid_cli.evaluation.judging
-    import faceid_cli.report.mapping
-    import faceid_cli.training.loop
     from faceid_cli.backbone import load_base_model
     from faceid_cli.builtin.judge import Judge
     from faceid_cli.faces.finder import finder_for

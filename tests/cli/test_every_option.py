@@ -21,8 +21,9 @@ from faceid_cli.errors import UsageError
 from faceid_cli.evaluation.judges import Obedience
 from faceid_cli.orders import EnrolOrder, ModelOptions, RenderConfig, RenderOrder, TrainConfig, preset
 from faceid_cli.orders.option import Options, leaves
-from faceid_cli.orders.rendering import NOT_FOR_SEVERAL, Sampling
+from faceid_cli.orders.rendering import NOT_FOR_SEVERAL
 from faceid_cli.orders.replay import enrol_command, render_command
+from faceid_cli.orders.sampling import Sampling
 from faceid_cli.registry.run_record import RunRecord
 from faceid_cli.rendering.metadata import read_metadata
 from faceid_cli.types import Box

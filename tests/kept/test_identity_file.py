@@ -37,7 +37,7 @@ def test_round_trip(tmp_path):
     assert np.array_equal(loaded.keys["text_encoder"], keys["text_encoder"])
     assert np.array_equal(loaded.values["text_encoder"], values["text_encoder"])
     assert loaded.metadata == METADATA
-    assert (loaded.stages, loaded.vectors) == (5, 1)
+    assert loaded.keys["text_encoder"].shape[:2] == (5, 1)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["alice.safetensors"]
 
 

@@ -12,7 +12,7 @@ import torch
 
 from faceid_cli.errors import OutOfMemoryError, PromptTooLongError, UsageError
 from faceid_cli.orders import SCHEDULERS, RenderConfig
-from faceid_cli.orders.rendering import Sampling
+from faceid_cli.orders.sampling import Sampling
 from faceid_cli.rendering.generate import metadata_of, render, render_batches
 from faceid_cli.rendering.metadata import read_metadata
 from faceid_cli.rendering.passes import initial_noise

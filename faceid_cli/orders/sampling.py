@@ -1,0 +1,227 @@
+"""How pictures are rendered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from faceid_cli.errors import UsageError
+from faceid_cli.orders.checks import at_least, not_negative, within
+from faceid_cli.orders.loading import Machine
+from faceid_cli.orders.option import Options, option
+
+SCHEDULERS = (
+    "ddim",
+    "euler",
+    "euler-a",
+    "dpm++",
+    "dpm++-karras",
+    "dpm++-sde",
+    "dpm++-sde-karras",
+    "unipc",
+    "lcm",
+)
+LARGEST_BATCH = 8
+"""What a batch of "auto" begins with."""
+
+
+def scheduler_name(text: str) -> str:
+    """What is called "Euler a", "DPM++ 2M SDE Karras" or "dpmpp_2m" elsewhere, in the words used here."""
+    name = "-".join(text.lower().replace("_", " ").split()).replace("dpmpp", "dpm++").replace("dpm++-2m", "dpm++")
+    return "euler-a" if name == "euler-ancestral" else name
+
+
+def read_stages(text: str) -> dict[str, Any]:
+    """Read "2-5", "1,3" or both together as stages in order.
+
+    Raises:
+        UsageError: Anything else.
+    """
+    found: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last) <= 1000):
+            raise UsageError(f"{text!r} names no stages", "write them as 2-5 or 1,3; 1 is the noisiest")
+        found |= set(range(int(first), int(last) + 1))
+    return {"stages": tuple(sorted(found))}
+
+
+def read_size(text: str) -> dict[str, Any]:
+    """Read "WIDTHxHEIGHT" in pixels.
+
+    Raises:
+        UsageError: Anything else.
+    """
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        raise UsageError(f"{text!r} is not a size", "write it as WIDTHxHEIGHT in pixels, such as 512x768")
+    return {"width": int(width), "height": int(height)}
+
+
+def read_batch(text: str, largest: int | None = LARGEST_BATCH) -> dict[str, Any]:
+    """Read a number of pictures or crops, or "auto".
+
+    Args:
+        text: The number.
+        largest: What "auto" begins with; None to leave that open.
+
+    Raises:
+        UsageError: Anything else.
+    """
+    if text == "auto":
+        return {"fit_batch": True} | ({} if largest is None else {"batch_size": largest})
+    if not text.isdecimal():
+        raise UsageError(f"{text!r} is not a batch size", "use a number, or auto")
+    return {"batch_size": int(text)}
+
+
+def _scheduler(value: str) -> str:
+    name = scheduler_name(value)
+    if name not in SCHEDULERS:
+        raise UsageError(f"unknown scheduler {value!r}", f"choose one of: {', '.join(SCHEDULERS)}")
+    return name
+
+
+def _side(name: str) -> Any:
+    def check(value: int) -> int:
+        if value < 64 or value % 8:
+            raise UsageError(f"{name} is {value} px", "sizes are multiples of 8, from 64 px")
+        return value
+
+    return check
+
+
+def _stages(value: tuple[int, ...]) -> tuple[int, ...]:
+    if any(stage < 1 for stage in value):
+        raise UsageError(f"there is no stage {min(value)}", "count them from 1, the noisiest")
+    return tuple(value)
+
+
+_LIKENESS_HINT = "0 is anybody of the class, 1 the person, 2 the most"
+_STRENGTH_HINT = "use a number above 0, up to 1; 0.6 is usual"
+
+
+@dataclass(frozen=True)
+class Sampling(Options):
+    """What decides how a picture looks, beside prompt, seed and files: kept in its metadata."""
+
+    steps: int = option(20, "Sampler steps.", "--steps", metavar="N", check=at_least("steps", 1, "20 to 50 is usual"))
+    guidance_scale: float = option(
+        5.0,
+        "How closely to follow the prompt; 1 switches it off.",
+        "--guidance-scale",
+        metavar="X",
+        check=not_negative("guidance scale"),
+    )
+    likeness: float = option(
+        1.0,
+        "How much of the person: 0 anybody of the class, 1 all, up to 2.",
+        "--likeness",
+        metavar="X",
+        check=within("likeness is {:g}", 0, 2, _LIKENESS_HINT),
+    )
+    likeness_keys: float | None = option(
+        None,
+        "The same for where the person's word looks (keys) alone.",
+        "--likeness-k",
+        metavar="X",
+        check=within("likeness of keys is {:g}", 0, 2, _LIKENESS_HINT),
+    )
+    likeness_values: float | None = option(
+        None,
+        "The same for what the person's word puts there (values) alone.",
+        "--likeness-v",
+        metavar="X",
+        check=within("likeness of values is {:g}", 0, 2, _LIKENESS_HINT),
+    )
+    stages: tuple[int, ...] = option(
+        (),
+        "Timestep stages with the person, 1 the noisiest; the class else.",
+        "--in-stages",
+        metavar="N-M",
+        kind=str,
+        check=_stages,
+        former="--stages",
+        read=read_stages,
+        write=lambda group: ",".join(map(str, group.stages)) or None,
+    )
+    scheduler: str = option(
+        "ddim", ", ".join(SCHEDULERS) + ".", "--scheduler", metavar="NAME", choices=SCHEDULERS, check=_scheduler
+    )
+    negative_prompt: str = option("", "What the picture should not show.", "--negative", metavar="TEXT")
+    width: int | None = option(
+        None,
+        "In pixels; the base model's own size if not given.",
+        "--size",
+        metavar="WxH",
+        kind=str,
+        check=_side("width"),
+        read=read_size,
+        write=lambda group: f"{group.width}x{group.height}" if group.width and group.height else None,
+    )
+    height: int | None = option(None, "In pixels, as the width.", check=_side("height"))
+    clip_skip: int = option(
+        0,
+        "Layers of the text encoder to leave out at its end.",
+        "--clip-skip",
+        metavar="N",
+        check=at_least("clip skip", 0),
+    )
+    strength: float | None = option(
+        None,
+        "How much of --init or --into may change, above 0 up to 1; 0.6, with a mask or face 0.8.",
+        "--strength",
+        metavar="X",
+        check=within("strength is {}", 0, 1, _STRENGTH_HINT, above=True),
+    )
+    control_scale: float = option(
+        1.0,
+        "How closely to follow --control-image.",
+        "--control-scale",
+        metavar="X",
+        check=within("control scale is {:g}", 0, 2, "use 0 to 2; 1 is usual"),
+    )
+    hires: float = option(
+        1.0,
+        "Enlarge the picture so many times, and render it once more.",
+        "--hires",
+        metavar="X",
+        check=within("a picture cannot be enlarged {:g} times", 1, 4, "use 1 to 4; 1.5 is usual"),
+    )
+    hires_strength: float = option(
+        0.5,
+        "How much of the enlarged picture may change.",
+        "--hires-strength",
+        metavar="X",
+        check=within("strength of the second pass is {}", 0, 1, _STRENGTH_HINT, above=True),
+    )
+
+
+@dataclass(frozen=True)
+class RenderConfig(Machine, Sampling):
+    """How pictures are rendered: what decides their looks, and what only decides how soon they are there."""
+
+    batch_size: int = option(
+        4,
+        "Pictures rendered at once; auto for as many as fit into memory.",
+        "--batch",
+        metavar="N",
+        kind=str,
+        check=at_least("batch size", 1),
+        read=read_batch,
+        is_repeated=False,
+        is_recorded=False,
+    )
+    fit_batch: bool = option(False, "Halve the batch until it fits into memory.", is_recorded=False)
+
+    def strength_of(self, masked: bool) -> float:
+        """How much of a picture to start from may change; `masked` tells whether a mask holds the rest."""
+        return (0.8 if masked else 0.6) if self.strength is None else self.strength
+
+    @property
+    def dials(self) -> tuple[float, float, tuple[int, ...]]:
+        """Likeness of the keys, likeness of the values, and the stages with the person."""
+        keys = self.likeness if self.likeness_keys is None else self.likeness_keys
+        values = self.likeness if self.likeness_values is None else self.likeness_values
+        return keys, values, self.stages
