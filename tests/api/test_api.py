@@ -47,7 +47,13 @@ def test_enroll_reports_and_prints_nothing(photo, tiny_model_dir, capsys) -> Non
     assert notes == []
     assert (identity.name, identity.tags, identity.note) == ("alice", ("a", "b"), "hello")
     settled = dataclasses.replace(  # kept as it came out
-        QUICK, initial_token="class", token_space="embeddings", learning_rate=0.005, average_last=0
+        QUICK,
+        initial_token="class",
+        token_space="embeddings",
+        learning_rate=0.005,
+        average_last=0,
+        templates="face",
+        precision="auto",
     )
     assert identity.method == dataclasses.asdict(settled)
     assert identity.path.is_file()
@@ -136,3 +142,27 @@ def test_names_of_checkpoints_are_never_paths() -> None:
 
     assert checkpoint_dir("../../etc").parent == paths.runs_dir()
     assert checkpoint_dir("Alice") == checkpoint_dir("alice")
+
+
+def test_a_thing_is_learned_with_the_sentences_for_things(photo, tiny_model_dir) -> None:
+    def templates(**options) -> str:
+        options |= {"steps": 1, "batch_size": 1, "device": "cpu", "model": str(tiny_model_dir), "detect": False}
+        return faceid_cli.enroll("it", photo, replace=True, **options).method["templates"]
+
+    assert templates(class_word="car") == "photo"
+    assert templates(config=preset("sefi-paper", class_word="car")) == "photo"
+    assert templates(class_word="woman") == "face"
+    assert templates(class_word="cat", templates="face") == "face"
+
+
+def test_the_users_settings_hold_in_python_too(photo, tiny_model_dir) -> None:
+    from faceid_cli.api.config import set_setting
+
+    set_setting("device", "cpu")
+    set_setting("precision", "bfloat16")
+    learned = faceid_cli.enroll("it", photo, steps=1, batch_size=1, model=str(tiny_model_dir), detect=False)
+    assert (learned.method["device"], learned.method["precision"]) == ("cpu", "bfloat16")
+    (picture,) = faceid_cli.generate("it", "at night", steps=1)
+    assert picture.settings["precision"] == "bfloat16"
+    (picture,) = faceid_cli.generate("it", "at night", steps=1, precision="float32")
+    assert picture.settings["precision"] == "float32"
