@@ -1,7 +1,8 @@
-"""Stable Diffusion XL's pooled text is that of the values: what a picture shows, not where its words look."""
+"""People of Stable Diffusion XL: keys and values in two text encoders, and a pooled text that is the values' own."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from faceid_cli import RenderConfig, TrainConfig
 from faceid_cli.attention import split_attention
 from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.rendering.generate import render
-from faceid_cli.tokens import encode_prompt
+from faceid_cli.tokens import class_embedding, dialled, encode_prompt
 from faceid_cli.training.engine import Engine
 from faceid_cli.types import FaceCrop, IdentityTokens
 
@@ -98,3 +99,37 @@ def test_the_pooled_text_follows_the_base_models_own_number_of_timesteps(base) -
         base.unet(torch.zeros(3, 4, 8, 8), torch.tensor([499, 250, 0]), context, added_cond_kwargs=added)
     handle.remove()
     assert seen[0].mean(dim=1).tolist() == [0.0, 2.0, 4.0]
+
+
+def test_a_person_whose_keys_and_values_part_in_one_encoder_alone_has_both(base) -> None:
+    whole = person_of(base)
+    expected = encode_prompt(base, "<al>", {"al": replace(whole, keys=whole.values)}).values
+    for name, other in (("text_encoder", "text_encoder_2"), ("text_encoder_2", "text_encoder")):
+        partly = replace(whole, keys={name: whole.keys[name], other: whole.values[other]})
+        encoded = encode_prompt(base, "<al>", {"al": partly})
+        assert torch.allclose(encoded.values, expected, atol=1e-5)
+        assert (encoded.keys - encoded.values).abs().amax(dim=(1, 2)).min() > 1e-2
+
+
+def test_stages_that_differ_in_one_encoder_alone_are_encoded_apart(base) -> None:
+    whole = person_of(base)
+    for name in whole.keys:
+        alike = {each: part if each == name else part[:1].expand_as(part) for each, part in whole.keys.items()}
+        encoded = encode_prompt(base, "<al>", {"al": IdentityTokens(alike, alike)})
+        assert (encoded.keys - encoded.keys.roll(1, dims=0)).abs().amax(dim=(1, 2)).min() > 1e-2
+        apart = (encoded.pooled - encoded.pooled.roll(1, dims=0)).abs().amax(dim=1).min() > 1e-2
+        assert apart == (name == "text_encoder_2"), "the second one's alone is pooled"
+
+
+def test_the_pooled_text_of_a_prompt_without_people_is_that_of_every_stage(base) -> None:
+    alone = encode_prompt(base, "old", {})
+    many = alone.with_stages(STAGES)
+    assert torch.equal(many.pooled, alone.pooled.expand(STAGES, -1))
+    assert torch.equal(many.pooled_context(), alone.pooled.flatten().repeat(STAGES)[None])
+
+
+def test_without_likeness_each_encoder_reads_its_own_class_word(base) -> None:
+    dull = dialled(base, replace(person_of(base), class_word="woman"), 0.0, 1.0)
+    for encoder in base.encoders:
+        expected = class_embedding(base, "woman", encoder).expand(STAGES, 1, -1)
+        assert torch.allclose(dull.keys[encoder.name], expected, atol=1e-6)
