@@ -1,4 +1,4 @@
-"""tokens/module.py and space.py: how far what the slots exchange moves them, and coordinates in a space."""
+"""tokens/module.py and space.py: what slots exchange, and coordinates; and sides and masks of encoded prompts."""
 
 from __future__ import annotations
 
@@ -115,3 +115,12 @@ def test_a_prompt_without_people_has_the_same_context_in_every_stage_and_on_both
     assert torch.equal(keys, person.keys.expand(3, -1, -1))
     assert torch.equal(values, person.values.expand(3, -1, -1))
     assert not torch.equal(keys, values)
+
+
+def test_a_text_encoder_that_was_trained_with_the_mask_gets_it(tiny_base) -> None:
+    without = encode_prompt(tiny_base, "a cup", {}).keys
+    tiny_base.text_encoder.config.use_attention_mask = True
+    found = encode_prompt(tiny_base, "a cup", {}).keys
+    assert torch.allclose(found, tiny_base.pipeline.encode_prompt("a cup", "cpu", 1, False)[0], atol=1e-6)
+    assert torch.allclose(found[:, :4], without[:, :4], atol=1e-5)
+    assert (found[:, 5:] - without[:, 5:]).abs().max() > 1e-2, "padding does not read padding"
