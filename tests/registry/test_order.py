@@ -1,4 +1,4 @@
-"""registry/store.py: what comes first, and what goes with what."""
+"""registry/store.py: what comes first, what goes with what, and what is gone."""
 
 from __future__ import annotations
 
@@ -88,7 +88,18 @@ def test_removal_tells_of_pictures_oldest_first(registry: Registry, tmp_path: Pa
 
 
 def test_backups_come_oldest_first(tmp_path: Path) -> None:
-    names = [f"registry.db.m{number:03}.2026010{number}.bak" for number in (3, 1, 2)]
+    names = [f"registry.db.m{number:03}.2026010{number}.bak" for number in (3, 1, 6, 2, 5, 4)]
     for name in names:
         (tmp_path / name).touch()
     assert [file.name for file in backups_of(tmp_path / "registry.db")] == sorted(names)
+
+
+def test_what_a_removal_deletes_is_overwritten_at_once(tmp_path: Path) -> None:
+    """Without the cleaning that follows: that may have to wait for another program."""
+    file, mark = tmp_path / "registry.db", "note-0815 " * 20
+    with Registry.open(file, tmp_path / "identities") as registry:
+        registry.add_identity(replace(PERSON, note=mark), write)
+        registry.add_identity(replace(PERSON, name="bob"), write)
+        assert mark.encode() in b"".join(each.read_bytes() for each in tmp_path.glob("registry.db*"))
+        registry.remove("zoe")
+    assert mark.encode() not in b"".join(each.read_bytes() for each in tmp_path.glob("registry.db*"))
