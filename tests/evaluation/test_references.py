@@ -14,12 +14,21 @@ import faceid_cli
 from faceid_cli import RenderConfig, preset
 from faceid_cli.evaluation.judges import Obedience
 from faceid_cli.evaluation.prompts import EvaluationPrompt
+from faceid_cli.registry.records import NewRun
+from faceid_cli.registry.store import Registry
 from faceid_cli.types import Box, Face
 
 QUICK = preset("sefi", steps=1, batch_size=1, device="cpu")
 RENDER = RenderConfig(steps=1, device="cpu")
 PROMPTS = (EvaluationPrompt("{} on the beach", "scene", ("beach",)),)
 COLOURS = {"red": (250, 30, 20), "green": (20, 240, 40), "blue": (30, 20, 250)}
+
+
+def add_run(name: str, **changes: object) -> None:
+    """Record another run, like the last one but for some of its settings."""
+    with Registry.open() as registry:
+        settings = {**registry.runs_of(name)[-1].run.settings, **changes}
+        registry.add_run(name, NewRun(settings, (), 0.0))
 
 
 def photo(colour: str, pattern: int) -> Image.Image:
@@ -54,6 +63,18 @@ class ByColour:
         return 1.0
 
 
+class ByHalf(ByColour):
+    """Takes each half of every picture for a face."""
+
+    def find_faces(self, image: Image.Image) -> list[Face]:
+        half = image.width // 2
+        return [Face(Box(left, 0, half, image.height), ((8.0, 8.0),) * 5, 1.0) for left in (0, half)]
+
+    def embed(self, image: Image.Image, face: Face) -> np.ndarray:
+        left, width = int(face.box.x), int(face.box.width)
+        return super().embed(image.crop((left, 0, left + width, image.height)), face)
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
@@ -74,12 +95,14 @@ def enroll(photos: Path, tiny_model_dir: Path) -> Callable[..., faceid_cli.Ident
     return make
 
 
-def compared_with(names: Sequence[str] | str, **options: object) -> list[tuple[str, ...]]:
+def compared_with(
+    names: Sequence[str] | str, judge: ByColour | None = None, **options: object
+) -> list[tuple[str, ...]]:
     """The colours of the photos that each person's picture was compared with, by the similarity that it was given."""
     each = dict(zip(COLOURS, RENDERED / np.linalg.norm(RENDERED), strict=True))
     sets = [colours for count in (1, 2, 3) for colours in combinations(COLOURS, count)]
     found = []
-    for result in faceid_cli.evaluate(names, prompts=PROMPTS, config=RENDER, judge=ByColour(), **options):
+    for result in faceid_cli.evaluate(names, prompts=PROMPTS, config=RENDER, judge=judge or ByColour(), **options):
         (picture,) = result.pictures
         found += [
             colours
@@ -116,3 +139,19 @@ def test_the_last_enrolment_says_what_was_held_out(enroll) -> None:
     enroll("dora", "red", "blue", hold_out=1)
     enroll("dora", "blue", "green", hold_out=1, replace=True)
     assert compared_with("dora") == [("green",)]
+
+
+def test_the_newest_run_says_what_to_compare_with(enroll) -> None:
+    enroll("dora", "red", "blue", hold_out=1)
+    add_run("dora", held_out_files={})
+    assert compared_with("dora") == [("red",)]
+
+
+@pytest.mark.parametrize(("chosen", "colour"), [("left", "green"), ("right", "blue")])
+def test_of_several_faces_in_a_photo_the_one_that_was_chosen_is_compared_with(enroll, photos, chosen, colour) -> None:
+    both = photo("green", 8)
+    both.paste(photo("blue", 9).crop((32, 0, 64, 64)), (32, 0))
+    both.save(photos / "red.png")
+    enroll("dora", "red")
+    add_run("dora", faces={str((photos / "red.png").absolute()): chosen})
+    assert compared_with("dora", ByHalf()) == [(colour,)]
