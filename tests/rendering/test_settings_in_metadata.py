@@ -30,7 +30,7 @@ def test_every_setting_is_told_as_it_was(tiny_base) -> None:
     settings = {
         "steps": 3,
         "guidance_scale": 2.5,
-        "scheduler": "unipc",
+        "scheduler": "lcm",
         "width": 72,
         "height": 96,
         "negative_prompt": "old",
