@@ -77,6 +77,7 @@ def test_a_picture_without_a_face_is_unlike_and_known_for_it() -> None:
 def test_percent_lie_between_strangers_and_the_persons_own_photos() -> None:
     assert [LIKENESS.percent(similarity) for similarity in (0.4, 0.65, 0.9)] == pytest.approx([0, 50, 100])
     assert Likeness(LIKENESS.references, 0.4, 0.4).percent(0.5) is None
+    assert score_picture(SeesFaces(5), LIKENESS, PROMPT, 7, PICTURE).likeness == pytest.approx(-80), "below strangers"
 
 
 def test_one_photo_is_measured_by_what_is_typical_and_two_by_each_other() -> None:
