@@ -125,3 +125,12 @@ def test_bad_masks_are_refused_before_anything_is_rendered(tiny_base) -> None:
         render(tiny_base, "a cup", {}, [3], RenderConfig(steps=1), mask=mask)
     with pytest.raises(UsageError, match=r"no second pass"):
         render(tiny_base, "a cup", {}, [3], RenderConfig(steps=1, hires=2), init=photo, mask=mask)
+
+
+def test_nothing_leaks_into_a_notch_of_the_mask() -> None:
+    """At its inner corner more than half of what a blur sees is mask."""
+    mask = mask_with((200, 200), (50, 50, 149, 149))
+    mask.paste(0, (100, 50, 150, 100))
+    changed = plan_patch(mask, 64, 64).paste(Image.new("RGB", (200, 200)), Image.new("RGB", (64, 64), "white"))
+    assert pixels(changed)[np.asarray(mask) == 0].max() == 0
+    assert pixels(changed).max() == 255
