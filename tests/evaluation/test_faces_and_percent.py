@@ -13,8 +13,8 @@ from faceid_cli import RenderConfig
 from faceid_cli.evaluation.judges import Obedience
 from faceid_cli.evaluation.likeness import Likeness, likeness_to
 from faceid_cli.evaluation.prompts import EvaluationPrompt
-from faceid_cli.evaluation.report import summarise
 from faceid_cli.evaluation.run import placed_prompt, score_picture
+from faceid_cli.evaluation.summary import summarise
 from faceid_cli.evaluation.trade_off import trade_offs
 from faceid_cli.tokens import ENCODER, class_embedding
 from faceid_cli.types import Box, Face, IdentityTokens
