@@ -8,6 +8,7 @@ from dataclasses import replace
 from faceid_cli.orders.enrolling import EnrolOrder
 from faceid_cli.orders.option import said, words
 from faceid_cli.orders.rendering import RenderOrder
+from faceid_cli.orders.sampling import RenderConfig
 from faceid_cli.orders.training import PRESETS, more_settings
 
 
@@ -15,7 +16,9 @@ def render_command(order: RenderOrder, seed: int) -> str:
     """Return the `faceid` command that makes one picture of an order again; files keep their absolute paths."""
     command = "generate" if len(order.names) == 1 else "compose"
     prompt = order.prompt if not order.prompt.startswith("-") else f" {order.prompt}"
-    return shlex.join(["faceid", command, *order.names, prompt, "--seed", str(seed), *words(order)])
+    config = words(order.config, RenderConfig(device="auto", precision="auto"))
+    rest = words(order, without=("config",))
+    return shlex.join(["faceid", command, *order.names, prompt, "--seed", str(seed), *config, *rest])
 
 
 def enrol_command(order: EnrolOrder) -> str:

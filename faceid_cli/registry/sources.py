@@ -166,7 +166,7 @@ def _note_untested(people: Sequence[Identity], fingerprint: str, model: str, on_
         for person in people:
             if not any(score.fingerprint == fingerprint for score in scores_of(registry, person.id)):
                 on_note(
-                    f"{person.name} has no scores on it; `faceid models score {person.name} --base {model}` scores it"
+                    f"{person.name} is untested on it; `faceid models score {person.name} --base {model}` scores it"
                 )
 
 

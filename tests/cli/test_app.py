@@ -103,24 +103,24 @@ def test_mistakes_on_the_command_line_are_two_short_lines(faceid, words, error) 
     ],
 )
 def test_errors_become_text_and_exit_codes(faceid, monkeypatch, error, code, text) -> None:
-    from faceid_cli import api
+    from faceid_cli.api import list as listing
 
     def fail(tag: str | None = None) -> None:
         raise error
 
-    monkeypatch.setattr(api, "list_identities", fail)
+    monkeypatch.setattr(listing, "list_identities", fail)
     answer = faceid("list")
     assert (answer.code, answer.out, answer.err) == (code, "", text)
 
 
 @pytest.mark.parametrize("bug", [ValueError("a bug"), FileNotFoundError(errno.ENOENT, "a bug")])
 def test_a_bug_keeps_its_traceback(faceid, monkeypatch, bug) -> None:
-    from faceid_cli import api
+    from faceid_cli.api import list as listing
 
     def fail(tag: str | None = None) -> None:
         raise bug
 
-    monkeypatch.setattr(api, "list_identities", fail)
+    monkeypatch.setattr(listing, "list_identities", fail)
     with pytest.raises(type(bug), match="a bug"):
         faceid("list")
 

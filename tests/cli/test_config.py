@@ -41,7 +41,7 @@ def test_set_is_kept_and_paths_become_absolute(faceid, tiny_model_dir, monkeypat
             2,
             "error: unknown precision 'int8'\n  choose one of: auto, float32, bfloat16, float16\n",
         ),
-        ("detector", "eyes", 2, "error: unknown detector 'eyes'\n  use mobilenet or resnet50\n"),
+        ("detector", "eyes", 2, "error: unknown detector 'eyes'\n  choose one of: mobilenet, resnet50\n"),
         ("output", "nowhere", 9, "error: there is no folder nowhere\n  make the folder first\n"),
         ("model", "./nowhere", 5, "error: no base model at ./nowhere\n"),
     ],

@@ -118,7 +118,7 @@ def test_a_controlnet_of_one_file_and_a_word_of_others_repeat_from_relative_path
     command = shlex.split(found["settings"]["command"])
     here = str(Path().absolute())
     assert [word for word in command if word.startswith(here)] == [
-        f"{here}/{name}" for name in ("street.png", "net.safetensors", "ink.safetensors")
+        f"{here}/{name}" for name in ("net.safetensors", "street.png", "ink.safetensors")
     ]
     assert np.array_equal(pixels(repeated(faceid, command)), pixels(found["file"]))
 

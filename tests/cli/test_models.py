@@ -66,7 +66,7 @@ def test_a_name_is_as_good_as_a_path(faceid, alice, sister):
     answer = faceid("generate", "alice", "a cup", "--model", "sister", "--seed", "1", "--steps", "1")
     assert answer.code == 0
     assert "learned on another base model, so expect less likeness: alice" in answer.err
-    assert "alice is untested on it; `faceid models test alice --base sister` scores it" in answer.err
+    assert "alice is untested on it; `faceid models score alice --base sister` scores it" in answer.err
 
 
 def test_a_tested_base_model_is_not_warned_of(faceid, alice, sister):
@@ -142,19 +142,19 @@ def test_a_picture_to_start_from(faceid, alice, photos):
         ("generate", "alice", "a cup"),
         ("attention", "alice", "a cup"),
         ("evaluate", "alice", "--judge", "builtin"),
-        ("models", "test", "alice"),
+        ("models", "score", "alice"),
     ],
 )
 def test_every_command_that_renders_can_save_memory(faceid, alice, monkeypatch, words):
     """Where memory runs out its error says --low-vram, so the option must be there and arrive."""
     from faceid_cli import backbone
-    from faceid_cli.api import evaluate as measuring
+    from faceid_cli.evaluation import judging
 
     def no_memory(source: str, device: str, precision: str, options: ModelOptions) -> None:
         raise OutOfMemoryError(f"low_vram={options.low_vram}")
 
     monkeypatch.setattr(backbone, "load_base_model", no_memory)
-    monkeypatch.setattr(measuring, "picture_judge", lambda *_: None)
+    monkeypatch.setattr(judging, "picture_judge", lambda *_: None)
     for more in ((), ("--low-vram",)):
         answer = faceid(*words, *more)
         assert answer.code == 10, answer.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,6 +27,17 @@ def run(number: int) -> NewRun:
     return NewRun({"steps": number}, ((0.5 / number, 0.25),), float(number))
 
 
+def add_run(registry: Registry, name: str, new: NewRun) -> None:
+    """As an older version recorded a further run of a person."""
+    values = (name, new.seconds, json.dumps(new.settings), json.dumps(new.losses))
+    with closing(sqlite3.connect(registry.file)) as connection, connection:
+        connection.execute(
+            "INSERT INTO runs (identity_id, created, seconds, resumed_from, settings, losses, scores) "
+            "SELECT id, '2026-01-01', ?2, 0, ?3, ?4, '{}' FROM identities WHERE name = ?1",
+            values,
+        )
+
+
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
     with Registry.open(tmp_path / "registry.db", tmp_path / "identities") as opened:
@@ -36,7 +48,7 @@ def test_runs_come_oldest_first_and_the_last_one_is_the_newest(registry: Registr
     registry.add_identity(PERSON, write, run(1))
     registry.add_identity(replace(PERSON, name="al"), write, run(9))
     for number in (2, 3):
-        registry.add_run("zoe", run(number))
+        add_run(registry, "zoe", run(number))
     assert [found.run for found in registry.runs_of("ZOE")] == [run(1), run(2), run(3)]
     assert [found.run for found in registry.runs_of("al")] == [run(9)]
 
@@ -79,7 +91,7 @@ def test_who_gives_way_takes_runs_and_pictures_along(registry: Registry, tmp_pat
 
 def test_removal_tells_of_pictures_oldest_first(registry: Registry, tmp_path: Path) -> None:
     zoe = registry.add_identity(PERSON, write, run(1))
-    registry.add_run("zoe", run(2))
+    add_run(registry, "zoe", run(2))
     files = [tmp_path / name for name in ("c.png", "a.png", "b.png")]
     registry.add_renders([NewRender((zoe.id,), file, "x", 1, {}) for file in files])
     removed = registry.remove("zoe")
