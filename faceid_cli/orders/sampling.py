@@ -149,6 +149,13 @@ class Sampling(Options):
     scheduler: str = option(
         "ddim", ", ".join(SCHEDULERS) + ".", "--scheduler", metavar="NAME", choices=SCHEDULERS, check=_scheduler
     )
+    eta: float = option(
+        0.0,
+        "Fresh noise at each step of ddim: 0 none, 1 as much as there can be.",
+        "--eta",
+        metavar="X",
+        check=within("eta is {:g}", 0, 1, "use 0 to 1"),
+    )
     negative_prompt: str = option("", "What the picture should not show.", "--negative", metavar="TEXT")
     width: int | None = option(
         None,
@@ -214,6 +221,11 @@ class RenderConfig(Machine, Sampling):
         is_recorded=False,
     )
     fit_batch: bool = option(False, "Halve the batch until it fits into memory.", is_recorded=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.eta and self.scheduler != "ddim":
+            raise UsageError(f"--eta means nothing to the scheduler {self.scheduler}", "leave it out, or use ddim")
 
     def strength_of(self, masked: bool) -> float:
         """How much of a picture to start from may change; `masked` tells whether a mask holds the rest."""

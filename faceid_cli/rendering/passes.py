@@ -101,6 +101,7 @@ def run_pass(base: BaseModel, contexts: Contexts, stages: int, work: Pass, on_st
             **_control(work),
             num_inference_steps=work.config.steps,
             guidance_scale=work.config.guidance_scale,
+            eta=work.config.eta,
             output_type="pil",
             callback_on_step_end=_after_step(base, work, on_step),
         )

@@ -198,3 +198,13 @@ def test_a_text_encoder_that_rests_elsewhere_does_not_lead_the_work_astray(tiny_
     ((found,),) = batches
     assert found.image.tobytes() == expected.image.tobytes()
     assert type(tiny_base.pipeline) is kind
+
+
+def test_fresh_noise_at_each_step_belongs_to_ddim_and_to_the_seed(tiny_base: BaseModel) -> None:
+    def picture(**more: object) -> np.ndarray:
+        return _pixels(render(tiny_base, "a cup", {}, [3], RenderConfig(steps=3, **more))[0])
+
+    assert np.array_equal(picture(eta=0.5), picture(eta=0.5))
+    assert not np.array_equal(picture(eta=0.5), picture())
+    with pytest.raises(UsageError, match="--eta means nothing to the scheduler euler"):
+        RenderConfig(eta=0.5, scheduler="Euler")
