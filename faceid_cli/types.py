@@ -67,7 +67,7 @@ class Photo:
 
     Attributes:
         path: The file it came from.
-        image: RGB picture.
+        image: The picture, RGB, of its full size.
         sha256: Hex digest of the file's bytes.
     """
 

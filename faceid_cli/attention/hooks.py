@@ -58,8 +58,8 @@ def split_attention(unet: nn.Module, stages: int, text_length: int, num_train_ti
 
     Args:
         unet: A UNet or ControlNet with cross-attention.
-        stages: S.
-        text_length: T.
+        stages: S: how many stages the timesteps are divided into, noisiest first.
+        text_length: T: text positions of one side of one stage.
         num_train_timesteps: Timesteps that the stages divide.
 
     Raises:

@@ -33,7 +33,7 @@ def load_controlnet(files: ControlNetFiles, base: BaseModel) -> Any:
     """Load a ControlNet onto the base model's device and in its type, frozen and in eval mode.
 
     Args:
-        files: See `model_files.controlnet.find_controlnet`.
+        files: What `model_files.controlnet.find_controlnet` found: a folder or one file, and its configuration.
         base: The base model it is to guide.
 
     Raises:

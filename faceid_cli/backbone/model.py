@@ -18,7 +18,7 @@ class TextEncoder:
     Attributes:
         name: "text_encoder" or "text_encoder_2".
         module: The text transformer.
-        tokenizer: Its tokenizer.
+        tokenizer: The transformers tokenizer that was made for it.
     """
 
     name: str

@@ -26,8 +26,8 @@ def choose_likeness(
 
     Args:
         base: The base model.
-        person: Who.
-        tokens: Theirs.
+        person: The enrolled person, whose photos the faces are compared with.
+        tokens: The person's tokens, as they were learned.
         prompt: Normalised, the person as `<name>`.
         config: How to render.
         on_note: Called with a line worth telling the user.

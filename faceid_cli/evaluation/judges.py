@@ -73,7 +73,7 @@ class DrawnJudge:
     """The built-in world's judge.
 
     Args:
-        judge: Its networks.
+        judge: The networks that see drawings, with their weights.
     """
 
     name = "builtin"

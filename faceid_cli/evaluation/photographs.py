@@ -37,7 +37,7 @@ class ClipScorer:
 
     Args:
         model: A transformers `CLIPModel`.
-        tokenizer: Its tokenizer.
+        tokenizer: The transformers tokenizer of that model.
         device: Where the model is.
     """
 

@@ -18,7 +18,7 @@ class ScoredPicture:
     Attributes:
         prompt: What it was asked to show.
         seed: Of its noise.
-        image: The picture.
+        image: The picture itself, RGB.
         score: Similarity, concepts and attention.
         prompt_score: How well it obeys, in the judge's own measure; None where the judge cannot tell.
         likeness: Percent between strangers and the person's own photos; None where not known, 0 without a face.

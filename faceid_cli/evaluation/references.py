@@ -37,7 +37,7 @@ def likeness_of(
     """What pictures of a person are compared with; None, with a note, where there is no photo with a face.
 
     Args:
-        person: Whose.
+        person: The enrolled person; their last training run says which photos it used.
         judge: Finds and embeds faces.
         given: Photos or folders of the user's; none for those that the enrolment held out, else those it learned from.
         take_all: Whether all given photos show the person; else only those that they were learned from do.

@@ -45,10 +45,10 @@ def evaluate_tokens(
     Args:
         base: The base model the tokens were learned on.
         judge: Scores the pictures.
-        tokens: The person.
+        tokens: The person's tokens, whose place in each prompt is marked.
         likeness: What faces are compared with; without it the identity is not scored.
         prompts: What to render.
-        rendering: Sampler settings.
+        rendering: How to sample: steps, guidance scale, size, dials.
         pictures: For each prompt.
         around: What a method changes in the base model while a prompt is rendered.
         on_picture: Called with (pictures done, pictures in all).
@@ -121,11 +121,11 @@ def score_picture(
     """Score one picture.
 
     Args:
-        judge: Scores it.
+        judge: Finds and embeds the faces, and says what of the prompt is there.
         likeness: What its largest face is compared with; without it the identity is not scored.
         prompt: What it was asked to show.
         seed: Of its noise.
-        image: The picture.
+        image: The picture, RGB.
         share: Of the person's attention inside the face, where it was recorded.
         seconds: Of rendering, where they were measured.
     """

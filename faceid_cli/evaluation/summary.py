@@ -33,7 +33,7 @@ class Summary:
         face_place_spread: Mean distance of the face's middle between two pictures, in picture sizes.
         background_spread: Mean difference of the background between two pictures, 0 to 1.
         attention_inside: Share of the person's attention that falls inside the face.
-        seconds: Per picture.
+        seconds: Mean seconds of rendering a picture; None where none was timed.
         sharpness: Mean detail of the faces, as a share of that of the person's photos: below 1 they are softer.
         face_spread: How different the faces of two pictures are: near 0 for one face pasted into all.
     """

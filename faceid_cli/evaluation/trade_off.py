@@ -26,7 +26,7 @@ class TradeOff:
     """What one level of likeness gives.
 
     Attributes:
-        likeness: The level.
+        likeness: The level: 0 is anybody of the class, 1 the person.
         identity: Mean ID of its pictures.
         prompt: Mean prompt score; None where the judge cannot tell.
         identity_of_prompt: Mean ID where the prompt is obeyed, counting 0 elsewhere.
@@ -56,12 +56,12 @@ def trade_offs(
         base: The base model; it is left as found.
         judge: Scores the pictures.
         likeness: What faces are compared with.
-        tokens: The person.
+        tokens: The person's tokens, as they were learned.
         name: The person's, in the text.
         text: The placed prompt, the person as `<name>`.
         prompt: The same as the judge reads it.
         rendering: Sampler settings; its likeness is the grid's, and a second pass is left out.
-        levels: Of likeness.
+        levels: Levels of likeness to try, 0 to 2.
         seeds: Of every level's pictures.
     """
     found = []

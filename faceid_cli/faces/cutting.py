@@ -67,11 +67,11 @@ def cut_crop(
     """Cut a photo as the options say.
 
     Args:
-        photo: The photo.
+        photo: The decoded photo, upright.
         faces: All of its faces.
         chosen: Index of the one that is meant, or None.
         finder: What found them; None where nothing was looked for.
-        options: How.
+        options: Size of the crop, whether faces count, a box, and the face's share of the crop.
         framing: How the face lies in the crop, before the options' own share of it.
 
     Raises:

@@ -80,8 +80,9 @@ def take_in(
     Args:
         paths: Files, folders and patterns.
         finder: What finds the faces; may be None where nothing is to be found.
-        options: How.
-        on_unclear: See OnUnclear.
+        options: Which face is meant, how to cut, and whether to stop at the first photo that is no good.
+        on_unclear: Called with what was seen where it is not clear who is meant; what it returns becomes the hint of
+            the error. None for no further hint.
 
     Raises:
         PhotoError: In its subclasses: a path that does not exist; no photo that can be used; with `strict`, the first

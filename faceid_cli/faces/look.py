@@ -36,13 +36,13 @@ class Look:
     """What was seen in a photo file.
 
     Attributes:
-        path: The file.
+        path: Where the file is.
         problem: Why it cannot be used, or None.
         sha256: Of its bytes; "" where they cannot be read.
         size: Width and height of the upright photo in pixels.
         faces: From left to right.
         embeddings: One unit vector a face; none where faces cannot be compared.
-        fingerprint: See `quality.likeness_hash`.
+        fingerprint: Nearly the same bits for nearly the same photos, see `quality.likeness_hash`.
         thumbnail: The photo at THUMBNAIL_PX or less, or None.
     """
 

@@ -85,7 +85,7 @@ def close_ups(image: Image.Image, faces: Sequence[Face], side: int) -> Image.Ima
     Args:
         image: The photo itself, RGB: small copies have too few pixels for this.
         faces: In its pixels.
-        side: In pixels.
+        side: Of the square, in pixels.
     """
     columns = max(math.ceil(math.sqrt(len(faces))), 1)
     cell = side // columns

@@ -39,7 +39,7 @@ class PhotographFaceFinder:
     """Finds faces in photographs; compares and outlines them if the weights for that are there, too.
 
     Args:
-        detector: RetinaFace.
+        detector: RetinaFace with its weights, on its device.
         device: Where the further networks go when they are needed.
     """
 

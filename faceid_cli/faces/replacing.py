@@ -19,9 +19,9 @@ def face_to_replace(photo: Photo, finder: FaceFinder, which: str | int = "only")
     """Find the face that is meant.
 
     Args:
-        photo: The photo.
+        photo: The decoded photo, upright.
         finder: What finds faces.
-        which: See `crop.choose_face`.
+        which: "only", "largest", "left", "right", or a number from the left, see `crop.choose_face`.
 
     Raises:
         NoFaceError: There is none.
@@ -43,7 +43,7 @@ def face_mask(image: Image.Image, face: Face, finder: FaceFinder) -> Image.Image
     """Return where a face is, a little more than its outline; its oval where no outline can be told.
 
     Args:
-        image: RGB.
+        image: The picture, RGB.
         face: In pixels of the image.
         finder: What may know outlines.
 

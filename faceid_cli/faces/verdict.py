@@ -36,7 +36,7 @@ class PhotoVerdict:
     """What became of a photo file.
 
     Attributes:
-        path: The file.
+        path: Where the file is.
         grade: "good"; "fair" where it is used in spite of flaws; "left out".
         reasons: The flaws, or why it was left out, each in a few words.
         faces: Number of faces found.
@@ -87,7 +87,7 @@ def near_copies(
     The better one has fewer flaws, then the clearly sharper face, then the larger one, then comes first.
 
     Args:
-        fingerprints: See `quality.likeness_hash`.
+        fingerprints: Of the photos, as `quality.likeness_hash` makes them.
         qualities: Of the chosen faces.
         flaws: How many each has.
         enough_px: Faces higher than this are as good as any: they are shrunk to it.

@@ -38,7 +38,7 @@ def keep_material(
     """Write crops and masks as PNG, and landmarks, boxes and verdicts as JSON, into the identity's folder.
 
     Args:
-        identity_id: Whose.
+        identity_id: The person's id in the registry, which names the folder.
         crops: What training used.
         masks: The face in each crop, mode "L".
         verdicts: What was said of each photo, as JSON values; where there is one, a small copy of the photo under

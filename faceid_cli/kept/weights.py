@@ -49,7 +49,7 @@ class WeightsState:
     """What was found of some weights.
 
     Attributes:
-        name: Their name.
+        name: A key of KNOWN_WEIGHTS.
         weights: What they should be.
         path: Where their file is, or belongs.
         state: "ok"; "missing"; "wrong" where the content is not the pinned one.

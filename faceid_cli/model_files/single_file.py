@@ -39,7 +39,7 @@ class SingleFile:
     """A checkpoint file that has been understood.
 
     Attributes:
-        path: The file.
+        path: Where the file is.
         family: "sd1", "sd2" or "sdxl".
         pieces: Per component, name of a weight -> where it is in the file. Without "vae" where the file has none.
         configs: Per component the configuration that diffusers or transformers would keep beside it; also "scheduler".

@@ -31,8 +31,8 @@ class WeightFile:
     """A safetensors file's table of contents.
 
     Attributes:
-        path: The file.
-        tensors: By name.
+        path: Where the file is.
+        tensors: Type, shape and place of each tensor, by its name in the file.
         metadata: The file's own words.
     """
 

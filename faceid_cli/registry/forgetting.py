@@ -23,10 +23,10 @@ def scrub(file: Path, identity_id: str, name: str, others: Collection[str]) -> l
     """Overwrite what the registry and its backups still hold of somebody whose rows are gone.
 
     Args:
-        file: The registry.
+        file: The registry's SQLite file; its backups lie beside it.
         identity_id: Whose rows are gone. In backups, whoever has this id, and whoever has the name and is not enrolled
             any more, goes too.
-        name: Theirs.
+        name: The name of the person who is gone.
         others: Ids of all who are still enrolled.
 
     Returns:

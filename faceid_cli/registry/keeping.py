@@ -26,10 +26,10 @@ class Outcome:
     """What an enrolment has come to.
 
     Attributes:
-        tokens: The person's.
+        tokens: The person's tokens, as they were learned.
         report: How the training went.
         intake: What was made of the photos.
-        crops: Learned from.
+        crops: The crops that were learned from.
         masks: The face in each of them; none where they are not to be kept.
         held: Crops that were kept from the training.
     """

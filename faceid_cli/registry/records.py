@@ -80,7 +80,7 @@ class NewRun:
     Attributes:
         settings: Everything the run was started with.
         losses: One (reconstruction, attention) pair per step.
-        seconds: Wall-clock time.
+        seconds: Wall-clock time of the training, all of its parts together where it was resumed.
         resumed_from: The step it went on from, or 0.
         scores: Measurements of the result, by name.
     """

@@ -67,7 +67,7 @@ def options_for(
     """How to load the base model for these people: as given, and where nothing is, as they were learned.
 
     Args:
-        people: Who.
+        people: The enrolled people whom the base model is to render together.
         given: What is said about it.
         model: Another base model than their own; a variant of files means something for their own alone.
     """

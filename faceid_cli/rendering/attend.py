@@ -32,7 +32,7 @@ class Attention:
     """Where the words of a prompt look.
 
     Attributes:
-        render: The picture.
+        render: The picture, with its settings.
         words: As shown; people as "<name>".
         stages: For each word S maps, each (H, W) float32, how much each pixel attends to the word; None for a stage
             that no sampler step fell into.
@@ -84,7 +84,7 @@ def render_with_attention(
         placed: As for `render`.
         people: As for `render`.
         seed: Of the picture.
-        config: Sampler settings.
+        config: How to sample.
         words: Words or phrases of the prompt, people as "<name>" or by name; by default the people and the first words
             that mean something.
         stages: Into how many stages to cut the timesteps; by default as many as the people have.

@@ -23,7 +23,7 @@ class HeatRow:
     """A word's row.
 
     Attributes:
-        label: The word.
+        label: The word, as written to the left of its row.
         cells: Heat maps of the columns; None where there is nothing to show.
         notes: A line below each cell; may be empty.
     """
@@ -42,7 +42,7 @@ def heat_figure(
         picture: What was rendered; its aspect is kept.
         columns: Headings of the cells.
         rows: One a word; as many cells as columns.
-        title: Above everything.
+        title: A line above the figure; "" for none.
         cell_px: Longest side of a cell, in pixels.
 
     Raises:

@@ -79,7 +79,7 @@ def plan_patch(mask: Image.Image, width: int, height: int) -> Patch:
     Args:
         mask: Of the picture's size; light where it may change.
         width: Of the rendering in pixels, as it would be without a picture.
-        height: The same.
+        height: Of the rendering in pixels, likewise.
 
     Raises:
         UsageError: Nothing of the picture may change.

@@ -52,8 +52,8 @@ class Pass:
 
     Attributes:
         seeds: One for each picture.
-        width: Pixels.
-        height: Pixels.
+        width: Of the pictures, in pixels.
+        height: Of the pictures, in pixels.
         config: How to render; with pictures to start from, only the last of its steps are taken.
         starts: A picture of this width and height for each seed; empty to start from noise.
         strength: How much of them may change, above 0 up to 1.
@@ -79,7 +79,7 @@ def run_pass(base: BaseModel, contexts: Contexts, stages: int, work: Pass, on_st
     Args:
         base: The base model.
         contexts: The encoded prompts.
-        stages: S.
+        stages: S: how many stages the encoded prompts hold.
         work: What to do.
         on_step: Called after every sampler step.
     """

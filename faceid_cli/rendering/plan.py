@@ -23,9 +23,9 @@ class Plan:
     """How a picture is made.
 
     Attributes:
-        config: The settings.
+        config: How to sample, both passes.
         width: Of the first pass, in pixels.
-        height: The same.
+        height: Of the first pass, in pixels.
         init: The picture to start from, RGB, or None.
         patch: The part of it that is rendered, or None for all.
         control: The ControlNet, or None.
@@ -102,10 +102,10 @@ def plan_rendering(
 
     Args:
         base: The base model.
-        config: The settings.
+        config: How to sample; without a width or height the base model's own size is taken.
         init: A picture to start from, of any size.
         mask: Of the same size: light where it may change.
-        control: A ControlNet.
+        control: A ControlNet, loaded, with the picture that it follows; None to follow nothing.
 
     Raises:
         UsageError: A mask without a picture, of another size or without light; a mask and a second pass.

@@ -20,7 +20,7 @@ class Previews:
 
     Args:
         base: What is trained on; it is left as found.
-        name: The person's.
+        name: The person's name, as the prompt marks them.
         prompt: Of every sample, the person as `<name>`.
         seed: Of every sample.
         folder: For the files; made when the first is written.

@@ -16,8 +16,8 @@ class RenderMetadata(Sampling):
         names: The people's names, in the order they were asked for.
         identity_ids: Their registry ids, same order.
         seed: Of the initial noise.
-        width: Pixels.
-        height: Pixels.
+        width: Of the picture's first pass, in pixels.
+        height: Of the picture's first pass, in pixels.
         base_model: The base model: a hub id, or the name of its file or folder, without where that lies.
         base_fingerprint: Of its weights.
         precision: Of the arithmetic.

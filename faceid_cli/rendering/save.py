@@ -24,7 +24,7 @@ class OutputPlan:
     """Where pictures go.
 
     Attributes:
-        folder: Existing folder.
+        folder: Where the files go; it exists.
         stem: File name without number and suffix.
         numbered: Whether the first picture carries a number too, because there are several.
     """

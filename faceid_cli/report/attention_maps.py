@@ -19,7 +19,7 @@ class AttentionMaps:
 
     Attributes:
         prompt: Of both, with the person as `<name>` at the time.
-        seed: Of both.
+        seed: Of the noise that both pictures began with.
         labels: What each column shows; the first is the picture itself.
         before: Files with the class word in the person's place.
         after: Files with the person's token.

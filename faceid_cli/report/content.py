@@ -28,7 +28,7 @@ class ReportPhoto:
     Attributes:
         name: Of its file.
         verdict: "good", "fair" or "left out".
-        reasons: Why.
+        reasons: Flaws of the photo, or why it was left out, each in a few words.
         pictures: The photo with its faces, and its crops; may be empty.
     """
 
@@ -73,7 +73,7 @@ class ReportContent:
     """Everything a report shows. A section without content shows its note instead, and without a note nothing.
 
     Attributes:
-        name: The person's.
+        name: The person's name, which heads the report.
         facts: About the person: label and value.
         photos: One a photo file.
         photos_note: Why there are no photos, or "".
@@ -88,7 +88,7 @@ class ReportContent:
         scores_note: What the columns are, or how to get scores.
         command: Repeats the enrolment; "" where that cannot be told.
         command_note: What to know about it, or why there is none.
-        version: Of faceid.
+        version: Of the faceid that writes the report.
     """
 
     name: str

@@ -38,7 +38,7 @@ def gather(person: Identity, run: Run | None, maps: AttentionMaps | None, maps_m
     """Return everything that a person's report shows.
 
     Args:
-        person: Whose.
+        person: The enrolled person whom the report is about.
         run: Their last training run; None where it happened on another machine.
         maps: Attention before and after, or None.
         maps_missing: Why there are none.

@@ -30,7 +30,7 @@ def dialled(
 
     Args:
         base: The base model.
-        tokens: The person.
+        tokens: The person's tokens, as they were learned.
         likeness: Of the keys, and of the values, too, where they have no likeness of their own.
         likeness_values: Of the values; None for `likeness`.
         stages: Stages, counted from 1 at the noisiest, in which the person is there; in the others the class word

@@ -28,10 +28,10 @@ class TokenModule(nn.Module):
         class_embedding: (D,), what the person is before training.
         embedding_scale: Root mean square of the text encoder's token embeddings: it puts the self-attention's output
             on the scale of embeddings, so that one learning rate suits text encoders of different scales.
-        stages: S.
-        vectors: N.
+        stages: S: how many stages have a feature of their own.
+        vectors: N: how many vectors, and text positions, a feature has.
         split: Separate K and V features; otherwise both are one tensor.
-        self_attention: As above.
+        self_attention: Whether the slots exchange information; without it features are plain parameters.
         generator: Draws the initial projections.
         space: Where features stay: what is trained are their coordinates there. None for anywhere.
     """

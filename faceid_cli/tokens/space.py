@@ -15,7 +15,7 @@ class EmbeddingSpace:
     """A point and some axes: embeddings are the point and a sum along the axes.
 
     Attributes:
-        middle: (D,) float32.
+        middle: (D,) float32: the point that all coordinates of 0 stand for.
         axes: (K, D) float32, at right angles to each other. The longer an axis, the more one step of training moves
             along it.
         scale: Typical length of a coordinate.

@@ -49,7 +49,7 @@ def tokenize_prompt(
 
     Args:
         base: The base model.
-        prompt: The prompt.
+        prompt: People and other learned words are marked as `<name>` in it.
         vectors: Positions of each person.
         encoder: Which of the base model's text encoders; the first by default.
 

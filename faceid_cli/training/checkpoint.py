@@ -35,7 +35,7 @@ class RunState:
 
     Attributes:
         module: The token module.
-        optimizer: Its optimiser.
+        optimizer: The optimiser of the token module's parameters.
         draws: Its random draws.
         losses: One (reconstruction, attention) pair per finished step.
         seconds: Time spent on those steps.

@@ -132,7 +132,7 @@ def loss_weights(
     """Return how much each place of the latent pictures counts: nothing where it shows another person's head.
 
     Args:
-        crops: Training crops.
+        crops: The crops that are learned from, P or, mirrored, P / 2 of them.
         latents: What `encode_latents` made of them, (P, C, h, w).
         mirror: As for `encode_latents`.
         background: How much places outside the person's head count, those inside counting 1.
@@ -170,7 +170,7 @@ def head_weights(crops: Sequence[FaceCrop], latents: Tensor, mirror: bool = Fals
     """Return where the latent pictures show the person's head: 1 there, 0 elsewhere, and 1 everywhere without a face.
 
     Args:
-        crops: Training crops.
+        crops: The crops that are learned from, P or, mirrored, P / 2 of them.
         latents: What `encode_latents` made of them, (P, C, h, w).
         mirror: As for `encode_latents`.
 

@@ -148,7 +148,7 @@ class Engine:
 
         Args:
             module: Gives the features.
-            batch: The draws.
+            batch: What was drawn for the step: latent pictures, sentences, timesteps and noise.
             record: Of the UNet's attention; None where no loss looks at it.
         """
         base = self.base

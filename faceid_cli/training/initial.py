@@ -20,7 +20,7 @@ def settled(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> 
     Args:
         base: The base model.
         crops: What is learned from.
-        config: Settings.
+        config: As they were asked for, with "auto" where something is left open.
     """
     if config.is_settled:
         return config

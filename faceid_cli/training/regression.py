@@ -47,9 +47,9 @@ class Regression:
     """From the judge's embedding of a person to the token embedding of their name.
 
     Attributes:
-        mean_face: (E,).
-        mean_name: (D,).
-        weights: (E, D).
+        mean_face: (E,): mean of the judge's embeddings that it was fitted to.
+        mean_name: (D,): mean of their names' token embeddings.
+        weights: (E, D): what a step away from the one mean does to the other.
     """
 
     mean_face: Array

@@ -112,8 +112,8 @@ def face_loss(
     """Identity among all of the roster and the batch, with a margin; traits and attributes.
 
     Args:
-        network: In training.
-        prototypes: In training.
+        network: The judge's network of faces; it takes gradients.
+        prototypes: Makes a person's place among the embeddings from their traits; it takes gradients, too.
         roster: Traits of everybody with a name, (ROSTER_SIZE, TRAITS).
         faces: (B, 3, 64, 64).
         truth: People (B,), traits (B, TRAITS), attributes (B, attributes).
