@@ -84,10 +84,8 @@ def told(group: type[Options], without: tuple[str, ...] = ()) -> Iterator[tuple[
         elif isinstance(default, str):
             yield (asked.flags[0], f"words of {name}"), {name: f"words of {name}"}
         elif isinstance(default, float):
-            yield (
-                (asked.flags[0], f"{default * (1 - place / 100):.6g}"),
-                {name: float(f"{default * (1 - place / 100):.6g}")},
-            )
+            number = f"{(default or 0.5) * (1 - place / 100):.6g}"
+            yield (asked.flags[0], number), {name: float(number)}
         elif isinstance(default, int):
             yield (asked.flags[0], f"{default + 1 + place}"), {name: default + 1 + place}
         else:
