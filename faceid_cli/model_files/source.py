@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from functools import cache
+from contextlib import suppress
 from pathlib import Path
 
 from faceid_cli.errors import ModelError, ModelNotFoundError
@@ -23,6 +23,7 @@ _REASONS = {
     "ConnectError": "the hub cannot be reached",
     "ConnectTimeout": "the hub cannot be reached",
 }
+_found: dict[tuple[str, str | None], Path] = {}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 
 
@@ -61,9 +62,17 @@ def check_model(source: str, variant: str | None = None) -> str:
     return read_single_file(path).family if path.is_file() else check_model_folder(path, variant)
 
 
-@cache
 def _hub_folder(source: str, variant: str | None) -> Path:
-    """Look a hub model up, once in a process: each time, the cache is searched, and the hub may be asked."""
+    """Look a hub model up once in a process, as long as it stays whole: the hub may be asked each time."""
+    if (source, variant) in _found:
+        with suppress(ModelNotFoundError):
+            check_model_folder(_found[source, variant], variant)
+            return _found[source, variant]
+    folder = _found[source, variant] = _look_up(source, variant)
+    return folder
+
+
+def _look_up(source: str, variant: str | None) -> Path:
     name, _, revision = source.partition("@")
     partial: ModelError | None = None
     reasons: list[str] = []

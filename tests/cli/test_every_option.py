@@ -143,8 +143,9 @@ def bob(alice, faceid) -> None:
 
 _UNSCORED = tuple(set(leaves(RenderConfig)) - set(OF_SCORED_PICTURES))
 COMMANDS = {
-    "generate": (("generate", "alice", "at night", "--init", "start.png", "-o", "made.png"), ()),
-    "compose": (("compose", "alice", "bob", "at night", "--init", "start.png", "-o", "made.png"), ()),
+    "generate": (("generate", "alice", "at night", "--init", "start.png", "-o", "made.png"), ("eta",)),
+    "generate with ddim": (("generate", "alice", "at night", "--init", "start.png", "-o", "made.png"), ("scheduler",)),
+    "compose": (("compose", "alice", "bob", "at night", "--init", "start.png", "-o", "made.png"), ("eta",)),
     "attention": (("attention", "alice", "at night", "-o", "made.png"), (*_UNSCORED, "stages", "batch_size")),
     "evaluate": (("evaluate", "alice", "--prompts", "prompts.txt"), _UNSCORED),
     "models score": (("models", "score", "alice", "--prompts", "prompts.txt"), _UNSCORED),

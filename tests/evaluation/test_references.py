@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from itertools import combinations
 from pathlib import Path
 
@@ -14,7 +17,6 @@ import faceid_cli
 from faceid_cli import RenderConfig, preset
 from faceid_cli.evaluation.judges import Obedience
 from faceid_cli.evaluation.prompts import EvaluationPrompt
-from faceid_cli.registry.records import NewRun
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Box, Face
 
@@ -25,10 +27,16 @@ COLOURS = {"red": (250, 30, 20), "green": (20, 240, 40), "blue": (30, 20, 250)}
 
 
 def add_run(name: str, **changes: object) -> None:
-    """Record another run, like the last one but for some of its settings."""
+    """Record another run, as older versions did, like the last one but for some of its settings."""
     with Registry.open() as registry:
         settings = {**registry.runs_of(name)[-1].run.settings, **changes}
-        registry.add_run(name, NewRun(settings, (), 0.0))
+        file = registry.file
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            "INSERT INTO runs (identity_id, created, seconds, resumed_from, settings, losses, scores) "
+            "SELECT id, '2026-01-01', 0, 0, ?2, '[]', '{}' FROM identities WHERE name = ?1",
+            (name, json.dumps(settings)),
+        )
 
 
 def photo(colour: str, pattern: int) -> Image.Image:

@@ -45,12 +45,14 @@ def test_every_setting_is_told_as_it_was(tiny_base) -> None:
         "hires_strength": 0.35,
     }
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8))
-    picture = render(tiny_base, "at night", {"al": somebody(tiny_base)}, [9], RenderConfig(**settings), init=photo)[0]
+    picture = render(
+        tiny_base, "<al> at night", {"al": somebody(tiny_base)}, [9], RenderConfig(**settings), init=photo
+    )[0]
     found = metadata_of(picture, ["0a"])
     told = {name: getattr(found, name) for name in settings}
     assert told == settings
     assert (found.seed, found.names, found.identity_ids) == (9, ("al",), ("0a",))
-    assert found.prompt == "a photo of <al> at night"
+    assert found.prompt == "<al> at night"
     assert (found.init, found.mask, found.control) == (digest(photo), "", "")
     assert (found.precision, found.base_fingerprint) == ("float32", tiny_base.fingerprint)
 
@@ -64,7 +66,7 @@ def test_picture_and_mask_are_told_by_their_own_digests(tiny_base) -> None:
 
 def test_people_are_named_in_the_order_of_the_prompt(tiny_base) -> None:
     people = {"alice": somebody(tiny_base), "bob": somebody(tiny_base, 1)}
-    (picture,) = render(tiny_base, "{bob} beside <alice>", people, [0], RenderConfig(steps=1))
+    (picture,) = render(tiny_base, "<bob> beside <alice>", people, [0], RenderConfig(steps=1))
     assert picture.request.names == ("bob", "alice")
     assert picture.settings["prompt"] == "<bob> beside <alice>"
 

@@ -13,6 +13,7 @@ from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.builtin.named_faces import named_faces
 from faceid_cli.builtin.names import roster
 from faceid_cli.tokens import ENCODER, class_embedding
+from faceid_cli.training import regression
 from faceid_cli.training.regression import names_space, regressed_initial
 from faceid_cli.types import Box, Face, FaceCrop
 
@@ -60,11 +61,13 @@ class WhoIsLarge:
         return self.known[int(face.box.width)]
 
 
-def test_the_start_is_the_mean_of_all_photos_own_faces(base) -> None:
+def test_the_start_is_the_mean_of_all_photos_own_faces(base, monkeypatch) -> None:
+    monkeypatch.setattr(regression.Judge, "load", WhoIsLarge)
+
     def start(*faces: Face | None) -> torch.Tensor:
         image = Image.new("RGB", (64, 64))
         crops = [FaceCrop(image, face, str(place), Path("p.png")) for place, face in enumerate(faces)]
-        return regressed_initial(base, crops, WhoIsLarge())[ENCODER]
+        return regressed_initial(base, crops)[ENCODER]
 
     first, second = (Face(Box(0, 0, width, 8), LANDMARKS, 1.0) for width in (5, 6))
     assert not torch.allclose(start(first), start(second), atol=1e-3)
