@@ -62,7 +62,6 @@ class Machine(Options):
         metavar="DEVICE",
         choices=DEVICES,
         check=check_device,
-        is_recorded=False,
     )
     precision: str | None = option(
         None,

@@ -38,7 +38,7 @@ class Option:
         former: A name that the command line still understands, and shows no more.
         is_source: Whether a value may be a file, with or without ":WORD" behind it: such are repeated with whole paths.
         is_repeated: Whether a command that does the same again says it.
-        is_recorded: Whether pictures, or enrolments, keep it.
+        is_recorded: Whether the record of a training run keeps it as it was asked for.
     """
 
     help: str
@@ -145,7 +145,10 @@ def takes(group: type[Options], without: Sequence[str] = ()) -> Callable[[Functi
         more = [inspect.Parameter(name, keyword, default=leaf[2], annotation=leaf[1]) for name, leaf in shown.items()]
         more += [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, kind in group.groups.items()]
         function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
-        lines = [f"{name}: {leaf[0].help}" for name, leaf in shown.items()]
+        lines = [
+            f"{name}: {'' if leaf[0].flags or not leaf[0].off else 'If False: '}{leaf[0].help}"
+            for name, leaf in shown.items()
+        ]
         lines += [f"{name}: All of those that `{kind.__name__}` has, in one." for name, kind in group.groups.items()]
         function.__doc__ = f"{function.__doc__}\n\n    Options:\n" + "".join(f"        {line}\n" for line in lines)
         return function

@@ -218,9 +218,8 @@ class RenderConfig(Machine, Sampling):
         check=at_least("batch size", 1),
         read=read_batch,
         is_repeated=False,
-        is_recorded=False,
     )
-    fit_batch: bool = option(False, "Halve the batch until it fits into memory.", is_recorded=False)
+    fit_batch: bool = option(False, "Halve the batch until it fits into memory.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
