@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faceid_cli.api.opening import open_people
-from faceid_cli.errors import InterruptedRunError, UsageError
+from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.option import takes
 from faceid_cli.orders.replay import render_command
@@ -44,7 +44,8 @@ def generate(
         One render per picture; with `output`, each has its path. `settings["command"]` renders it again.
 
     Raises:
-        UnknownNameError, UsageError, PromptTooLongError, PhotoError, ModelError, OutputError, OutOfMemoryError.
+        UnknownNameError, UsageError, PromptTooLongError, PhotoError, ModelError (NotFiniteError among them: some
+        pictures came to nothing, the others are written), OutputError, OutOfMemoryError.
     """
     return render_order(RenderOrder.of(names=(name,), prompt=prompt, **options), on_progress, on_note)
 
@@ -140,11 +141,19 @@ def _save(batches: Iterable[list[Render]], plan: OutputPlan, ids: tuple[str, ...
     except KeyboardInterrupt as error:
         if not saved:
             raise
-        done = "1 picture is" if len(saved) == 1 else f"{len(saved)} pictures are"
-        raise InterruptedRunError(f"stopped by Ctrl-C; {done} finished, the last is {saved[-1].path}") from error
+        raise InterruptedRunError(f"stopped by Ctrl-C; {_finished(saved)}") from error
+    except NotFiniteError as error:
+        if saved:
+            raise NotFiniteError(f"{error.message}; {_finished(saved)}", error.hint) from error
+        raise
     finally:
         _record(saved, ids)
     return saved
+
+
+def _finished(saved: Sequence[Render]) -> str:
+    done = "1 picture is" if len(saved) == 1 else f"{len(saved)} pictures are"
+    return f"{done} finished, the last is {saved[-1].path}"
 
 
 def _record(saved: Sequence[Render], ids: tuple[str, ...]) -> None:
