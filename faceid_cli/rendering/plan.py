@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import UsageError
 from faceid_cli.orders import RenderConfig
+from faceid_cli.photo_files import flattened
 from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.decoding import Lost
 from faceid_cli.rendering.inpaint import Patch, plan_patch
@@ -108,7 +109,7 @@ def plan_rendering(
     Args:
         base: The base model.
         config: How to sample; without a width or height the base model's own size is taken.
-        init: A picture to start from, of any size.
+        init: A picture to start from, of any size. Transparent is black, also of the mask.
         mask: Of the same size: light where it may change.
         control: A ControlNet, loaded, with the picture that it follows; None to follow nothing.
 
@@ -126,7 +127,7 @@ def plan_rendering(
                 "leave out --hires; --size says at which size the part is rendered",
             )
         patch = plan_patch(mask, width, height)
-    return Plan(config, width, height, None if init is None else init.convert("RGB"), patch, control)
+    return Plan(config, width, height, None if init is None else flattened(init), patch, control)
 
 
 def enlarged(length: int, factor: float) -> int:

@@ -16,9 +16,10 @@ from faceid_cli.orders import ModelOptions, RenderConfig
 from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.generate import render, render_batches
 from faceid_cli.tokens import read_embedding
-from faceid_cli.types import IdentityTokens
+from faceid_cli.types import IdentityTokens, Render
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from faceid_cli.backbone import BaseModel
@@ -45,6 +46,11 @@ def _lose(base: BaseModel, seeds: set[int], monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(passes, "initial_noise", drawn)
 
 
+def _gather(pictures: list[Render], batches: Iterable[list[Render]]) -> None:
+    for batch in batches:
+        pictures += batch
+
+
 @pytest.mark.parametrize("value", BROKEN)
 @pytest.mark.parametrize(
     ("part", "name"),
@@ -61,7 +67,7 @@ def test_a_broken_weight_of_the_checkpoint_is_named(tiny_base: BaseModel, part: 
     _spoil(chosen, value)
     with pytest.raises(NotFiniteError, match=name) as raised:
         render(tiny_base, PROMPT, {}, [1], FAST)
-    assert raised.value.hint is not None and "download the model again" in raised.value.hint
+    assert "download the model again" in str(raised.value.hint)
 
 
 def test_a_broken_encoder_of_the_vae_is_named_where_it_is_used(tiny_base: BaseModel) -> None:
@@ -76,10 +82,10 @@ def test_the_other_pictures_go_on_and_the_error_names_those_that_failed(
 ) -> None:
     alone = {seed: np.asarray(render(tiny_base, PROMPT, {}, [seed], FAST)[0].image).astype(int) for seed in (1, 3, 5)}
     _lose(tiny_base, {2, 4}, monkeypatch)
-    found: dict[int, np.ndarray] = {}
+    pictures: list[Render] = []
     with pytest.raises(NotFiniteError, match=r"2 of 5 pictures, seed 2, 4: .*the UNet's numbers grow"):
-        for batch in render_batches(tiny_base, PROMPT, {}, [1, 2, 3, 4, 5], FAST):
-            found |= {picture.request.seed: np.asarray(picture.image).astype(int) for picture in batch}
+        _gather(pictures, render_batches(tiny_base, PROMPT, {}, [1, 2, 3, 4, 5], FAST))
+    found = {picture.request.seed: np.asarray(picture.image).astype(int) for picture in pictures}
     assert sorted(found) == [1, 3, 5]
     assert all(np.abs(found[seed] - alone[seed]).max() <= 2 for seed in found)
 
@@ -88,10 +94,9 @@ def test_a_second_pass_is_rendered_of_the_pictures_that_are_left(
     tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _lose(tiny_base, {2}, monkeypatch)
-    found = []
+    found: list[Render] = []
     with pytest.raises(NotFiniteError, match="1 of 2 pictures, seed 2"):
-        for batch in render_batches(tiny_base, PROMPT, {}, [1, 2], replace(FAST, hires=1.5)):
-            found += batch
+        _gather(found, render_batches(tiny_base, PROMPT, {}, [1, 2], replace(FAST, hires=1.5)))
     assert [(picture.request.seed, picture.image.size) for picture in found] == [(1, (96, 96))]
 
 
@@ -104,7 +109,7 @@ def test_broken_weights_stop_at_the_first_batch(tiny_base: BaseModel) -> None:
 
 
 def test_a_vae_that_overflows_in_half_precision_is_run_in_float32(tiny_model_dir: Path) -> None:
-    """The decoder's last convolution gets numbers beyond 65504, which float32 holds and its weights bring down again."""
+    """The decoder's last convolution gets numbers beyond 65504, which its weights bring down again."""
     from faceid_cli.backbone import load_base_model
 
     pictures = {}
@@ -127,7 +132,7 @@ def test_a_vae_that_overflows_in_float32_is_told(tiny_base: BaseModel) -> None:
         tiny_base.pipeline.vae.decoder.conv_in.weight.mul_(1e6)
     with pytest.raises(NotFiniteError, match="the VAE's numbers") as raised:
         render(tiny_base, PROMPT, {}, [1], FAST)
-    assert raised.value.hint is not None and "--vae" in raised.value.hint
+    assert "--vae" in str(raised.value.hint)
 
 
 def test_the_denoiser_in_half_precision_is_told_with_its_remedy(tiny_model_dir: Path) -> None:
@@ -138,7 +143,7 @@ def test_the_denoiser_in_half_precision_is_told_with_its_remedy(tiny_model_dir: 
         base.unet.conv_in.weight.mul_(0).add_(6e4)
     with pytest.raises(NotFiniteError, match=r"the UNet's numbers grow too large for float16") as raised:
         render(base, PROMPT, {}, [1], FAST)
-    assert raised.value.hint is not None and "--precision float32" in raised.value.hint
+    assert "--precision float32" in str(raised.value.hint)
 
 
 def test_a_guidance_scale_without_bounds_is_blamed(tiny_base: BaseModel) -> None:
@@ -191,6 +196,10 @@ def test_a_lora_is_named(tiny_model_dir: Path, tmp_path: Path, value: float, sca
     down, up = torch.ones(2, width), torch.ones(out, 2)
     up[0, 0] = value
     save_file({f"unet.{layer}.lora_A.weight": down, f"unet.{layer}.lora_B.weight": up}, file)
-    with pytest.raises(NotFiniteError, match=r"style\.safetensors"):
+
+    def render_with_lora() -> None:
         spoilt = load_base_model(str(tiny_model_dir), "cpu", "float32", ModelOptions(loras=(f"{file}{scale}",)))
         render(spoilt, PROMPT, {}, [1], FAST)
+
+    with pytest.raises(NotFiniteError, match=r"style\.safetensors"):
+        render_with_lora()
