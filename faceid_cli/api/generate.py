@@ -11,6 +11,7 @@ from typing import Any
 from faceid_cli.api.opening import open_people
 from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
 from faceid_cli.orders import MAX_SEED, RenderOrder
+from faceid_cli.orders.emphasis import doubtful_weights
 from faceid_cli.orders.option import takes
 from faceid_cli.orders.replay import render_command
 from faceid_cli.registry.records import NewRender
@@ -59,6 +60,10 @@ def render_order(
     order = replace(order, names=tuple(person.name for person in opened.people), config=opened.config)
     files = _embeddings(order, on_note)
     prompt = place_people(order.prompt, order.names, list(files))
+    if on_note:
+        for text in (order.prompt, order.config.negative_prompt):
+            for doubt in doubtful_weights(text):
+                on_note(doubt)
     guidance = read_guidance(order)
     guidance = with_face_mask(guidance, order.face, opened.is_builtin, opened.device)
 
