@@ -16,7 +16,8 @@
     │   ├── UnsupportedModelError 5 not a Stable Diffusion model of a supported family
     │   ├── ModelMismatchError   5  an identity that belongs to another base model, or a changed one
     │   ├── WeightsMissingError  5  weights of a helper network that are not on this machine
-    │   └── BrokenInstallError   5  installed packages that do not fit each other
+    │   ├── BrokenInstallError   5  installed packages that do not fit each other
+    │   └── NotFiniteError       5  NaN or infinity in weights, vectors or pictures
     ├── RegistryError            6  the registry cannot be read or written
     │   └── RegistryTooNewError  6  written by a newer faceid
     ├── NameTakenError           7  an identity of that name exists already
@@ -118,6 +119,10 @@ class WeightsMissingError(ModelError):
 
 class BrokenInstallError(ModelError):
     """Installed packages do not fit each other."""
+
+
+class NotFiniteError(ModelError):
+    """NaN or infinity in weights, in vectors, or in what was to become a picture."""
 
 
 class RegistryError(FaceIDError):

@@ -36,7 +36,8 @@ _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 
 OnProblem = Callable[[PhotoError], None]
 
-_BACKGROUND = (255, 255, 255)
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+"""What transparency becomes: paper behind photos, and nothing where a picture guides another."""
 
 
 def find_photos(paths: Sequence[Path], on_problem: OnProblem | None = None) -> list[Path]:
@@ -62,8 +63,12 @@ def find_photos(paths: Sequence[Path], on_problem: OnProblem | None = None) -> l
     return list(found.values())
 
 
-def read_photo(path: Path) -> Photo:
-    """Decode one picture: upright, sRGB, 8 bit RGB, the first frame of several; transparency becomes white.
+def read_photo(path: Path, background: tuple[int, int, int] = WHITE) -> Photo:
+    """Decode one picture: upright, sRGB, 8 bit RGB, the first frame of several.
+
+    Args:
+        path: The file.
+        background: What shows through where the picture is transparent, red, green and blue.
 
     Raises:
         PhotoNotFoundError: No such file.
@@ -78,13 +83,41 @@ def read_photo(path: Path) -> Photo:
         _learn_heic(path)
     try:
         image = _decode(data, path)
-        return Photo(path=path, image=_to_rgb(image), sha256=hashlib.sha256(data).hexdigest())
+        return Photo(path=path, image=flattened(image, background), sha256=hashlib.sha256(data).hexdigest())
     except NotAnImageError:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files, and all of it means the same
         raise NotAnImageError(
             f"{path} is damaged or truncated and cannot be decoded ({error})", "copy the file again or leave it out"
         ) from error
+
+
+def flattened(image: Image.Image, background: tuple[int, int, int] = BLACK) -> Image.Image:
+    """Convert any of Pillow's modes to an sRGB picture of mode RGB without metadata and transparency.
+
+    Args:
+        image: A decoded picture.
+        background: As for `read_photo`.
+    """
+    profile = image.info.get("icc_profile")
+    has_transparency = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
+    if image.mode.startswith(("I", "F")):
+        grey, keyed = _to_8_bit(image), image.info.get("transparency")
+        if isinstance(keyed, int):  # one value of these is transparent, and the conversion would forget which
+            grey = Image.merge("LA", (grey, Image.fromarray(np.asarray(image) != keyed).convert("L")))
+        image = grey.convert("RGBA") if grey.mode == "LA" else grey
+    elif image.mode in ("P", "PA", "RGBa", "La", "1") or has_transparency:
+        image = image.convert("RGBA" if has_transparency else "RGB")
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    if alpha is not None:
+        image = image.convert("RGB")
+    rgb = _apply_profile(image, profile) or image.convert("RGB")
+    if alpha is None:
+        rgb.info = {}  # a new picture in either case
+        return rgb
+    clean = Image.new("RGB", rgb.size, background)
+    clean.paste(rgb, (0, 0), alpha)
+    return clean
 
 
 def _photos_of(path: Path, on_problem: OnProblem | None) -> Iterator[Path]:
@@ -195,26 +228,6 @@ def _upright(image: Image.Image) -> Image.Image:
     with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about the pixels, which are decoded
         ImageOps.exif_transpose(image, in_place=True)
     return image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any of Pillow's modes to an sRGB picture of mode RGB without metadata."""
-    profile = image.info.get("icc_profile")
-    has_transparency = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
-    if image.mode.startswith(("I", "F")):
-        image = _to_8_bit(image)
-    elif image.mode in ("P", "PA", "RGBa", "La", "1") or has_transparency:
-        image = image.convert("RGBA" if has_transparency else "RGB")
-    alpha = image.getchannel("A") if image.mode == "RGBA" else None
-    if alpha is not None:
-        image = image.convert("RGB")
-    rgb = _apply_profile(image, profile) or image.convert("RGB")
-    if alpha is None:
-        rgb.info = {}  # a new picture in either case
-        return rgb
-    clean = Image.new("RGB", rgb.size, _BACKGROUND)
-    clean.paste(rgb, (0, 0), alpha)
-    return clean
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +116,43 @@ def test_transparency_becomes_white(tmp_path: Path) -> None:
     keyed.save(tmp_path / "keyed.png", transparency=1)
     result = photos.read_photo(tmp_path / "keyed.png").image
     assert [result.getpixel((x, 0)) for x in (0, 1)] == [(0, 0, 255), (255, 255, 255)]
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _png(depth: int, colour: int, row: bytes, *chunks: bytes) -> bytes:
+    """A PNG of 2 x 1 pixels, in kinds that Pillow does not write."""
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, depth, colour, 0, 0, 0))
+    pixels = _chunk(b"IDAT", zlib.compress(b"\0" + row))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + pixels + _chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "PA", "keyed L", "keyed 1", "webp", "tiff", "gif", "16", "16 A", "48"])
+def test_transparency_becomes_the_background_in_every_kind_of_file(tmp_path: Path, kind: str) -> None:
+    """Two white pixels, or a white and a black one, of which the first is transparent."""
+    file = tmp_path / "picture"
+    white = Image.new("RGBA", (2, 1), (255, 255, 255, 255))
+    white.putpixel((0, 0), (255, 255, 255, 0))
+    keyed = Image.new("L", (2, 1), 0)
+    keyed.putpixel((0, 0), 255)
+    if kind in ("RGBA", "LA", "PA"):
+        white.convert(kind).save(file, "TIFF" if kind == "PA" else "PNG")
+    elif kind.startswith("keyed"):
+        keyed.convert(kind[-1]).save(file, "PNG", transparency=255)
+    elif kind in ("webp", "tiff", "gif"):
+        white.save(file, kind, lossless=True)
+    elif kind == "16":  # grey in 16 bits, of which white is the transparent value
+        file.write_bytes(_png(16, 0, b"\xff\xff\0\0", _chunk(b"tRNS", b"\xff\xff")))
+    elif kind == "16 A":
+        file.write_bytes(_png(16, 4, b"\xff\xff\0\0" + b"\xff" * 4))
+    else:
+        file.write_bytes(_png(16, 2, b"\xff" * 6 + b"\0" * 6, _chunk(b"tRNS", b"\xff" * 6)))
+    for background in (photos.WHITE, photos.BLACK, (10, 20, 30)):
+        assert photos.read_photo(file, background).image.getpixel((0, 0)) == background
+    opaque = photos.read_photo(file, photos.BLACK).image.getpixel((1, 0))
+    assert opaque == ((0, 0, 0) if kind in ("keyed L", "keyed 1", "16", "48") else (255, 255, 255))
 
 
 def test_colour_profile_is_converted_to_srgb(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from faceid_cli.api.opening import open_people
-from faceid_cli.errors import InterruptedRunError, UsageError
+from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
 from faceid_cli.orders import MAX_SEED, RenderOrder
+from faceid_cli.orders.emphasis import doubtful_weights
 from faceid_cli.orders.option import takes
 from faceid_cli.orders.replay import render_command
 from faceid_cli.registry.records import NewRender
@@ -44,7 +45,8 @@ def generate(
         One render per picture; with `output`, each has its path. `settings["command"]` renders it again.
 
     Raises:
-        UnknownNameError, UsageError, PromptTooLongError, PhotoError, ModelError, OutputError, OutOfMemoryError.
+        UnknownNameError, UsageError, PromptTooLongError, PhotoError, ModelError (NotFiniteError among them: some
+        pictures came to nothing, the others are written), OutputError, OutOfMemoryError.
     """
     return render_order(RenderOrder.of(names=(name,), prompt=prompt, **options), on_progress, on_note)
 
@@ -58,6 +60,10 @@ def render_order(
     order = replace(order, names=tuple(person.name for person in opened.people), config=opened.config)
     files = _embeddings(order, on_note)
     prompt = place_people(order.prompt, order.names, list(files))
+    if on_note:
+        for text in (order.prompt, order.config.negative_prompt):
+            for doubt in doubtful_weights(text):
+                on_note(doubt)
     guidance = read_guidance(order)
     guidance = with_face_mask(guidance, order.face, opened.is_builtin, opened.device)
 
@@ -140,11 +146,19 @@ def _save(batches: Iterable[list[Render]], plan: OutputPlan, ids: tuple[str, ...
     except KeyboardInterrupt as error:
         if not saved:
             raise
-        done = "1 picture is" if len(saved) == 1 else f"{len(saved)} pictures are"
-        raise InterruptedRunError(f"stopped by Ctrl-C; {done} finished, the last is {saved[-1].path}") from error
+        raise InterruptedRunError(f"stopped by Ctrl-C; {_finished(saved)}") from error
+    except NotFiniteError as error:
+        if saved:
+            raise NotFiniteError(f"{error.message}; {_finished(saved)}", error.hint) from error
+        raise
     finally:
         _record(saved, ids)
     return saved
+
+
+def _finished(saved: Sequence[Render]) -> str:
+    done = "1 picture is" if len(saved) == 1 else f"{len(saved)} pictures are"
+    return f"{done} finished, the last is {saved[-1].path}"
 
 
 def _record(saved: Sequence[Render], ids: tuple[str, ...]) -> None:

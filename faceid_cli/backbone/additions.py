@@ -13,6 +13,7 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 from torch import Tensor
 
+from faceid_cli.backbone.finite import check_finite_file
 from faceid_cli.backbone.memory import is_out_of_memory
 from faceid_cli.backbone.single_file import vae_from_file
 from faceid_cli.errors import BrokenInstallError, ModelError, ModelNotFoundError, UnsupportedModelError
@@ -72,6 +73,7 @@ def add_loras(pipeline: Any, loras: Sequence[str]) -> tuple[tuple[str, ...], tup
     Raises:
         ModelNotFoundError: No such file.
         UnsupportedModelError: Made for another family, not a LoRA, or a pickle.
+        NotFiniteError: NaN or infinity in it.
         BrokenInstallError: peft is not installed.
     """
     if not loras:
@@ -81,6 +83,7 @@ def add_loras(pipeline: Any, loras: Sequence[str]) -> tuple[tuple[str, ...], tup
     parsed = [parse_lora(text) for text in loras]
     for path, _ in parsed:
         check_lora(path, int(pipeline.unet.config.cross_attention_dim))
+        check_finite_file(path, f"the LoRA {path}", "download it again, or leave it out")
     names = [f"lora_{index}" for index in range(len(parsed))]
     notes = [_load_lora(pipeline, path, name) for name, (path, _) in zip(names, parsed, strict=True)]
     pipeline.set_adapters(names, [scale for _, scale in parsed])

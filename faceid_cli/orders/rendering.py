@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from faceid_cli.errors import UsageError
 from faceid_cli.orders.checks import FACES, at_least, check_seed
+from faceid_cli.orders.emphasis import check_prompt
 from faceid_cli.orders.loading import MODEL, ModelOptions
 from faceid_cli.orders.option import Options, group, option, required
 from faceid_cli.orders.sampling import RenderConfig
@@ -97,6 +98,7 @@ class RenderOrder(Options):
         for name in ("init", "mask", "into", "control_image", "output"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path).expanduser())
+        check_prompt(self.prompt)
         self._check_pictures()
         self._check_control()
         if self.auto and (self.files or self.embeddings):

@@ -17,6 +17,7 @@ from faceid_cli.attention.stages import record_stages
 from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import UsageError
 from faceid_cli.orders import RenderConfig
+from faceid_cli.orders.emphasis import plain_text
 from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.heat_maps import HeatRow, heat_figure
 from faceid_cli.rendering.prompts import people_in
@@ -116,7 +117,7 @@ def render_with_attention(
 def default_words(placed: str) -> tuple[str, ...]:
     """The people of a normalised prompt, then the first words that mean something."""
     people = [f"<{name}>" for name in people_in(placed)]
-    rest = placed
+    rest = plain_text(placed)
     for person in people:
         rest = rest.replace(person, " ")
     plain = [word.strip(",.;:!?()\"'").lower() for word in rest.split()]
@@ -142,7 +143,9 @@ def positions_of_words(
         taken = {at for places in tokenized.positions.values() for at in places}
         places = _places(tokenized.ids, base.tokenizer(word, add_special_tokens=False).input_ids, taken)
         if not places:
-            raise UsageError(f"{word!r} is not in the prompt {placed!r}", f"words are: {' '.join(placed.split())}")
+            raise UsageError(
+                f"{word!r} is not in the prompt {placed!r}", f"words are: {' '.join(plain_text(placed).split())}"
+            )
         found[word] = places
     return found
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from faceid_cli.backbone import BaseModel
 from faceid_cli.backbone.controlnet import controlnet_line, load_controlnet
 from faceid_cli.errors import BrokenInstallError
+from faceid_cli.photo_files import flattened
 from faceid_cli.rendering.guiding import Guidance
 
 
@@ -37,7 +38,7 @@ class Control:
             size: Width and height in pixels.
             image: Another picture in the place of the control's own: a part of it.
         """
-        fitted = ImageOps.fit((image or self.image).convert("RGB"), size, Image.Resampling.LANCZOS)
+        fitted = ImageOps.fit(flattened(image or self.image), size, Image.Resampling.LANCZOS)
         return _edges(fitted) if self.kind == "canny" else fitted
 
 

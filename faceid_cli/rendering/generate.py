@@ -26,6 +26,8 @@ from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.orders import RenderConfig, check_seed
 from faceid_cli.orders.sampling import Sampling
 from faceid_cli.rendering.control import Control
+from faceid_cli.rendering.decoding import Lost
+from faceid_cli.rendering.finite import check_text, check_tokens, is_hopeless, lost_pictures
 from faceid_cli.rendering.passes import Contexts, OnStep
 from faceid_cli.rendering.plan import Plan, plan_rendering
 from faceid_cli.rendering.prompts import people_in
@@ -65,6 +67,7 @@ def render(
     Raises:
         UsageError: In its subclasses: seeds out of range, marks that mean nobody, a prompt that is too long.
         ModelMismatchError: Tokens that do not fit the base model.
+        NotFiniteError: NaN or infinity in weights, vectors or a picture: says in which of them, and what helps.
         OutOfMemoryError: Says to render fewer at once.
     """
     batches = render_batches(base, placed, people, seeds, config, on_progress, init, words, mask, control)
@@ -85,16 +88,19 @@ def render_batches(
 ) -> Iterator[list[Render]]:
     """As `render`, batch by batch, so that finished pictures can be saved while others are still to come.
 
-    Everything is checked, and the prompt encoded, before this returns.
+    Everything is checked, and the prompt encoded, before this returns. Pictures whose numbers are not finite are left
+    out; the error that says which comes after the last batch, or at once where no other picture could be better.
     """
     for seed in seeds:
         check_seed(seed)
     words = words or {}
     placed = " ".join(placed.split())
+    check_tokens(people, words)
     with torch.no_grad(), memory_errors(_memory_hint(base, 1)):
         tokens = {name: dialled(base, person, *config.dials) for name, person in people.items()}
         encoded = encode_prompt(base, placed, {**words, **tokens}, config.clip_skip)
         negative = encode_prompt(base, config.negative_prompt, words, config.clip_skip).with_stages(encoded.stages)
+        check_text(base, encoded, negative)
         contexts = _contexts(base, encoded, negative, blank=not config.negative_prompt.strip())
     plan = plan_rendering(base, config, init, mask, control)
     settings = _settings(base, placed, plan, mask)
@@ -102,6 +108,8 @@ def render_batches(
 
     def batches() -> Iterator[list[Render]]:
         done, start, size = 0, 0, config.batch_size
+        lost: list[tuple[int, Lost]] = []
+        network = None if control is None else control.network
         while start < len(seeds):
             batch = seeds[start : start + size]
             total = done + plan.steps * -(-(len(seeds) - start) // size)
@@ -113,10 +121,18 @@ def render_batches(
                 size = len(batch) // 2
                 continue
             done, start = done + plan.steps, start + len(batch)
-            yield [
+            found = list(zip(batch, images, strict=True))
+            lost += [(seed, image) for seed, image in found if isinstance(image, Lost)]
+            sound = [
                 Render(image, RenderRequest(placed, names, seed), {**settings, "seed": seed})
-                for image, seed in zip(images, batch, strict=True)
+                for seed, image in found
+                if isinstance(image, Image.Image)
             ]
+            if not sound and is_hopeless(base, network):
+                break
+            yield sound
+        if lost:
+            raise lost_pictures(base, lost, len(seeds), config, network)
 
     return batches()
 
@@ -170,7 +186,7 @@ def _versions() -> dict[str, str]:
 
 def _render_batch(
     base: BaseModel, contexts: Contexts, stages: int, seeds: Sequence[int], plan: Plan, on_step: OnStep | None
-) -> list[Image.Image]:
+) -> list[Image.Image | Lost]:
     """All passes of some pictures; contexts as `_contexts` returns them."""
     with memory_errors(_memory_hint(base, len(seeds))), torch.no_grad(), at_work(base, "unet", "vae"):
         return plan.run(base, contexts, stages, seeds, on_step)

@@ -13,7 +13,7 @@ from faceid_cli.faces.replacing import face_mask, face_to_replace
 from faceid_cli.kept.settings import read_setting
 from faceid_cli.model_files.controlnet import ControlNetFiles, find_controlnet
 from faceid_cli.orders import RenderOrder
-from faceid_cli.photo_files import read_photo
+from faceid_cli.photo_files import BLACK, read_photo
 from faceid_cli.types import Photo
 
 
@@ -41,13 +41,13 @@ class Guidance:
 
 
 def read_guidance(order: RenderOrder) -> Guidance:
-    """Read the files and find the ControlNet, before any network is loaded.
+    """Read the files and find the ControlNet, before any network is loaded. Transparent is black.
 
     Raises:
         PhotoError: A file is missing or damaged, or the mask has another size than its picture.
         ModelError: The ControlNet is missing, or is none.
     """
-    photos = {name: read_photo(path) for name, path in order.files.items()}
+    photos = {name: read_photo(path, BLACK) for name, path in order.files.items()}
     if "mask" in photos and photos["mask"].image.size != photos["init"].image.size:
         sizes = [f"{photos[name].image.width} x {photos[name].image.height} px" for name in ("mask", "init")]
         raise PhotoError(

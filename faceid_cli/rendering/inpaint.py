@@ -17,6 +17,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from faceid_cli.errors import UsageError
+from faceid_cli.photo_files import flattened
 
 CONTEXT = 0.45
 """The mask's height as a share of what is rendered. Of a face it is what people are learned at."""
@@ -77,17 +78,19 @@ def plan_patch(mask: Image.Image, width: int, height: int) -> Patch:
     """Choose what to render of a picture: the mask with room around it, in the shape of the rendering where it fits.
 
     Args:
-        mask: Of the picture's size; light where it may change.
+        mask: Of the picture's size; light where it may change. Transparent is black.
         width: Of the rendering in pixels, as it would be without a picture.
         height: Of the rendering in pixels, likewise.
 
     Raises:
         UsageError: Nothing of the picture may change.
     """
-    binary = mask.convert("L").point([255 * (level >= _WHITE) for level in range(256)])
+    binary = flattened(mask).convert("L").point([255 * (level >= _WHITE) for level in range(256)])
     bounds = binary.getbbox()
     if bounds is None:
-        raise UsageError("the mask is black, so nothing may change", "paint white what may change")
+        raise UsageError(
+            "the mask is black, so nothing may change", "paint white what may change; transparent is black, too"
+        )
     tall = max(bounds[3] - bounds[1], (bounds[2] - bounds[0]) * height / width) / CONTEXT
     across = _interval((bounds[0] + bounds[2]) / 2, tall * width / height, mask.width)
     down = _interval((bounds[1] + bounds[3]) / 2, tall, mask.height)

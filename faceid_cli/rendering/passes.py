@@ -6,7 +6,7 @@ Shapes: B pictures, S stages, T text positions, C width of the encoded text, h x
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from torch import Tensor
 from faceid_cli.attention import split_attention
 from faceid_cli.backbone import BaseModel
 from faceid_cli.orders import RenderConfig
+from faceid_cli.rendering.decoding import Lost, decode, in_float32
 from faceid_cli.rendering.schedulers import scheduler_for
 
 Contexts = dict[str, Tensor]
@@ -73,7 +74,9 @@ class Pass:
     control: Image.Image | None = None
 
 
-def run_pass(base: BaseModel, contexts: Contexts, stages: int, work: Pass, on_step: OnStep | None) -> list[Image.Image]:
+def run_pass(
+    base: BaseModel, contexts: Contexts, stages: int, work: Pass, on_step: OnStep | None
+) -> list[Image.Image | Lost]:
     """Render, in the order of the seeds; the base model is left as found.
 
     Args:
@@ -102,10 +105,10 @@ def run_pass(base: BaseModel, contexts: Contexts, stages: int, work: Pass, on_st
             num_inference_steps=work.config.steps,
             guidance_scale=work.config.guidance_scale,
             eta=work.config.eta,
-            output_type="pil",
+            output_type="latent",
             callback_on_step_end=_after_step(base, work, on_step),
         )
-    return list(output.images)
+    return decode(base, output.images)
 
 
 def steps_taken(steps: int, strength: float | None) -> int:
@@ -217,13 +220,8 @@ def _encoded(base: BaseModel, image: Image.Image, generator: torch.Generator) ->
     upcast = base.family == "sdxl" and base.dtype != torch.float32 and getattr(vae.config, "force_upcast", False)
     pixels = torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 255)
     rows = (2 * pixels.permute(2, 0, 1)[None] - 1).to(base.device, torch.float32 if upcast else base.dtype)
-    if upcast:
-        vae.to(torch.float32)
-    try:
+    with in_float32(vae) if upcast else nullcontext():
         latents: Tensor = vae.encode(rows).latent_dist.sample(generator).to(base.dtype)
-    finally:
-        if upcast:
-            vae.to(base.dtype)
     mean, spread = getattr(vae.config, "latents_mean", None), getattr(vae.config, "latents_std", None)
     if base.family == "sdxl" and mean is not None and spread is not None:
         mean, spread = (torch.tensor(each).view(1, -1, 1, 1).to(latents) for each in (mean, spread))

@@ -11,7 +11,9 @@ from PIL import Image, ImageOps
 from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import UsageError
 from faceid_cli.orders import RenderConfig
+from faceid_cli.photo_files import flattened
 from faceid_cli.rendering.control import Control
+from faceid_cli.rendering.decoding import Lost
 from faceid_cli.rendering.inpaint import Patch, plan_patch
 from faceid_cli.rendering.passes import Contexts, OnStep, Pass, run_pass, steps_taken
 
@@ -51,15 +53,19 @@ class Plan:
 
     def run(
         self, base: BaseModel, contexts: Contexts, stages: int, seeds: Sequence[int], on_step: OnStep | None
-    ) -> list[Image.Image]:
+    ) -> list[Image.Image | Lost]:
         """Render one picture for each seed; arguments as of `passes.run_pass`."""
         images = run_pass(base, contexts, stages, self._first(base, seeds), on_step)
-        if self.config.hires > 1:
+        first = {row: image for row, image in enumerate(images) if isinstance(image, Image.Image)}
+        if self.config.hires > 1 and first:
             done = steps_taken(self.config.steps, self.strength)
-            images = run_pass(base, contexts, stages, self._second(seeds, images), _later(on_step, done))
+            work = self._second([seeds[row] for row in first], list(first.values()))
+            enlarged_ones = run_pass(base, contexts, stages, work, _later(on_step, done))
+            for row, image in zip(first, enlarged_ones, strict=True):
+                images[row] = image
         if self.patch is None or self.init is None:
             return images
-        return [self.patch.paste(self.init, image) for image in images]
+        return [image if isinstance(image, Lost) else self.patch.paste(self.init, image) for image in images]
 
     def _first(self, base: BaseModel, seeds: Sequence[int]) -> Pass:
         size = (self.width, self.height) if self.patch is None else self.patch.size
@@ -103,7 +109,7 @@ def plan_rendering(
     Args:
         base: The base model.
         config: How to sample; without a width or height the base model's own size is taken.
-        init: A picture to start from, of any size.
+        init: A picture to start from, of any size. Transparent is black, also of the mask.
         mask: Of the same size: light where it may change.
         control: A ControlNet, loaded, with the picture that it follows; None to follow nothing.
 
@@ -121,7 +127,7 @@ def plan_rendering(
                 "leave out --hires; --size says at which size the part is rendered",
             )
         patch = plan_patch(mask, width, height)
-    return Plan(config, width, height, None if init is None else init.convert("RGB"), patch, control)
+    return Plan(config, width, height, None if init is None else flattened(init), patch, control)
 
 
 def enlarged(length: int, factor: float) -> int:

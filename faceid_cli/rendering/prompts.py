@@ -125,7 +125,7 @@ def _default_sentence(prompt: str, names: Sequence[str]) -> str:
 
 
 def _continues_sentence(prompt: str) -> bool:
-    first = re.split(r"[\s,;.:]", prompt, maxsplit=1)[0].lower()
+    first = re.split(r"[\s,;.:]", prompt, maxsplit=1)[0].lower().lstrip("([")
     is_verb = len(first) > 4 and first.endswith("ing") and first not in _NOUNS_IN_ING.split()
     return is_verb or first in _CONTINUATIONS.split()
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from faceid_cli.backbone import BaseModel
+from faceid_cli.backbone.finite import check_finite
 from faceid_cli.errors import ModelError, ModelMismatchError, ModelNotFoundError, UnsupportedModelError
 from faceid_cli.model_files.weight_file import PICKLES, read_pickle
 from faceid_cli.types import IdentityTokens
@@ -27,11 +28,13 @@ def read_embedding(path: Path, base: BaseModel) -> IdentityTokens:
         ModelNotFoundError: No such file.
         UnsupportedModelError: A pickle that could run code, or a file of another kind.
         ModelMismatchError: Made for text encoders of another width.
+        NotFiniteError: NaN or infinity in it.
     """
     if not path.is_file():
         raise ModelNotFoundError(f"no embedding at {path}", "check the spelling; FILE or FILE:WORD")
     tensors = _tensors(path)
     vectors = _by_encoder(path, tensors, base)
+    check_finite(vectors, f"the embedding {path}", "download it again, or leave it out")
     for encoder in base.encoders:
         width = vectors[encoder.name].shape[-1]
         if width != encoder.width:

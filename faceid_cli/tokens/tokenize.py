@@ -13,9 +13,9 @@ from typing import Any
 
 from faceid_cli.backbone import BaseModel, TextEncoder
 from faceid_cli.errors import PromptTooLongError, UsageError
+from faceid_cli.orders.emphasis import weighted_parts
 
 _MOST_WORDS_TOLD = 12
-_WEIGHTED = re.compile(r"\(([^()]+):(\d+(?:\.\d+)?)\)")
 _PLACEHOLDER = re.compile(r"<([A-Za-z0-9_-]{1,64})>")
 
 
@@ -45,7 +45,7 @@ def tokenize_prompt(
 ) -> TokenizedPrompt:
     """Turn a prompt into token ids, with `vectors[name]` positions for each placeholder `<name>`.
 
-    `(words:1.3)` gives words a weight; brackets without a number are ordinary text.
+    `(words:1.3)` gives words a weight, see `orders.emphasis`.
 
     Args:
         base: The base model.
@@ -54,7 +54,7 @@ def tokenize_prompt(
         encoder: Which of the base model's text encoders; the first by default.
 
     Raises:
-        UsageError: A placeholder of an unknown name.
+        UsageError: A placeholder of an unknown name, or weights that cannot be read.
         PromptTooLongError: Names the words that fall off.
     """
     encoder = encoder or base.encoders[0]
@@ -105,12 +105,8 @@ class _Piece:
 
 def _parts(prompt: str) -> Iterator[tuple[str, str | None, float]]:
     """Yield the prompt's pieces in order: (text, None, weight) or (text, name, weight) for a placeholder."""
-    end = 0
-    for match in _WEIGHTED.finditer(prompt):
-        yield from _plain_parts(prompt[end : match.start()], 1.0)
-        yield from _plain_parts(match.group(1), float(match.group(2)))
-        end = match.end()
-    yield from _plain_parts(prompt[end:], 1.0)
+    for text, weight in weighted_parts(prompt):
+        yield from _plain_parts(text, weight)
 
 
 def _plain_parts(text: str, weight: float) -> Iterator[tuple[str, str | None, float]]:

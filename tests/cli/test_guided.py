@@ -46,8 +46,9 @@ def controlnet(tmp_path: Path, tiny_model_dir: Path) -> Path:
     network = ControlNetModel.from_unet(UNet2DConditionModel.from_pretrained(tiny_model_dir / "unet"))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for weight in network.controlnet_mid_block.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=generator))
+        for part in (network.controlnet_mid_block, network.controlnet_cond_embedding.conv_out):
+            for weight in part.parameters():
+                weight.copy_(torch.randn(weight.shape, generator=generator))
     network.save_pretrained(tmp_path / "edges")
     return tmp_path / "edges"
 
@@ -70,6 +71,39 @@ def test_a_mask_keeps_the_rest_and_the_command_repeats_the_picture(faceid, alice
     command = shlex.split(found["settings"]["command"])
     assert command[command.index("--mask") + 1] == str(mask)
     assert np.array_equal(pixels(repeated(faceid, command)), pixels(found["file"]))
+
+
+@pytest.mark.parametrize("hidden", [0, 255])
+def test_transparent_parts_of_a_mask_are_black(faceid, alice, photo, mask, hidden: int) -> None:
+    """White paint on an empty layer, whatever colour the program left below the transparency."""
+    painted = Image.open(mask)
+    Image.merge("LA", (painted.point(lambda level: level or hidden), painted)).save(mask.with_name("layer.png"))
+    given = ("--init", photo, "--seed", 3, *CHEAP, "--json")
+    files = [
+        faceid("generate", "alice", "", "--mask", each, *given).data["renders"][0]["file"]
+        for each in (mask, mask.with_name("layer.png"))
+    ]
+    assert np.array_equal(pixels(files[0]), pixels(files[1]))
+    outside = np.asarray(painted) == 0
+    assert np.array_equal(pixels(files[1])[outside], pixels(photo)[outside])
+
+
+def test_transparent_parts_of_a_picture_and_of_a_control_image_are_black(faceid, alice, controlnet, tmp_path) -> None:
+    shape = Image.new("L", (64, 64), 0)
+    ImageDraw.Draw(shape).line((5, 5, 60, 40), fill=255, width=6)
+    for name, background in (("layer", None), ("black", 0), ("white", 255)):
+        image = Image.new("RGB", shape.size, (255, 255, 255) if background is None else (background,) * 3)
+        image.paste((250, 200, 30), (0, 0), shape)
+        if background is None:
+            image.putalpha(shape)
+        image.save(tmp_path / f"{name}.png")
+    for option in (("--strength", 0.5, "--init"), ("--control", "depth", controlnet, "--control-image")):
+        found = {}
+        for name in ("layer", "black", "white"):
+            words = ("generate", "alice", "", *option, tmp_path / f"{name}.png", "--seed", 3, *CHEAP, "--json")
+            found[name] = pixels(faceid(*words).data["renders"][0]["file"])
+        assert np.array_equal(found["layer"], found["black"])
+        assert not np.array_equal(found["layer"], found["white"])
 
 
 def test_the_file_names_no_folders_of_the_user(faceid, alice, photo, mask) -> None:

@@ -89,3 +89,7 @@ def test_figures_that_cannot_be() -> None:
         heat_figure(picture, ["one"], [HeatRow("cup", [np.zeros((40, 80))])])
     with pytest.raises(ValueError, match="2 cells"):
         heat_figure(picture, ["one"], [HeatRow("cup", [np.zeros((80, 40))] * 2)])
+
+
+def test_words_of_a_weighted_prompt_are_found(tiny_base):
+    assert default_words("a photo of (<al>:1.2) (smiling:1.3), [old]") == ("<al>", "smiling", "old")

@@ -134,3 +134,12 @@ def test_nothing_leaks_into_a_notch_of_the_mask() -> None:
     changed = plan_patch(mask, 64, 64).paste(Image.new("RGB", (200, 200)), Image.new("RGB", (64, 64), "white"))
     assert pixels(changed)[np.asarray(mask) == 0].max() == 0
     assert pixels(changed).max() == 255
+
+
+def test_a_mask_given_as_an_image_may_be_transparent_too() -> None:
+    mask = Image.new("RGBA", (64, 64), (255, 255, 255, 0))
+    mask.paste((255, 255, 255, 255), (16, 16, 48, 48))
+    assert plan_patch(mask, 64, 64).mask.histogram()[255] == 32 * 32
+    mask.paste((255, 255, 255, 100), (0, 0, 64, 64))  # less than half there
+    with pytest.raises(UsageError, match="the mask is black"):
+        plan_patch(mask, 64, 64)

@@ -197,3 +197,14 @@ def test_module_starts_at_the_class_word_and_is_seeded(self_attention, split):
     assert (keys is values) != split
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in module.state_dict().items())
     assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
+
+
+def test_no_sign_of_a_weight_is_left_behind(tiny_base):
+    """Nested weights, names in brackets, blanks and backslashes: the text encoder sees words alone."""
+    plain = tokenize_prompt(tiny_base, r"a <al> \(old\) cup at night", {"al": 1})
+    weighted = tokenize_prompt(tiny_base, r"a ((<al>:1.2) \(old\):1.5) (cup: 1.2) at [night]", {"al": 1})
+    assert weighted.ids == plain.ids
+    assert weighted.positions == plain.positions
+    assert [weight for weight in weighted.weights if weight != 1] == pytest.approx(
+        [1.8, *[1.5] * 3, 1.2, 1 / 1.1], abs=1e-9
+    )
