@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -157,9 +161,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         out.error(refused)
         return refused.exit_code
-    except typer.Abort:
-        out.error(FaceIDError("nothing was done"))
-        return 1
+    except typer.Abort as error:
+        stopped = _abort_error(error)
+        out.error(stopped)
+        return stopped.exit_code
     except SystemExit as stop:  # --show-completion and --install-completion stop this way
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return code if isinstance(code, int) else 0
@@ -182,8 +187,25 @@ def _usage_error(error: typer.TyperException) -> FaceIDError:
     return FaceIDError(message[:1].lower() + message[1:], f"`{where} --help` shows what is possible")
 
 
+def _abort_error(error: typer.Abort) -> FaceIDError:
+    """At a question, the end of the input is an answer of a kind; Ctrl-C is Ctrl-C there as anywhere."""
+    if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+        return InterruptedRunError("stopped by Ctrl-C", "nothing was done")
+    return FaceIDError("nothing was done")
+
+
 def entry() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script.
+
+    After Ctrl-C the process ends by the signal itself, not by an exit code alone: a shell stops its loop only then.
+    """
+    stopped = False
+
+    def end() -> None:
+        if stopped:
+            _end_by_ctrl_c()
+
+    atexit.register(end)  # what is registered first runs last: all others have tidied up by then
     try:
         code = main()
         sys.stdout.flush()
@@ -192,4 +214,16 @@ def entry() -> None:
     except BrokenPipeError:  # the reader, such as `head`, has gone: no error of ours, and nobody to tell
         sys.stderr.close()
         code = 1
+    stopped = code == InterruptedRunError.exit_code
     sys.exit(code)
+
+
+def _end_by_ctrl_c() -> None:
+    """Let the process die of SIGINT; Windows has no such end, there the exit code has to do."""
+    if os.name != "posix":
+        return
+    for stream in (sys.stdout, sys.stderr):  # nobody flushes them after this
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)

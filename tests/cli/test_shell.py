@@ -1,0 +1,78 @@
+"""Faceid among other programs: in loops, pipes and night scripts, as processes of their own."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import faceid_cli
+
+_PACKAGE = Path(faceid_cli.__file__).parents[1]
+
+# A command that is stopped while it works: the signal goes to the whole group, as a terminal sends it.
+_STOPPED = f"""
+import atexit, os, signal, sys
+sys.path.insert(0, {str(_PACKAGE)!r})
+from faceid_cli.api import list as listing
+from faceid_cli.cli.app import entry
+def stop(tag=None):
+    atexit.register(print, "tidied up")
+    {{kill}}
+listing.list_identities = stop
+sys.argv = ["faceid", "list"]
+entry()
+"""
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    def script(kill: str = "os.killpg(0, signal.SIGINT)") -> str:
+        file = tmp_path / "stopped.py"
+        file.write_text(_STOPPED.replace("{kill}", kill))
+        return str(file)
+
+    return script
+
+
+def _shell(line: str, **more: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, **more)
+
+
+def test_ctrl_c_ends_the_process_by_the_signal_after_everything_is_said_and_tidied_up(stopped) -> None:
+    done = subprocess.run(
+        [sys.executable, stopped("os.kill(os.getpid(), signal.SIGINT)")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (
+        -signal.SIGINT,
+        "tidied up\n",
+        "error: stopped by Ctrl-C\n",
+    )
+
+
+def test_ctrl_c_stops_a_loop_of_the_shell(stopped) -> None:
+    loop = f"for name in a b c; do echo $name; {sys.executable} {stopped()}; done; echo after"
+    done = _shell(loop, start_new_session=True)
+    assert done.returncode == -signal.SIGINT
+    assert done.stdout.split() == ["a", "tidied", "up"]
+
+
+def test_a_script_that_outlives_ctrl_c_still_sees_130(stopped) -> None:
+    done = _shell(f"{sys.executable} {stopped('os.kill(os.getpid(), signal.SIGINT)')}; echo $?")
+    assert done.stdout.splitlines()[-1] == "130"
+
+
+@pytest.mark.parametrize(("pressed", "code"), [(KeyboardInterrupt, 130), (EOFError, 1)])
+def test_ctrl_c_at_a_question_is_ctrl_c(faceid, add_person, monkeypatch, pressed, code) -> None:
+    add_person("alice")
+
+    def answer(prompt: str = "") -> str:
+        raise pressed
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer._click.termui.visible_prompt_func", answer)
+    stopped = faceid("remove", "alice")
+    assert stopped.code == code, stopped.err
+    assert "nothing was done" in stopped.err
+    assert faceid("list", "-q").out == "alice\n"
