@@ -15,6 +15,41 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 Check = Callable[[Any], Any]
 
 
+def is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8. Bytes of a command line or a file name that are no text cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown_text(value: str) -> str:
+    """The same where it is text; bytes that are none as people write them: caf\\xe9."""
+    try:
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a pair of code points, which stands for nothing at all
+        return value.encode("utf-8", "backslashreplace").decode()
+
+
+def check_text(where: str, value: str) -> str:
+    """Return what can be kept in files and in the registry, and drawn.
+
+    Args:
+        where: Where it stands, for the message.
+        value: A prompt, a name, a note, a path.
+
+    Raises:
+        UsageError: It holds bytes that are no UTF-8.
+    """
+    if not is_text(value):
+        raise UsageError(
+            f"{where}: '{shown_text(value)}' is not UTF-8",
+            "save the list, or name the file, as UTF-8, such as with: iconv -f LATIN1 -t UTF-8 LIST",
+        )
+    return value
+
+
 def check_seed(seed: int) -> int:
     """Return the seed if it is one that every random generator here accepts.
 

@@ -67,7 +67,7 @@ class EnrolOrder(Options):
     groups: ClassVar[Mapping[str, type[Options]]] = {"config": TrainConfig, "options": ModelOptions}
 
     name: str = required('Letters, digits, "-" and "_", 1 to 64 of them.')
-    photos: tuple[Path, ...] = required("Picture files, or folders of them.", check=photo_paths)
+    photos: tuple[Path, ...] = required("Picture files, or folders of them.", check=photo_paths, takes_any_path=True)
     config: TrainConfig = group(TrainConfig)
     fit_batch: bool = option(False, "Halve the batch until a step fits into memory.", is_recorded=False)
     resume: bool = option(
