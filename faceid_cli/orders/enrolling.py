@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import FACES, at_least
+from faceid_cli.orders.checks import FACES, at_least, check_prompt
 from faceid_cli.orders.loading import MODEL, ModelOptions
 from faceid_cli.orders.option import Options, group, option, option_of, required
 from faceid_cli.orders.training import TrainConfig
@@ -120,7 +120,9 @@ class EnrolOrder(Options):
         metavar="N",
         check=at_least("steps between previews", 0),
     )
-    preview: str = option("", "Of the samples; the person alone if not given.", "--preview", metavar="PROMPT")
+    preview: str = option(
+        "", "Of the samples; the person alone if not given.", "--preview", metavar="PROMPT", check=check_prompt
+    )
     tags: tuple[str, ...] = option((), "May be repeated.", "--tag", metavar="TAG", is_recorded=False)
     note: str = option("", "Kept with the person.", "--note", metavar="TEXT", is_recorded=False)
     consent: str | None = option(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import at_least, not_negative, within
+from faceid_cli.orders.checks import at_least, check_prompt, not_negative, within
 from faceid_cli.orders.loading import Machine
 from faceid_cli.orders.option import Options, option
 
@@ -156,7 +156,9 @@ class Sampling(Options):
         metavar="X",
         check=within("eta is {:g}", 0, 1, "use 0 to 1"),
     )
-    negative_prompt: str = option("", "What the picture should not show.", "--negative", metavar="TEXT")
+    negative_prompt: str = option(
+        "", "What the picture should not show.", "--negative", metavar="TEXT", check=check_prompt
+    )
     width: int | None = option(
         None,
         "In pixels; the base model's own size if not given.",

@@ -32,8 +32,8 @@ def latin_folder(photos: Path) -> Path:
     "words",
     [
         ("generate", "alice", LATIN),
-        ("generate", "alice", "x", "--negative-prompt", LATIN),
-        ("generate", "alice", "x", f"--negative-prompt={LATIN}"),
+        ("generate", "alice", "x", "--negative", LATIN),
+        ("generate", "alice", "x", f"--negative={LATIN}"),
         ("generate", LATIN, "x"),
         ("generate", "alice", "x", "-o", f"{LATIN}.png"),
         ("generate", "alice", "x", "--lora", LATIN),

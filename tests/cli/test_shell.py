@@ -76,3 +76,35 @@ def test_ctrl_c_at_a_question_is_ctrl_c(faceid, add_person, monkeypatch, pressed
     assert stopped.code == code, stopped.err
     assert "nothing was done" in stopped.err
     assert faceid("list", "-q").out == "alice\n"
+
+
+@pytest.mark.parametrize("output", ["-", "x-{seed}.png", "x-%03d.png"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("generate", "alice", "x"),
+        ("compose", "alice", "bob", "x"),
+        ("attention", "alice", "x"),
+        ("evaluate", "alice"),
+        ("report", "alice"),
+        ("export", "alice"),
+        ("samples",),
+        ("demo",),
+        ("photos", "check", "{photos}", "--sheet"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_no_command_takes_a_pattern_for_a_name(alice, faceid, photos, words, output) -> None:
+    given = [word.replace("{photos}", str(photos)) for word in words]
+    answer = faceid(*given, *(() if words[0] in ("samples", "demo", "photos") else ("-o",)), output)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"error: cannot write to {output}: ")
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("prompt", ["-", "@prompts.txt"])
+@pytest.mark.parametrize("words", [("generate", "alice"), ("compose", "alice", "bob"), ("attention", "alice")])
+def test_no_command_draws_the_name_of_a_list(alice, faceid, words, prompt) -> None:
+    answer = faceid(*words, prompt)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"error: the prompt is '{prompt}': prompts are not read from files or pipes")
