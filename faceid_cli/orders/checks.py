@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -56,7 +57,10 @@ def check_output(path: Path | str) -> Path:
         raise UsageError(
             "cannot write to -: pictures and other files do not go to standard output", "give a file or a folder"
         )
-    missing = [part.name for part in (target, *target.parents) if not part.expanduser().exists()]
+    whole = os.path.expanduser(target)
+    if whole.startswith("~"):
+        raise UsageError(f"cannot write to {target}: there is no user {target.parts[0][1:]!r}", "give the whole path")
+    missing = [part.name for part in (Path(whole), *Path(whole).parents) if not os.path.exists(part)]
     for name in reversed(missing):
         if filled := _FILLED_IN.search(name):
             raise UsageError(

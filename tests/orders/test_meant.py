@@ -30,6 +30,7 @@ NOT_OUTPUTS = [
     "x-####.png",
     "{date}/{seed}.png",
     "~/faceid-{seed}.png",
+    "~nobody-of-that-name/x.png",
 ]
 OUTPUTS = [
     "x.png",
