@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import faceid_cli
+from faceid_cli.registry.names import known_names
 
 _PACKAGE = Path(faceid_cli.__file__).parents[1]
 
@@ -108,3 +109,44 @@ def test_no_command_draws_the_name_of_a_list(alice, faceid, words, prompt) -> No
     answer = faceid(*words, prompt)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith(f"error: the prompt is '{prompt}': prompts are not read from files or pipes")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "err"),
+    [
+        ("list >&-", 0, ""),
+        ("list --json >&-", 0, ""),
+        ("--help >&-", 0, ""),
+        ("show alice >&- 2>&-", 0, ""),
+        ("show bob 2>&-", 3, ""),
+        ("list <&- >&- 2>&-", 0, ""),
+        ("list <&-", 0, ""),
+        ("nonsense 2>&-", 2, ""),
+        ("remove alice <&-", 2, "error: cannot ask here: Forget alice, with everything that was learned?\n"),
+        ("remove alice <&- >&-", 2, "error: cannot ask here: Forget alice, with everything that was learned?\n"),
+        ("list >/dev/full", 9, "error: cannot write to standard output: no space left on device\n"),
+        ("list --json >/dev/full", 9, "error: cannot write to standard output: no space left on device\n"),
+        ("--help >/dev/full", 9, "error: cannot use a file: no space left on device\n"),
+        ("list 1</dev/null", 9, "error: cannot write to standard output: bad file descriptor\n"),
+        ("show bob 2>/dev/full", 3, ""),
+        ("show alice 2>/dev/full", 0, ""),
+        ("show alice 2</dev/null", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(add_person, line, code, err) -> None:
+    add_person("alice")
+    done = _shell(f"{sys.executable} -m faceid_cli {line}", cwd=_PACKAGE)
+    said = "".join(part for part in done.stderr.splitlines(keepends=True) if part.startswith(("error", "Trace", "Exc")))
+    assert (done.returncode, said) == (code, err), done.stderr
+    assert known_names() == ["alice"]
+
+
+def test_no_file_gets_the_number_of_a_closed_stream(add_person, tmp_path) -> None:
+    """A library that prints would write into the registry, or into a picture."""
+    add_person("alice")
+    code = (
+        "import os; from faceid_cli.cli.app import main; main(['show', 'alice']);"
+        f"print(open({str(tmp_path / 'x')!r}, 'w').fileno() > 2, file=open({str(tmp_path / 'said')!r}, 'w'))"
+    )
+    _shell(f'{sys.executable} -c "$0" <&- >&- 2>&-'.replace("$0", code), cwd=_PACKAGE)
+    assert (tmp_path / "said").read_text() == "True\n"
