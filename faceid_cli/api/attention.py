@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from faceid_cli.api.opening import open_people
 from faceid_cli.orders import ModelOptions, RenderConfig, check_seed
+from faceid_cli.orders.checks import check_output, check_prompt, check_text
 from faceid_cli.rendering.prompts import place_people
 from faceid_cli.rendering.save import plan_output, save_picture
 from faceid_cli.types import OnNote, OnProgress, Render
@@ -70,6 +71,11 @@ def show_attention(
         UsageError: A word that is not in the prompt, and as `generate` raises.
     """
     check_seed(seed)
+    check_prompt(prompt)
+    if output is not None:
+        check_output(output)
+    for text in (prompt, *words):
+        check_text("the prompt", text)
     opened = open_people([name], config, model, options, on_note)
     person = opened.people[0]
     placed = place_people(prompt, [person.name])

@@ -11,6 +11,7 @@ from faceid_cli.api.enroll import OnStep, enroll
 from faceid_cli.api.generate import generate
 from faceid_cli.api.samples import draw_samples
 from faceid_cli.errors import NameTakenError
+from faceid_cli.orders.checks import check_output
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import BUILTIN, Identity, OnNote, OnProgress, Render
 
@@ -65,7 +66,7 @@ def demo(
         OutputError: The folder cannot be written.
     """
     tell = on_command or (lambda command: None)
-    target = Path(folder)
+    target = check_output(folder)
     _check_own_name()
     photos_dir, pictures_dir = target / "photos" / f"person-{person}", target / "pictures"
     tell(_command("samples", str(photos_dir), "--person", str(person)))

@@ -14,6 +14,7 @@ from faceid_cli.errors import OutputError, UsageError
 from faceid_cli.kept.files import write_atomically
 from faceid_cli.kept.material import SCORES, keep_json
 from faceid_cli.orders import ModelOptions, RenderConfig
+from faceid_cli.orders.checks import check_output
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.metadata import png_bytes
 from faceid_cli.types import Identity, OnNote
@@ -179,7 +180,7 @@ def _for(name: str, on_picture: OnPicture) -> Callable[[int, int], None]:
 def _check_folder(output: Path | str | None) -> None:
     if output is None:
         return
-    folder = Path(output).expanduser()
+    folder = check_output(output).expanduser()
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file, not a folder", "give a folder with -o")
     if not folder.exists() and not folder.absolute().parent.is_dir():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from faceid_cli.errors import OutputError, UsageError
 from faceid_cli.kept.identity_file import load_identity, save_identity
+from faceid_cli.orders.checks import check_output
 from faceid_cli.registry.sources import without_folders
 from faceid_cli.registry.store import Registry
 
@@ -26,7 +27,7 @@ def export_identity(name: str, output: Path | str | None = None) -> Path:
     with Registry.open(create=False) as registry:
         person = registry.get(name)
     stored = load_identity(person.path)
-    target = Path(output or ".").expanduser()
+    target = check_output(output or ".").expanduser()
     if target.is_dir():
         target = target / f"{person.name}.safetensors"
     if target.suffix != ".safetensors":

@@ -11,6 +11,7 @@ from typing import Any
 from faceid_cli.api.opening import open_people
 from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
 from faceid_cli.orders import MAX_SEED, RenderOrder
+from faceid_cli.orders.checks import check_text
 from faceid_cli.orders.emphasis import doubtful_weights
 from faceid_cli.orders.option import takes
 from faceid_cli.orders.replay import render_command
@@ -56,6 +57,8 @@ def render_order(
 ) -> list[Render]:
     """Check everything that is quick to check, load, render, and write picture by picture; see `generate`."""
     seeds = _seeds(order.seed, order.count)
+    if order.output is not None:  # the registry will keep the whole path
+        check_text("--output", str(order.output.absolute()))
     opened = open_people(order.names, order.config, order.model, order.options, on_note)
     order = replace(order, names=tuple(person.name for person in opened.people), config=opened.config)
     files = _embeddings(order, on_note)

@@ -13,6 +13,7 @@ from faceid_cli.faces.sheets import check_sheet, save_sheet
 from faceid_cli.faces.verdict import PhotoVerdict
 from faceid_cli.kept.settings import read_setting
 from faceid_cli.model_files import check_model
+from faceid_cli.orders.checks import check_output
 from faceid_cli.orders.enrolling import photo_paths
 from faceid_cli.photo_files import find_photos
 from faceid_cli.registry.sources import chosen_source
@@ -65,6 +66,8 @@ def check_photos(
         OutputError: The sheet cannot be written.
     """
     files = photo_paths(photos)
+    if sheet is not None:
+        check_output(sheet)
     find_photos(files, on_problem=lambda problem: None)  # a wrong path is better found before the networks load
     source = chosen_source(model)
     if "/" not in source:  # a misspelt name; a hub id may be fetched later, and is not needed for looking

@@ -7,6 +7,9 @@ here or above assumes the sizes of Stable Diffusion 1.5.
 from faceid_cli.backbone.load import load_base_model
 from faceid_cli.backbone.memory import at_work, memory_errors, ready_to_learn
 from faceid_cli.backbone.model import BaseModel, TextEncoder
+from faceid_cli.backbone.noise import drop_empty_warnings
+
+drop_empty_warnings()
 
 __all__ = [
     "BaseModel",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +37,9 @@ from faceid_cli.cli import (
 from faceid_cli.cli import list as list_
 from faceid_cli.cli.options import Verbose, examples
 from faceid_cli.cli.output import out
-from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError
+from faceid_cli.cli.streams import abandon, prepare_streams
+from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError, UsageError
+from faceid_cli.orders.checks import check_text, is_text, shown_text
 from faceid_cli.version import __version__
 
 EPILOG = (
@@ -143,9 +149,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Only `FaceIDError`, mistakes on the command line, and what the system refuses (permissions, a full disk) are turned
     into one line on stderr. Any other exception is a bug in faceid and leaves this function as it is.
     """
+    prepare_streams()
     out.reset()
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = app(args=list(sys.argv[1:] if argv is None else argv), prog_name="faceid", standalone_mode=False)
+        _check_words(words)
+        code = app(args=words, prog_name="faceid", standalone_mode=False)
     except FaceIDError as error:
         out.error(error)
         return error.exit_code
@@ -157,12 +166,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         out.error(refused)
         return refused.exit_code
-    except typer.Abort:
-        out.error(FaceIDError("nothing was done"))
-        return 1
+    except typer.Abort as error:
+        stopped = _abort_error(error)
+        out.error(stopped)
+        return stopped.exit_code
     except SystemExit as stop:  # --show-completion and --install-completion stop this way
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return code if isinstance(code, int) else 0
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse bytes that are no text, such as a list in Latin-1 gives; of existing files they may be the name.
+
+    Raises:
+        UsageError: See above.
+    """
+    for word in words:
+        if is_text(word) or os.path.exists(word) or os.path.exists(word.partition("=")[2]):
+            continue
+        if (encoding := sys.getfilesystemencoding()) != "utf-8":  # switched off by hand: else Python sees to it
+            raise UsageError(f"'{shown_text(word)}' cannot be read as {encoding}", "set LC_ALL=C.UTF-8")
+        check_text("the command line", word)
 
 
 def _refused(error: OSError) -> FaceIDError | None:
@@ -182,14 +206,47 @@ def _usage_error(error: typer.TyperException) -> FaceIDError:
     return FaceIDError(message[:1].lower() + message[1:], f"`{where} --help` shows what is possible")
 
 
+def _abort_error(error: typer.Abort) -> FaceIDError:
+    """At a question, the end of the input is an answer of a kind; Ctrl-C is Ctrl-C there as anywhere."""
+    if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+        return InterruptedRunError("stopped by Ctrl-C", "nothing was done")
+    return FaceIDError("nothing was done")
+
+
 def entry() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script.
+
+    After Ctrl-C the process ends by the signal itself, not by an exit code alone: a shell stops its loop only then.
+    """
+    stopped = False
+
+    def end() -> None:
+        if stopped:
+            _end_by_ctrl_c()
+
+    atexit.register(end)  # what is registered first runs last: all others have tidied up by then
     try:
         code = main()
-        sys.stdout.flush()
+        if not sys.stdout.closed:
+            sys.stdout.flush()
     except KeyboardInterrupt:  # before or after the command itself, while modules load or files close
         code = InterruptedRunError.exit_code
     except BrokenPipeError:  # the reader, such as `head`, has gone: no error of ours, and nobody to tell
-        sys.stderr.close()
+        abandon(sys.stdout)
         code = 1
+    except OSError:  # main has told why the output cannot be written
+        abandon(sys.stdout)
+        code = OutputError.exit_code
+    stopped = code == InterruptedRunError.exit_code
     sys.exit(code)
+
+
+def _end_by_ctrl_c() -> None:
+    """Let the process die of SIGINT; Windows has no such end, there the exit code has to do."""
+    if os.name != "posix":
+        return
+    for stream in (sys.stdout, sys.stderr):  # nobody flushes them after this
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)

@@ -11,11 +11,13 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import typer
 
-from faceid_cli.errors import FaceIDError, UsageError
+from faceid_cli.cli.streams import abandon
+from faceid_cli.errors import FaceIDError, OutputError, UsageError
 
 JSON_VERSION = 1
 
@@ -36,34 +38,34 @@ class Output:
     def result(self, data: Mapping[str, Any], human: Iterable[str], quiet: Iterable[str] = ()) -> None:
         """Print what the command found or made: the data as JSON, or the lines of the mode."""
         if self.mode == "json":
-            typer.echo(json.dumps({"version": JSON_VERSION, **data}, indent=2, default=str))
+            _print(json.dumps({"version": JSON_VERSION, **data}, indent=2, default=str))
             return
         for line in quiet if self.mode == "quiet" else human:
-            typer.echo(line)
+            _print(line)
 
     # Talk
 
     def note(self, text: str) -> None:
         """Something worth knowing, on stderr; not in quiet mode."""
         if self.mode != "quiet":
-            typer.echo(text, err=True)
+            _say(text)
 
     def hint(self, text: str) -> None:
         """What to do next, dim, for people only."""
         if self.mode == "human":
-            typer.echo(self._styled(text, dim=True), err=True)
+            _say(self._styled(text, dim=True))
 
     def warn(self, text: str) -> None:
         """Something that may be wrong, in every mode."""
-        typer.echo(f"{self._styled('warning:', fg='yellow')} {text}", err=True)
+        _say(f"{self._styled('warning:', fg='yellow')} {text}")
 
     def error(self, error: FaceIDError) -> None:
         """Why the command failed, in every mode: one line, and one on what to do about it."""
         if self.verbose:
             traceback.print_exception(error)
-        typer.echo(f"{self._styled('error:', fg='red', bold=True)} {_one_line(error.message)}", err=True)
+        _say(f"{self._styled('error:', fg='red', bold=True)} {_one_line(error.message)}")
         if error.hint:
-            typer.echo(self._styled(f"  {_one_line(error.hint)}", dim=True), err=True)
+            _say(self._styled(f"  {_one_line(error.hint)}", dim=True))
 
     def confirm(self, question: str, yes: bool) -> bool:
         """Ask; `-y` answers for the user, and nobody is asked where nobody sits.
@@ -126,6 +128,28 @@ def pairs(entries: Mapping[str, str]) -> list[str]:
     shown = {key: value for key, value in entries.items() if value}
     width = max((len(key) for key in shown), default=0)
     return [f"{key.ljust(width)}  {value}" for key, value in shown.items()]
+
+
+def _print(line: str) -> None:
+    """A line of data.
+
+    Raises:
+        OutputError: It cannot be written; where the reader has gone, a BrokenPipeError.
+    """
+    try:
+        typer.echo(line, file=sys.stdout)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        abandon(sys.stdout)
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"cannot write to standard output: {reason}", "check where it is sent to") from error
+
+
+def _say(line: str) -> None:
+    """A line of talk. Nothing depends on it, so a terminal that has gone is no reason to stop a night's work."""
+    with suppress(OSError, ValueError):
+        typer.echo(line, file=sys.stderr)
 
 
 def _one_line(text: str) -> str:

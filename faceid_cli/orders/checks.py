@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import UsageError
@@ -13,6 +16,93 @@ FACES = ("auto", "only", "largest", "left", "right")
 """Words for one of several faces; a number counts them from the left."""
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 Check = Callable[[Any], Any]
+
+
+_FILLED_IN = re.compile(
+    r"\{[^{}/]*\}"  # {seed}
+    r"|%0\d*[dis]|%\d*[dis](?![A-Za-z0-9])|%\(\w+\)"  # %03d, %(seed)d
+    r"|%[YymdHMSjf](?![A-Za-z0-9])|%[A-Za-z][\w.:-]*%"  # %Y-%m-%d, %seed%
+    r"|\[(?:seed|steps|cfg|sampler|prompt|date|datetime|time|width|height|model|name|number|index|n)\b[^\]/]*\]"
+    r"|<[^<>/]+>|\$\w+|\$\{\w+\}|\*|#{2,}"  # <seed>, $seed, *, ####
+)
+"""What other programs, and shells without quotes, fill in."""
+_LISTS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".md", ".list")
+
+
+def check_prompt(prompt: str) -> str:
+    """Return a prompt that can be meant: one that names a file or a pipe full of prompts would be drawn as it stands.
+
+    Raises:
+        UsageError: "-", "@prompts.txt", or a file of text.
+    """
+    said = prompt.strip()
+    bare = said.removeprefix("@")
+    is_file = bare.lower().endswith(_LISTS) and ("@" in said[:1] or " " not in said)
+    if said in ("-", "/dev/stdin") or re.fullmatch(r"@\S*", said) or is_file:
+        raise UsageError(
+            f"the prompt is {prompt!r}: prompts are not read from files or pipes",
+            'one command a prompt: while read -r line; do faceid generate NAME "$line"; done < prompts.txt',
+        )
+    return prompt
+
+
+def check_output(path: Path | str) -> Path:
+    """Return a path that can be meant for what is to be written.
+
+    Raises:
+        UsageError: "-", or a part that does not exist and holds what other programs fill in, such as "x-{seed}.png".
+    """
+    target = Path(path)
+    if str(target) == "-":
+        raise UsageError(
+            "cannot write to -: pictures and other files do not go to standard output", "give a file or a folder"
+        )
+    whole = os.path.expanduser(target)
+    if whole.startswith("~"):
+        raise UsageError(f"cannot write to {target}: there is no user {target.parts[0][1:]!r}", "give the whole path")
+    missing = [part.name for part in (Path(whole), *Path(whole).parents) if not os.path.exists(part)]
+    for name in reversed(missing):
+        if filled := _FILLED_IN.search(name):
+            raise UsageError(
+                f"cannot write to {target}: nothing is filled in for {filled[0]!r}",
+                "give a plain name: several pictures are numbered by themselves, as x-1.png, x-2.png",
+            )
+    return target
+
+
+def is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8. Bytes of a command line or a file name that are no text cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown_text(value: str) -> str:
+    """The same where it is text; bytes that are none as people write them: caf\\xe9."""
+    try:
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a pair of code points, which stands for nothing at all
+        return value.encode("utf-8", "backslashreplace").decode()
+
+
+def check_text(where: str, value: str) -> str:
+    """Return what can be kept in files and in the registry, and drawn.
+
+    Args:
+        where: Where it stands, for the message.
+        value: A prompt, a name, a note, a path.
+
+    Raises:
+        UsageError: It holds bytes that are no UTF-8.
+    """
+    if not is_text(value):
+        raise UsageError(
+            f"{where}: '{shown_text(value)}' is not UTF-8",
+            "save the list, or name the file, as UTF-8, such as with: iconv -f LATIN1 -t UTF-8 LIST",
+        )
+    return value
 
 
 def check_seed(seed: int) -> int:

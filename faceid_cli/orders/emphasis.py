@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from faceid_cli.errors import UsageError
+from faceid_cli.orders.checks import check_prompt
 
 MOST = 3.0
 """The largest weight; beyond it pictures break."""
@@ -64,7 +65,7 @@ def plain_text(prompt: str) -> str:
     return "".join(text for text, _ in weighted_parts(prompt))
 
 
-def check_prompt(prompt: str) -> str:
+def check_weights(prompt: str) -> str:
     """Return a prompt whose weights can be read. Raises as `weighted_parts`."""
     weighted_parts(prompt)
     return prompt
@@ -79,7 +80,7 @@ def check_negative(prompt: str) -> str:
     braces = re.search(r"\{[^{}]*\}", prompt)
     if braces:
         raise UsageError(f"{braces.group()!r} means nothing in a negative prompt", "write (words:1.3) for weights")
-    return check_prompt(prompt)
+    return check_weights(check_prompt(prompt))
 
 
 def doubtful_weights(prompt: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import FACES, at_least
+from faceid_cli.orders.checks import FACES, at_least, check_prompt
 from faceid_cli.orders.loading import MODEL, ModelOptions
 from faceid_cli.orders.option import Options, group, option, option_of, required
 from faceid_cli.orders.training import TrainConfig
@@ -67,7 +67,7 @@ class EnrolOrder(Options):
     groups: ClassVar[Mapping[str, type[Options]]] = {"config": TrainConfig, "options": ModelOptions}
 
     name: str = required('Letters, digits, "-" and "_", 1 to 64 of them.')
-    photos: tuple[Path, ...] = required("Picture files, or folders of them.", check=photo_paths)
+    photos: tuple[Path, ...] = required("Picture files, or folders of them.", check=photo_paths, takes_any_path=True)
     config: TrainConfig = group(TrainConfig)
     fit_batch: bool = option(False, "Halve the batch until a step fits into memory.", is_recorded=False)
     resume: bool = option(
@@ -120,7 +120,9 @@ class EnrolOrder(Options):
         metavar="N",
         check=at_least("steps between previews", 0),
     )
-    preview: str = option("", "Of the samples; the person alone if not given.", "--preview", metavar="PROMPT")
+    preview: str = option(
+        "", "Of the samples; the person alone if not given.", "--preview", metavar="PROMPT", check=check_prompt
+    )
     tags: tuple[str, ...] = option((), "May be repeated.", "--tag", metavar="TAG", is_recorded=False)
     note: str = option("", "Kept with the person.", "--note", metavar="TEXT", is_recorded=False)
     consent: str | None = option(

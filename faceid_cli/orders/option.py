@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from faceid_cli.errors import UsageError
+from faceid_cli.orders.checks import check_text
 
 _KEY = "option"
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -39,6 +40,7 @@ class Option:
         is_source: Whether a value may be a file, with or without ":WORD" behind it: such are repeated with whole paths.
         is_repeated: Whether a command that does the same again says it.
         is_recorded: Whether the record of a training run keeps it as it was asked for.
+        takes_any_path: Whether paths may hold bytes that are no UTF-8.
     """
 
     help: str
@@ -54,6 +56,7 @@ class Option:
     is_source: bool = False
     is_repeated: bool = True
     is_recorded: bool = True
+    takes_any_path: bool = False
 
 
 def option(default: Any, help: str, *flags: str, **more: Any) -> Any:
@@ -90,6 +93,8 @@ class Options:
             if getattr(self, field.name) is None and field.default_factory is not dataclasses.MISSING:
                 object.__setattr__(self, field.name, field.default_factory())
             value, asked = getattr(self, field.name), option_of(field)
+            if asked is not None and not asked.takes_any_path:
+                _check_texts(asked.flags[0] if asked.flags else field.name, value)
             if isinstance(field.default, float) and type(value) is int:
                 object.__setattr__(self, field.name, float(value))
             if asked is not None and asked.check is not None and value is not None:
@@ -195,6 +200,12 @@ def whole_path(source: str) -> str:
         file, colon, word = source.rpartition(":")
     path = Path(file).expanduser()
     return f"{path.absolute()}{colon}{word}" if file and path.exists() else source
+
+
+def _check_texts(where: str, value: object) -> None:
+    for each in value if isinstance(value, tuple | list) else (value,):
+        if isinstance(each, str | Path):
+            check_text(where, str(each))
 
 
 def _said(asked: Option, value: Any) -> Iterator[str]:

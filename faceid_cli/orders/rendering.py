@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import FACES, at_least, check_seed
-from faceid_cli.orders.emphasis import check_prompt
+from faceid_cli.orders.checks import FACES, at_least, check_output, check_prompt, check_seed
+from faceid_cli.orders.emphasis import check_weights
 from faceid_cli.orders.loading import MODEL, ModelOptions
 from faceid_cli.orders.option import Options, group, option, required
 from faceid_cli.orders.sampling import RenderConfig
@@ -31,7 +31,7 @@ class RenderOrder(Options):
     groups: ClassVar[Mapping[str, type[Options]]] = {"config": RenderConfig, "options": ModelOptions}
 
     names: tuple[str, ...] = required("The people, enrolled under these names.")
-    prompt: str = required("What the pictures are to show.")
+    prompt: str = required("What the pictures are to show.", check=check_prompt)
     seed: int | None = option(
         None,
         "Seed of the first picture; random if not given, and shown.",
@@ -51,7 +51,13 @@ class RenderOrder(Options):
         is_repeated=False,
     )
     output: Path | None = option(
-        None, "A .png file or a folder; nothing is overwritten.", "--output", "-o", metavar="PATH", is_repeated=False
+        None,
+        "A .png file or a folder; nothing is overwritten.",
+        "--output",
+        "-o",
+        metavar="PATH",
+        check=check_output,
+        is_repeated=False,
     )
     init: Path | None = option(None, "A picture to start from, instead of noise alone.", "--init", metavar="FILE")
     mask: Path | None = option(
@@ -98,7 +104,7 @@ class RenderOrder(Options):
         for name in ("init", "mask", "into", "control_image", "output"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path).expanduser())
-        check_prompt(self.prompt)
+        check_weights(self.prompt)
         self._check_pictures()
         self._check_control()
         if self.auto and (self.files or self.embeddings):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 
+from faceid_cli.orders.checks import is_text
 from faceid_cli.orders.enrolling import EnrolOrder
 from faceid_cli.orders.option import said, words
 from faceid_cli.orders.rendering import RenderOrder
@@ -36,4 +39,14 @@ def enrol_command(order: EnrolOrder) -> str:
         if (value := getattr(order.config, name)) != getattr(usual, name):
             settings += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
     model = words(order.options) if order.options is not None else ()
-    return shlex.join([*start, *settings, *model, *words(order, without=("config", "model", "options"))])
+    return _join([*start, *settings, *model, *words(order, without=("config", "model", "options"))])
+
+
+def _join(words: Sequence[str]) -> str:
+    """A command line; names that are no text in the way that bash, ksh and zsh read bytes."""
+    return " ".join(shlex.quote(word) if is_text(word) else _in_bytes(word) for word in words)
+
+
+def _in_bytes(word: str) -> str:
+    said = (f"\\x{byte:02x}" if byte in b"\\'" or not 32 <= byte < 127 else chr(byte) for byte in os.fsencode(word))
+    return f"$'{''.join(said)}'"

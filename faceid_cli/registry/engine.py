@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from sqlmodel import create_engine
 
 from faceid_cli.errors import FaceIDError, OutputError, RegistryError
+from faceid_cli.orders.checks import check_text
 
 # How long a writer waits for another one before it gives up.
 BUSY_SECONDS = 10.0
@@ -78,6 +79,7 @@ def plain_errors(file: Path | None) -> Iterator[None]:
     Raises:
         RegistryError: The file is damaged, locked or cannot be written.
         OutputError: The disk is full.
+        UsageError: Something that is to be kept is not UTF-8.
     """
     try:
         yield
@@ -87,6 +89,9 @@ def plain_errors(file: Path | None) -> Iterator[None]:
         raise _translated(error, file) from error
     except OSError as error:
         raise _translated(error, file) from error
+    except UnicodeEncodeError as error:  # nothing but text is ever bound to a statement
+        check_text("the registry", str(error.object))
+        raise
 
 
 def _translated(error: Exception, file: Path | None) -> FaceIDError:
