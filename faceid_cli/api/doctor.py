@@ -16,6 +16,7 @@ from faceid_cli.kept.runs import checkpoint_dir, is_home_writable
 from faceid_cli.kept.settings import read_setting
 from faceid_cli.kept.weights import KNOWN_WEIGHTS, local_weights, weights_path
 from faceid_cli.model_files import check_model
+from faceid_cli.registry.base_models import shown_source
 from faceid_cli.registry.forgetting import backups_of, strangers_in
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import BUILTIN
@@ -173,7 +174,7 @@ def _base_model() -> list[Finding]:
         check_model(source)
     except FaceIDError as error:
         return [Finding("base model", "fail", error.message, error.hint or "")]
-    return [Finding("base model", "ok", source)]
+    return [Finding("base model", "ok", shown_source(source))]
 
 
 def _weights() -> list[Finding]:

@@ -14,13 +14,22 @@ from faceid_cli.faces.account import faces_hint, lines_on
 from faceid_cli.faces.cutting import IntakeOptions
 from faceid_cli.faces.finder import enrolment_finder
 from faceid_cli.faces.holding_out import hold_out
-from faceid_cli.faces.intake import take_in
+from faceid_cli.faces.intake import Intake, take_in
 from faceid_cli.faces.sheets import mask_of
-from faceid_cli.kept.runs import check_home_writable, claimed_run, give_up, is_interrupted, previews_folder
+from faceid_cli.kept.runs import (
+    check_home_writable,
+    claimed_run,
+    give_up,
+    is_interrupted,
+    keep_consent,
+    kept_consent,
+    previews_folder,
+)
 from faceid_cli.model_files import check_model
-from faceid_cli.orders import EnrolOrder, TrainConfig
+from faceid_cli.orders import EnrolOrder, TrainConfig, is_people_word
 from faceid_cli.orders.option import takes
 from faceid_cli.photo_files import find_photos
+from faceid_cli.registry.consent import known_consent, photo_key
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import check_tags
 from faceid_cli.registry.rows import name_taken
@@ -33,6 +42,8 @@ if TYPE_CHECKING:
     from faceid_cli.backbone import BaseModel
 
 OnStep = Callable[[StepReport], None]
+AskConsent = Callable[[], str | None]
+"""Asks what the person said to being learned; "" for nothing, None where nobody can be asked."""
 
 FIRST_TIME_NOTE = (
     "base model: the built-in one, which draws illustrated portraits; for photographs choose a Stable Diffusion "
@@ -75,8 +86,13 @@ def enroll_order(
     on_preview: OnPreviewFile | None,
     on_step: OnStep | None,
     on_note: OnNote,
+    ask_consent: AskConsent | None = None,
 ) -> Identity:
-    """Check everything that is quick to check, look at the photos, train, and keep; see `enroll`."""
+    """Check everything that is quick to check, look at the photos, train, and keep; see `enroll`.
+
+    `ask_consent` is called when nothing is left that could be wrong with the order: of people, where the order does not
+    say what they said, and where that is not known of the same photos.
+    """
     order, source = _checked(order, on_note)
     with claimed_run(order.name) as folder:
         # These bring in torch, which takes seconds.
@@ -100,8 +116,12 @@ def enroll_order(
         if order.fit_batch:
             config = _fitting(base, crops, config, on_note)
         Registry.open().close()  # a registry that cannot be written is better found now than after the training
+        asked = _photo_keys(order, intake)
+        order = _with_consent(order, asked, folder, ask_consent)
         if not order.resume:
             _start_anew(order.name, folder, on_note)
+        if order.consent is not None:
+            keep_consent(folder, order.consent, asked)
         samples = previews_folder(folder)
         previews = Previews(base, order.name, order.preview, config.seed, samples, on_preview, on_note)
         try:
@@ -114,7 +134,7 @@ def enroll_order(
             replace(order, config=config),
             source,
             base.fingerprint,
-            Outcome(tokens, report, intake, crops, masks, held),
+            Outcome(tokens, report, intake, crops, masks, held, () if order.consent is None else asked),
             samples if order.preview_every else None,
         )
         shutil.rmtree(folder, ignore_errors=True)
@@ -155,6 +175,26 @@ def _intake_options(order: EnrolOrder, size_px: int) -> IntakeOptions:
         jitter=order.jitter,
         seed=order.config.seed,
     )
+
+
+def _photo_keys(order: EnrolOrder, intake: Intake) -> tuple[str, ...]:
+    faces = {verdict.path: verdict.face for verdict in intake.verdicts}
+    keys = (photo_key(crop.photo_sha256, faces.get(crop.photo_path), order.box) for crop in intake.crops)
+    return tuple(dict.fromkeys(keys))
+
+
+def _with_consent(
+    order: EnrolOrder, photos: tuple[str, ...], folder: Path, ask_consent: AskConsent | None
+) -> EnrolOrder:
+    """The order with what the person said; None stays in it where nobody was asked, now or before."""
+    if order.consent is not None or not is_people_word(order.config.class_word):
+        return order
+    said = kept_consent(folder, photos)
+    if said is None:
+        said = known_consent(photos)
+    if said is None and ask_consent is not None:
+        said = ask_consent()
+    return replace(order, consent=said)
 
 
 def _start_anew(name: str, folder: Path, on_note: OnNote) -> None:

@@ -11,9 +11,15 @@ from faceid_cli.api.config import set_setting
 from faceid_cli.api.evaluate import evaluate
 from faceid_cli.api.opening import opened
 from faceid_cli.errors import FaceIDError, UsageError
-from faceid_cli.model_files import FAMILY_NAMES, check_model, family_of_fingerprint, fingerprint_of, model_path
-from faceid_cli.model_files.folder import read_json
-from faceid_cli.model_files.single_file import read_single_file
+from faceid_cli.model_files import (
+    FAMILY_NAMES,
+    check_model,
+    family_of_fingerprint,
+    fingerprint_of,
+    kin_of,
+    model_path,
+)
+from faceid_cli.model_files.kin import read_configs
 from faceid_cli.orders import ModelOptions, RenderConfig
 from faceid_cli.registry import base_models as shelf
 from faceid_cli.registry.base_models import ModelScore
@@ -32,7 +38,7 @@ class BaseModelInfo:
     Attributes:
         name: Its name in the registry; "" if it has none.
         source: What it is loaded from.
-        family: "sd1", "sd2" or "sdxl"; "" if it cannot be used.
+        family: "builtin", "sd1", "sd2" or "sdxl"; "" if it cannot be told.
         fingerprint: Of its weights; that of the day it was named, if it cannot be read now.
         is_default: Whether people are learned on it unless something else is said.
         problem: Why it cannot be used; "" if it can.
@@ -200,19 +206,14 @@ def _info(
         if kept and not problem and fingerprint != kept:
             problem = f"changed since it was added (it was {kept})"
     learned = tuple(person.name for person in people if fingerprint and person.base_fingerprint == fingerprint)
-    family = family_of_fingerprint(fingerprint)
+    family = kin_of(source, fingerprint) or family_of_fingerprint(fingerprint)
     return BaseModelInfo(name, source, family, fingerprint, source == default, problem, details, learned)
 
 
 def _details(source: str) -> dict[str, Any]:
     path = model_path(source)
-    if path.is_file():
-        configs = read_single_file(path).configs
-        unet, scheduler, vae = configs["unet"], configs["scheduler"], configs.get("vae", {})
-    else:
-        unet = read_json(path / "unet" / "config.json")
-        scheduler = read_json(path / "scheduler" / "scheduler_config.json")
-        vae = read_json(path / "vae" / "config.json")
+    configs = read_configs(path)
+    unet, scheduler, vae = configs["unet"], configs["scheduler"], configs["vae"]
     factor = 2 ** (len(vae.get("block_out_channels", range(4))) - 1)
     return {
         "files": str(path),

@@ -17,8 +17,11 @@ Key = Annotated[
 
 def get(key: Key, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Show one setting."""
+    from faceid_cli.api.config import shown_setting
+
     value = read_setting(key)
-    out.result({"command": "config get", "key": key, "value": value}, [value], [value])
+    shown = shown_setting(key, value)
+    out.result({"command": "config get", "key": key, "value": value}, [shown], [shown])
 
 
 def set_(
@@ -29,20 +32,23 @@ def set_(
     verbose: Verbose = False,
 ) -> None:
     """Change one setting."""
-    from faceid_cli.api.config import set_setting
+    from faceid_cli.api.config import set_setting, shown_setting
 
     kept = set_setting(key, value)
-    out.result({"command": "config set", "key": key, "value": kept}, [f"{key} is now {kept}"], [kept])
+    shown = shown_setting(key, kept)
+    out.result({"command": "config set", "key": key, "value": kept}, [f"{key} is now {shown}"], [shown])
 
 
 def list_(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Show all settings."""
+    from faceid_cli.api.config import shown_setting
+
     values = read_settings()
-    rows = [(key, values[key], setting.help) for key, setting in SETTINGS.items()]
+    shown = {key: shown_setting(key, value) for key, value in values.items()}
     out.result(
         {"command": "config list", "settings": values},
-        table(rows, ("KEY", "VALUE", "WHAT IT IS")),
-        [f"{key}={value}" for key, value in values.items()],
+        table([(key, shown[key], setting.help) for key, setting in SETTINGS.items()], ("KEY", "VALUE", "WHAT IT IS")),
+        [f"{key}={value}" for key, value in shown.items()],
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +13,19 @@ from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import training_progress
 from faceid_cli.cli.terminal_pictures import show_preview
 from faceid_cli.kept.material import material_folder
+from faceid_cli.kept.settings import read_setting
 from faceid_cli.orders import EnrolOrder, is_people_word
 from faceid_cli.orders.training import read_more
 
 EPILOG = examples(
     "faceid enroll alice photos/alice",
     "faceid enroll bob group.jpg --face left --class man --steps 500 --replace",
+)
+
+_WHY_CONSENT = (
+    "Whoever finds this person later will want to know whether they agreed, so the answer is kept with them "
+    "(`faceid show`).\nThe same photos are not asked about again; `faceid config set consent-question off` ends the "
+    "question, --consent TEXT answers it."
 )
 
 
@@ -38,10 +44,14 @@ def enroll(
 ) -> None:
     """Learn a person from photo files."""
     order = EnrolOrder.of(name=name, photos=photos, **given, **read_more(more or ()))
-    if order.consent is None:
-        order = replace(order, consent=out.ask(f"What did {name} say to being learned? (Enter for nothing)"))
 
     from faceid_cli.api.enroll import enroll_order
+
+    def ask_consent() -> str | None:
+        if not out.can_ask or read_setting("consent-question") == "off":
+            return None
+        out.note(_WHY_CONSENT)
+        return out.ask(f"What did {order.name} say to being learned? (Enter for nothing)")
 
     with training_progress() as on_step:
 
@@ -49,7 +59,7 @@ def enroll(
             on_step.make_room()
             show_preview(step, path)
 
-        identity = enroll_order(order, f"{name}-faces.png", on_preview, on_step, out.note)
+        identity = enroll_order(order, f"{name}-faces.png", on_preview, on_step, out.note, ask_consent)
     out.result(
         {"command": "enroll", "identity": views.identity_data(identity)},
         [f"enrolled {identity.name} from {views.plural(len(identity.photo_hashes), 'photo')}"],

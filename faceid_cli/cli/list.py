@@ -22,15 +22,17 @@ def list_people(
 ) -> None:
     """List the enrolled people."""
     from faceid_cli.api.list import list_identities
+    from faceid_cli.registry.base_models import names_of_sources
 
     people = list_identities(tag=tag)
+    names = names_of_sources()
     rows = [
         (
             person.name,
             person.class_word,
             views.method_text(person.method),
             str(len(person.photo_hashes)),
-            person.base_model,
+            names.get(person.base_model, person.base_model),
             person.created[:10],
             ", ".join(person.tags),
         )

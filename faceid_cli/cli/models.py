@@ -89,9 +89,10 @@ def info(model: ModelName, json: Json = False, quiet: Quiet = False, verbose: Ve
 def set_default(model: ModelName, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Learn new people on this base model from now on."""
     from faceid_cli.api import models
+    from faceid_cli.registry.base_models import shown_source
 
     source = models.set_default_model(model)
-    out.result({"command": "models set-default", "source": source}, [f"model is now {source}"], [source])
+    out.result({"command": "models set-default", "source": source}, [f"model is now {shown_source(source)}"], [source])
 
 
 def remove(
@@ -142,7 +143,12 @@ def score(
             on_picture=on_picture,
             on_note=out.note,
         )
-    rows = [(score.source, *(_number(score.scores[key]) for key in _SCORES)) for score in found]
+    from faceid_cli.registry.base_models import names_of_sources
+
+    names = names_of_sources()
+    rows = [
+        (names.get(score.source, score.source), *(_number(score.scores[key]) for key in _SCORES)) for score in found
+    ]
     data = [{"source": each.source, "fingerprint": each.fingerprint, "scores": each.scores} for each in found]
     out.result(
         {"command": "models score", "name": name, "models": data},

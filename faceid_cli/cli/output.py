@@ -10,8 +10,8 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
@@ -77,14 +77,36 @@ class Output:
             return True
         if self.mode == "json" or not sys.stdin.isatty():
             raise UsageError(f"cannot ask here: {question}", "give -y to say yes")
-        return typer.confirm(question, err=True)
+        with _ctrl_c():
+            return typer.confirm(question, err=True)
 
     def ask(self, question: str) -> str:
-        """Ask for a line of text; "" where nobody sits, or where the answer would mix with other output."""
-        if self.mode != "human" or not sys.stdin.isatty() or not sys.stderr.isatty():
+        """Ask for a line of text; "" where nobody can be asked, and for Ctrl-D.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C.
+        """
+        if not self.can_ask:
             return ""
-        answer: str = typer.prompt(question, default="", show_default=False, err=True)
+        try:
+            with _ctrl_c():
+                answer: str = typer.prompt(question, default="", show_default=False, err=True)
+            answer.encode()
+        except typer.Abort:
+            typer.echo(err=True)
+            return ""
+        except UnicodeError:  # bytes of another encoding, which nothing could keep
+            self.note("that was no text in UTF-8")
+            return self.ask(question)
         return answer.strip()
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody sits there to answer, and the answer would not mix with other output.
+
+        A program in the background has a terminal, too, but the system stops it when it reads from that.
+        """
+        return self.mode == "human" and sys.stdin.isatty() and sys.stderr.isatty() and _is_in_foreground()
 
     @property
     def live(self) -> bool:
@@ -100,6 +122,25 @@ class Output:
         if os.environ.get("NO_COLOR") or not sys.stderr.isatty():
             return text
         return typer.style(text, **style)
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C at a question be what it is elsewhere: typer makes the same of it as of Ctrl-D."""
+    try:
+        yield
+    except typer.Abort as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        typer.echo(err=True)  # the next line does not begin behind the question
+        raise KeyboardInterrupt from error
+
+
+def _is_in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (AttributeError, OSError, ValueError):  # Windows has no such thing; not every stdin is a file
+        return True
 
 
 def table(rows: Sequence[Sequence[str]], heading: Sequence[str]) -> list[str]:

@@ -34,13 +34,15 @@ def show(name: Name, json: Json = False, quiet: Quiet = False, verbose: Verbose 
 
 
 def _lines(details: Details) -> list[str]:
+    from faceid_cli.registry.base_models import shown_source
+
     person = details.identity
     lines = pairs(
         {
             "name": person.name,
             "class word": person.class_word,
             "method": views.method_text(person.method),
-            "base model": f"{person.base_model} ({person.base_fingerprint})",
+            "base model": f"{shown_source(person.base_model)} ({person.base_fingerprint})",
             "photos": str(len(person.photo_hashes)),
             "created": person.created,
             "tags": ", ".join(person.tags),

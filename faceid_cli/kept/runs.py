@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from faceid_cli.errors import NameTakenError, OutputError
 from faceid_cli.kept import paths
+from faceid_cli.kept.files import write_atomically
 
-_CLAIM = "claim"
+_CLAIM, _CONSENT = "claim", "consent.json"
 
 
 def checkpoint_dir(name: str) -> Path:
@@ -52,13 +54,39 @@ def claimed_run(name: str) -> Iterator[Path]:
         finally:
             claim.close()  # Windows deletes no open file
             with suppress(OSError):  # the folder has gone, or there is a checkpoint in it
+                if not is_interrupted(folder):
+                    (folder / _CONSENT).unlink(missing_ok=True)
                 (folder / _CLAIM).unlink()
                 folder.rmdir()
 
 
 def is_interrupted(folder: Path) -> bool:
     """Whether an enrolment left something in the folder of its checkpoint."""
-    return folder.is_dir() and any(path.name != _CLAIM for path in folder.iterdir())
+    return folder.is_dir() and any(path.name not in (_CLAIM, _CONSENT) for path in folder.iterdir())
+
+
+def keep_consent(folder: Path, said: str, photos: Collection[str]) -> None:
+    """Keep what was said to being learned beside the checkpoint, so that it is asked for once even if that goes wrong.
+
+    Args:
+        folder: Of the checkpoint.
+        said: The answer.
+        photos: Keys of the photos that it speaks of.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    write_atomically(folder / _CONSENT, json.dumps({"said": said, "photos": sorted(photos)}).encode())
+
+
+def kept_consent(folder: Path, photos: Collection[str]) -> str | None:
+    """What was said about these photos before an enrolment was interrupted; None where nobody was asked."""
+    try:
+        content = json.loads((folder / _CONSENT).read_bytes())
+        said, known = content["said"], set(content["photos"])
+    except (OSError, ValueError, TypeError, KeyError):  # not there, or cut off: ask again
+        return None
+    return said if isinstance(said, str) and known >= set(photos) else None
 
 
 def give_up(folder: Path) -> None:

@@ -39,6 +39,11 @@ SETTINGS: dict[str, Setting] = {
     "detector": Setting(
         f"finds faces in photographs: {' or '.join(DETECTORS)}", "mobilenet", one_of("detector", DETECTORS)
     ),
+    "consent-question": Setting(
+        "on or off: whether enroll asks in a terminal what a person said to it",
+        "on",
+        one_of("consent-question", ("on", "off")),
+    ),
     "output": Setting('folder for pictures; "." is the current one', ".", _output),
 }
 

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from faceid_cli.errors import UnsupportedModelError
 
-FAMILY_NAMES = {"sd1": "Stable Diffusion 1.x", "sd2": "Stable Diffusion 2.x", "sdxl": "Stable Diffusion XL"}
+FAMILY_NAMES = {
+    "builtin": "built-in drawings",
+    "sd1": "Stable Diffusion 1.x",
+    "sd2": "Stable Diffusion 2.x",
+    "sdxl": "Stable Diffusion XL",
+}
 SUPPORTED = (
     "supported are Stable Diffusion 1.x, 2.x and XL base models: a folder in diffusers' layout, a hub id, or one "
     ".safetensors or .ckpt file"

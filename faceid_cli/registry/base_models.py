@@ -47,6 +47,17 @@ def find_model(registry: Registry, name: str) -> NamedModel | None:
     return next((model for model in named_models(registry) if model.name.lower() == name.lower()), None)
 
 
+def shown_source(source: str) -> str:
+    """A base model as people are told of it: by its name, where it has one, else by what it is loaded from."""
+    return names_of_sources().get(source, source)
+
+
+def names_of_sources() -> dict[str, str]:
+    """Names of base models by what they stand for; of several names for one thing the first."""
+    with Registry.open(create=False) as registry:
+        return {model.source: model.name for model in reversed(named_models(registry))}
+
+
 def add_model(registry: Registry, name: str, source: str, fingerprint: str, replace: bool = False) -> NamedModel:
     """Keep a name.
 

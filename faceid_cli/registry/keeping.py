@@ -32,6 +32,7 @@ class Outcome:
         crops: The crops that were learned from.
         masks: The face in each of them; none where they are not to be kept.
         held: Crops that were kept from the training.
+        consent_photos: The photos that what the person said speaks of, see `RunRecord`.
     """
 
     tokens: IdentityTokens
@@ -40,6 +41,7 @@ class Outcome:
     crops: Sequence[FaceCrop]
     masks: Sequence[Image.Image]
     held: Sequence[FaceCrop]
+    consent_photos: tuple[str, ...] = ()
 
 
 def keep(order: EnrolOrder, source: str, fingerprint: str, outcome: Outcome, previews: Path | None) -> Identity:
@@ -107,4 +109,5 @@ def _record(order: EnrolOrder, method: dict[str, object], outcome: Outcome) -> R
         },
         face=order.face,
         request=order.request(),
+        consent_photos=outcome.consent_photos,
     )

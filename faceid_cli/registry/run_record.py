@@ -26,6 +26,7 @@ class RunRecord:
         faces: Which face of each photo was chosen, counted from 1, by its path.
         face: How it was to be chosen where photos show several; None where that is not known.
         request: What the order said of the photos, see `EnrolOrder.request`; empty in records of older versions.
+        consent_photos: The photos that what the person said speaks of, by `photo_key`; empty where nobody was asked.
     """
 
     method: dict[str, Any]
@@ -34,11 +35,13 @@ class RunRecord:
     faces: dict[str, int] = field(default_factory=dict)
     face: str | int | None = None
     request: dict[str, Any] = field(default_factory=dict)
+    consent_photos: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As the registry keeps it."""
         rest = asdict(self)
-        return {**rest.pop("method"), **rest, "photo_files": list(self.photo_files)}
+        lists = {"photo_files": list(self.photo_files), "consent_photos": list(self.consent_photos)}
+        return {**rest.pop("method"), **rest, **lists}
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> RunRecord:
@@ -48,8 +51,9 @@ class RunRecord:
         for name, kind in (("held_out_files", dict), ("faces", dict), ("request", dict), ("face", str | int)):
             if isinstance(settings.get(name), kind):
                 given[name] = settings[name]
-        if isinstance(settings.get("photo_files"), list | tuple):
-            given["photo_files"] = tuple(map(str, settings["photo_files"]))
+        for name in ("photo_files", "consent_photos"):
+            if isinstance(settings.get(name), list | tuple):
+                given[name] = tuple(map(str, settings[name]))
         return cls(**given)
 
     @property

@@ -9,10 +9,10 @@ from typing import Any
 
 from faceid_cli.errors import ModelError, ModelMismatchError, ModelNotFoundError
 from faceid_cli.kept.settings import read_setting
-from faceid_cli.model_files import FAMILY_NAMES, family_of_fingerprint, fingerprint_of
+from faceid_cli.model_files import FAMILY_NAMES, family_of_fingerprint, fingerprint_of, kin_of
 from faceid_cli.model_files.lora import check_lora, parse_lora
 from faceid_cli.orders import ModelOptions
-from faceid_cli.registry.base_models import find_model, named_models, scores_of
+from faceid_cli.registry.base_models import find_model, named_models, scores_of, shown_source
 from faceid_cli.registry.names import is_name
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import BUILTIN, Identity, OnNote
@@ -54,7 +54,8 @@ def source_for(
     for person in people[1:]:
         if person.base_fingerprint != own.base_fingerprint:
             raise ModelMismatchError(
-                f"{own.name} was learned on {own.base_model}, {person.name} on {person.base_model}",
+                f"{own.name} was learned on {shown_source(own.base_model)}, "
+                f"{person.name} on {shown_source(person.base_model)}",
                 "enroll them on one base model, or choose one with --model",
             )
     _check_unchanged(own)
@@ -150,12 +151,15 @@ def _named_source(name: str) -> str | None:
 
 
 def _check_family(people: Sequence[Identity], source: str, fingerprint: str) -> None:
-    family = family_of_fingerprint(fingerprint)
     for person in people:
-        own = family_of_fingerprint(person.base_fingerprint)
+        own, family = (family_of_fingerprint(each) for each in (person.base_fingerprint, fingerprint))
+        # Not of everybody it can be told whether they are at home on the built-in model's kind.
+        own_kin, kin = kin_of(person.base_model, person.base_fingerprint), kin_of(source, fingerprint)
+        if own == family and own_kin and kin:
+            own, family = own_kin, kin
         if own and family and own != family:
             raise ModelMismatchError(
-                f"{person.name} was learned on {FAMILY_NAMES[own]}, and {source} is {FAMILY_NAMES[family]}: "
+                f"{person.name} was learned on {FAMILY_NAMES[own]}, and {shown_source(source)} is {FAMILY_NAMES[family]}: "
                 "its text encoders read other tokens",
                 f"choose a model of {FAMILY_NAMES[own]}, or enroll {person.name} on this one under another name",
             )
@@ -179,7 +183,7 @@ def _check_unchanged(person: Identity) -> None:
         ) from error
     if found != person.base_fingerprint:
         raise ModelMismatchError(
-            f"the base model {person.base_model} has changed since {person.name} was learned on it "
+            f"the base model {shown_source(person.base_model)} has changed since {person.name} was learned on it "
             f"({person.base_fingerprint} then, {found} now)",
             "put the old one back, enroll again with --replace, or accept the new one with --model",
         )

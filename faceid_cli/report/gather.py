@@ -12,7 +12,7 @@ from faceid_cli.faces.marks import mark_crop, mark_faces
 from faceid_cli.kept.material import INDEX, SCORES, material_folder, preview_files, read_json
 from faceid_cli.orders import ModelOptions
 from faceid_cli.orders.replay import enrol_command
-from faceid_cli.registry.base_models import ModelScore, scores_of
+from faceid_cli.registry.base_models import ModelScore, names_of_sources, scores_of, shown_source
 from faceid_cli.registry.records import Run
 from faceid_cli.registry.run_record import RunRecord
 from faceid_cli.registry.store import Registry
@@ -76,7 +76,7 @@ def gather(person: Identity, run: Run | None, maps: AttentionMaps | None, maps_m
 def _facts(person: Identity) -> dict[str, str]:
     return {
         "class word": person.class_word,
-        "learned on": f"{person.base_model} ({person.base_fingerprint})",
+        "learned on": f"{shown_source(person.base_model)} ({person.base_fingerprint})",
         "photos": str(len(person.photo_hashes)),
         "created": person.created,
         "tags": ", ".join(person.tags),
@@ -239,7 +239,11 @@ def _evaluation(kept: Mapping[str, Any]) -> ScoreTable:
 
 def _models(tested: Sequence[ModelScore]) -> ScoreTable:
     keys = list(dict.fromkeys(key for score in tested for key in score.scores))
-    rows = [[score.source, score.created, *(_number(score.scores.get(key)) for key in keys)] for score in tested]
+    names = names_of_sources()
+    rows = [
+        [names.get(score.source, score.source), score.created, *(_number(score.scores.get(key)) for key in keys)]
+        for score in tested
+    ]
     return ScoreTable("On other base models", ["base model", "tested", *(key.replace("_", " ") for key in keys)], rows)
 
 

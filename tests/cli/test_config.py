@@ -10,7 +10,7 @@ def test_defaults_need_no_file(faceid) -> None:
     assert faceid("config", "get", "model").out == "builtin\n"
     assert (
         faceid("config", "list", "-q").out
-        == "model=builtin\ndevice=auto\nprecision=auto\ndetector=mobilenet\noutput=.\n"
+        == "model=builtin\ndevice=auto\nprecision=auto\ndetector=mobilenet\nconsent-question=on\noutput=.\n"
     )
     assert not paths.config_file().exists()
 
@@ -32,7 +32,8 @@ def test_set_is_kept_and_paths_become_absolute(faceid, tiny_model_dir, monkeypat
             "colour",
             "red",
             2,
-            "error: unknown setting 'colour'\n  settings are: model, device, precision, detector, output\n",
+            "error: unknown setting 'colour'\n  settings are: model, device, precision, detector, consent-question, "
+            "output\n",
         ),
         ("device", "gpu", 2, "error: unknown device 'gpu'\n  use auto, cpu, cuda, cuda:1 or mps\n"),
         (

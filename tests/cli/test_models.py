@@ -10,7 +10,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from faceid_cli.errors import OutOfMemoryError
+from faceid_cli.kept import paths
 from faceid_cli.model_files import fingerprint_of
+from faceid_cli.model_files.kin import kin_of
 from faceid_cli.orders import ModelOptions
 from faceid_cli.registry.base_models import add_score, scores_of
 from faceid_cli.registry.store import Registry
@@ -61,12 +63,47 @@ def test_info_tells_a_base_model_without_loading_it(faceid, alice, tiny_model_di
 
 def test_a_name_is_as_good_as_a_path(faceid, alice, sister):
     faceid("models", "add", "sister", sister)
-    assert faceid("models", "set-default", "sister").out == f"model is now {sister}\n"
-    assert faceid("config", "get", "model").out == f"{sister}\n"
+    assert faceid("models", "set-default", "sister").out == "model is now sister\n"
+    assert faceid("config", "get", "model", "--json").data["value"] == str(sister)
     answer = faceid("generate", "alice", "a cup", "--model", "sister", "--seed", "1", "--steps", "1")
     assert answer.code == 0
     assert "learned on another base model, so expect less likeness: alice" in answer.err
     assert "alice is untested on it; `faceid models score alice --base sister` scores it" in answer.err
+
+
+def test_base_models_are_told_by_their_names(faceid, alice, tiny_model_dir, sister):
+    for name, folder in (("photo", tiny_model_dir), ("sister", sister)):
+        assert faceid("models", "add", name, folder).code == 0
+    assert faceid("config", "set", "model", "PHOTO").out == "model is now photo\n"
+    assert faceid("config", "get", "model").out == "photo\n"
+    assert "model=photo\n" in faceid("config", "list", "-q").out
+    faceid("report", "alice", "-o", "report.html")
+    page = Path("report.html").read_text(encoding="utf-8")
+    learned_on = page[page.index("<dt>learned on") :].partition("</dd>")[0]
+    for said in (faceid("list").out, faceid("show", "alice").out, faceid("config", "list").out, learned_on):
+        assert "photo" in said
+        assert str(tiny_model_dir) not in said
+    with Registry.open() as registry:
+        assert registry.get("alice").base_model == str(tiny_model_dir), "what is kept is where it lies"
+    faceid("models", "remove", "photo")
+    assert f"  {tiny_model_dir}  " in faceid("list").out
+
+
+def test_the_built_in_family_has_a_name_of_its_own(faceid, alice, add_person, tiny_model_dir, tmp_path):
+    listed = {entry["name"]: entry["family"] for entry in faceid("models", "list", "--json").data["models"]}
+    assert listed == {"builtin": "builtin"}
+    assert "built-in drawings" in faceid("models", "list").out
+    answer = faceid("generate", "alice", "a cup", "--model", "builtin")
+    assert answer.code == 5
+    assert "alice was learned on Stable Diffusion 1.x, and builtin is built-in drawings" in answer.err
+    add_person("drawn")
+    answer = faceid("generate", "drawn", "a cup", "--model", tiny_model_dir)
+    assert "drawn was learned on built-in drawings" in answer.err
+    # What was trained from the built-in model is of its kind, wherever it lies.
+    own = Path(shutil.copytree(paths.builtin_model_dir(), tmp_path / "own"))
+    assert kin_of(str(own), fingerprint_of("builtin")) == "builtin"
+    assert kin_of("owner/name", "sd1:0") == "sd1"
+    assert kin_of("sd15.safetensors", "sd1:0") == "", "of a file that is gone it cannot be told"
 
 
 def test_a_tested_base_model_is_not_warned_of(faceid, alice, sister):
