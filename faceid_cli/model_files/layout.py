@@ -17,7 +17,7 @@ UNET, VAE = "model.diffusion_model.", "first_stage_model."
 CLIP_1, CLIP_2 = "cond_stage_model.transformer.", "cond_stage_model.model."
 CLIP_XL, OPENCLIP_XL = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
 
-_RESNET = {
+RESNET = {
     "in_layers.0": "norm1",
     "in_layers.2": "conv1",
     "emb_layers.1": "time_emb_proj",
@@ -206,7 +206,7 @@ def _unet_name(name: str, renames: Mapping[str, str]) -> str:
     new, rest = renames[old], name[len(old) + 1 :]
     if ".resnets." in new:
         layer, _, kind = rest.rpartition(".")
-        rest = f"{_RESNET.get(layer, layer)}.{kind}"
+        rest = f"{RESNET.get(layer, layer)}.{kind}"
     return f"{new}.{rest}"
 
 
