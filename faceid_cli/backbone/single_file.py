@@ -22,7 +22,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from faceid_cli.errors import ModelError, UnsupportedModelError
 from faceid_cli.model_files.layout import Piece, vae_pieces
-from faceid_cli.model_files.single_file import SingleFile, read_single_file, vae_config
+from faceid_cli.model_files.single_file import SingleFile, check_vae, read_single_file, vae_config
 from faceid_cli.model_files.vocabulary import write_vocabulary
 from faceid_cli.model_files.weight_file import read_pickled_weights, read_shapes
 
@@ -87,8 +87,7 @@ def vae_from_file(path: Path, dtype: torch.dtype, family: str) -> Any:
     """
     shapes = read_shapes(path)
     pieces = vae_pieces(shapes) or vae_pieces(shapes, "")
-    if not pieces:
-        raise UnsupportedModelError(f"{path} holds no VAE", "give an autoencoder for Stable Diffusion")
+    check_vae(path, shapes, pieces)
     try:
         config = vae_config(shapes, pieces, family == "sdxl")
     except (KeyError, IndexError) as error:

@@ -17,7 +17,7 @@ UNET, VAE = "model.diffusion_model.", "first_stage_model."
 CLIP_1, CLIP_2 = "cond_stage_model.transformer.", "cond_stage_model.model."
 CLIP_XL, OPENCLIP_XL = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
 
-_RESNET = {
+RESNET = {
     "in_layers.0": "norm1",
     "in_layers.2": "conv1",
     "emb_layers.1": "time_emb_proj",
@@ -33,7 +33,14 @@ _OPENCLIP = {
     "mlp.c_fc": "mlp.fc1",
     "mlp.c_proj": "mlp.fc2",
 }
-_VAE_ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
+# Of the first implementation, and of diffusers before and after it renamed them: files have any of the three.
+_VAE_ATTENTION = {
+    "norm": "group_norm",
+    **dict.fromkeys(("q", "query"), "to_q"),
+    **dict.fromkeys(("k", "key"), "to_k"),
+    **dict.fromkeys(("v", "value"), "to_v"),
+    **dict.fromkeys(("proj_out", "proj_attn", "to_out"), "to_out.0"),
+}
 
 
 @dataclass(frozen=True)
@@ -199,7 +206,7 @@ def _unet_name(name: str, renames: Mapping[str, str]) -> str:
     new, rest = renames[old], name[len(old) + 1 :]
     if ".resnets." in new:
         layer, _, kind = rest.rpartition(".")
-        rest = f"{_RESNET.get(layer, layer)}.{kind}"
+        rest = f"{RESNET.get(layer, layer)}.{kind}"
     return f"{new}.{rest}"
 
 
@@ -216,9 +223,10 @@ def _vae_piece(name: str, levels: int, prefix: str, shapes: Shapes) -> tuple[str
     new = new.replace(".downsample.conv.", ".downsamplers.0.conv.").replace(".upsample.conv.", ".upsamplers.0.conv.")
     new = new.replace(".mid.block_1.", ".mid_block.resnets.0.").replace(".mid.block_2.", ".mid_block.resnets.1.")
     new = new.replace(".nin_shortcut.", ".conv_shortcut.").replace("coder.norm_out.", "coder.conv_norm_out.")
-    attention = re.match(r"(.+)\.mid\.attn_1\.(\w+)\.(weight|bias)$", new)
+    attention = re.match(r"(\w+)\.(?:mid\.attn_1|mid_block\.attentions\.0)\.([\w.]+)\.(weight|bias)$", new)
     if not attention:
         return new, Piece(prefix + name)
     side, part, kind = attention.groups()
-    squeezed = len(shapes[prefix + name]) == 4
-    return f"{side}.mid_block.attentions.0.{_VAE_ATTENTION[part]}.{kind}", Piece(prefix + name, squeezed=squeezed)
+    squeezed = len(shapes[prefix + name]) > 2
+    known = _VAE_ATTENTION.get(part, part)  # an unknown part stays as it is: the network then says that it has none
+    return f"{side}.mid_block.attentions.0.{known}.{kind}", Piece(prefix + name, squeezed=squeezed)

@@ -21,15 +21,36 @@ _FOREIGN = {
     "double_blocks.": "Flux",
     "conditioner.embedders.0.model.": "the refiner of Stable Diffusion XL",
 }
-# What else is shared in such files, and where it belongs.
+# What else is shared in such files, and where it belongs. The first that fits counts.
+_CONTROL = ("a ControlNet", "give it with --control, beside a --model")
+_VAE = ("a VAE", "give it with --vae, beside a --model")
+_EMBEDDING = ("a textual-inversion file", "give it with --embedding, beside a --model")
+_TEXT = ("a text encoder", "use the full checkpoint, with UNet and VAE")
 _PARTS = {
-    "control_model.": ("a ControlNet", "give it with --control, beside a --model"),
-    "controlnet_down_blocks.": ("a ControlNet", "give it with --control, beside a --model"),
-    "first_stage_model.": ("a VAE", "give it with --vae, beside a --model"),
-    "decoder.up.": ("a VAE", "give it with --vae, beside a --model"),
-    "emb_params": ("a textual-inversion file", "give it with --embedding, beside a --model"),
+    "model_ema.": ("only the averaged weights (EMA) of a model", "use its full or pruned checkpoint"),
+    "control_model.": _CONTROL,
+    "controlnet_down_blocks.": _CONTROL,
+    "first_stage_model.": _VAE,
+    "decoder.up.": _VAE,
+    "decoder.up_blocks.": _VAE,
+    "decoder.layers.": ("a tiny autoencoder (TAESD)", "it is no base model"),
+    "emb_params": _EMBEDDING,
+    "clip_g": _EMBEDDING,
+    "clip_l": _EMBEDDING,
+    "string_to_param": _EMBEDDING,
+    "text_encoder.keys": ("a person that faceid exported", "give it to: faceid import FILE"),
+    "ip_adapter.": ("an IP-Adapter", "it is no base model"),
+    "adapter.body.": ("a T2I-Adapter", "it is no base model"),
+    "motion_modules.": ("a motion module (AnimateDiff)", "it is no base model"),
+    "text_model.": _TEXT,
+    "encoder.layers.": _TEXT,
+    "transformer.resblocks.": _TEXT,
+    "cond_stage_model.": _TEXT,
+    "conditioner.": _TEXT,
 }
-_ADAPTER = re.compile(r"^lora_(unet|te)|\.lora_(A|B|up|down)\.|\.lora\.(up|down)\.")
+_ADAPTER = re.compile(
+    r"^lora_(unet|te)|[._]lora(_linear_layer)?[._](A|B|up|down)\.|\.lora_(A|B|up|down|mid)\.|\.(hada|lokr|oft)_\w+$"
+)
 _HEAD_WIDTH, _GROUPS = 64, 32
 _PARAMETERIZATION = re.compile(r"""parameterization:\s*["']?(\w+)""")
 
@@ -65,6 +86,8 @@ def read_single_file(path: Path) -> SingleFile:
     missing = [piece.key for part in pieces.values() for piece in part.values() if piece.key not in shapes]
     if missing:
         raise ModelError(f"{path} is incomplete: {missing[0]} is missing", "copy or download the file again")
+    if "vae" in pieces:
+        check_vae(path, shapes, pieces["vae"])
     try:
         configs = _configs(path, family, shapes, pieces, metadata)
     except (KeyError, IndexError, ZeroDivisionError) as error:
@@ -79,6 +102,8 @@ def family_of_shapes(path: Path, shapes: Shapes) -> str:
     Raises:
         UnsupportedModelError: None of them; the message says what it is, if that is known.
     """
+    if not shapes:
+        raise UnsupportedModelError(f"{path} holds no weights", SUPPORTED)
     if "edm_mean" in shapes:
         raise UnsupportedModelError(f"{path} was trained for another kind of noise (EDM)", SUPPORTED)
     if any(name.startswith(layout.UNET + "input_blocks.") for name in shapes):
@@ -96,12 +121,38 @@ def family_of_shapes(path: Path, shapes: Shapes) -> str:
             raise UnsupportedModelError(f"{path} is {other}", f"{SUPPORTED}; {NOT_SUPPORTED}")
     if any(_ADAPTER.search(name) for name in shapes):
         raise UnsupportedModelError(f"{path} is a LoRA, not a base model", "give it with --lora, beside a --model")
+    text_too = any(name.startswith(("cond_stage_model.", "conditioner.")) for name in shapes)
     for start, (part, hint) in _PARTS.items():
+        if part == "a VAE" and text_too:  # both without a UNet
+            continue
         if any(name.startswith(start) for name in shapes) and f"{layout.UNET}out.2.weight" not in shapes:
             raise UnsupportedModelError(f"{path} is {part}, not a base model", hint)
     if any(name.startswith((layout.UNET, "input_blocks.", "down_blocks.")) for name in shapes):
         raise UnsupportedModelError(f"{path} holds a UNet without its text encoder", "use the full checkpoint")
     raise UnsupportedModelError(f"{path} is not a Stable Diffusion checkpoint", SUPPORTED)
+
+
+def check_vae(path: Path, shapes: Shapes, pieces: Mapping[str, Piece]) -> None:
+    """Check that an autoencoder has both halves, and is of the kind that Stable Diffusion works with.
+
+    Args:
+        path: Where it is, for the message.
+        shapes: Of all tensors in the file.
+        pieces: Of the autoencoder, by diffusers' names.
+
+    Raises:
+        UnsupportedModelError: It has not, or is not.
+    """
+    hint = "give an autoencoder for Stable Diffusion: --vae FILE"
+    if any(re.match(r"((en|de)coder\.layers\.)?\d+\.(conv\.\d+\.)?weight$", name) for name in shapes):
+        raise UnsupportedModelError(f"{path} is a tiny autoencoder (TAESD), which only makes previews", hint)
+    if not pieces:
+        raise UnsupportedModelError(f"{path} holds no VAE", "give an autoencoder for Stable Diffusion")
+    for half, other in (("encoder", "a decoder"), ("decoder", "an encoder")):
+        if not any(name.startswith(f"{half}.") for name in pieces):
+            raise UnsupportedModelError(f"the VAE in {path} is {other} alone, without its {half}", hint)
+    if any("quantize.embedding" in name for name in shapes):
+        raise UnsupportedModelError(f"{path} is an autoencoder of another kind (VQ)", hint)
 
 
 def vae_config(shapes: Shapes, pieces: Mapping[str, Piece], is_xl: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,18 @@ from faceid_cli.errors import ModelError, UnsupportedModelError
 PICKLES = (".ckpt", ".pth", ".pt", ".bin")
 _CHUNK_BYTES = 1 << 22
 _AGAIN = "copy or download the model again"
+_PICKLE_MAGIC = (b"PK", b"\x80")
+_MAGIC = {
+    b"PK": "a PyTorch file (.ckpt, .pt) or another ZIP archive",
+    b"\x80": "a pickle (.ckpt, .pt)",
+    b"GGUF": "a GGUF file of quantised weights",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"\x89HDF": "an HDF5 file",
+}
 
 
 @dataclass(frozen=True)
@@ -54,23 +66,23 @@ def open_weight_file(path: Path) -> WeightFile:
     """Read a safetensors file's table of contents and check it against the file's size.
 
     Raises:
-        ModelError: Damaged, cut off, or not a safetensors file.
+        ModelError: Damaged, cut off, or not a safetensors file; the message says which.
     """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if length > size - 8:
+            if length > size - 8 or not length:
                 raise ValueError(_what_else(path))
-            header: dict[str, Any] = json.loads(file.read(length))
-        metadata = header.pop("__metadata__", None) or {}
-        last = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-        if size != 8 + length + last:
-            raise ValueError("the file is cut off")
+            header = _header(file.read(length))
+        metadata = _metadata(header.pop("__metadata__", None))
         tensors = {name: _entry(entry, 8 + length) for name, entry in header.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _check_places(tensors, 8 + length, size)
+    except (OSError, ValueError) as error:
         raise ModelError(f"weight file {path} is damaged: {error}", _AGAIN) from error
-    return WeightFile(path, tensors, {str(key): str(value) for key, value in metadata.items()})
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"weight file {path} is damaged: its list of tensors cannot be read", _AGAIN) from error
+    return WeightFile(path, tensors, metadata)
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -91,9 +103,11 @@ def read_pickled_weights(path: Path) -> dict[str, Any]:
 
     content = read_pickle(path)
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    state = state if isinstance(state, dict) else {}
     tensors = {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
     if not tensors:
-        raise UnsupportedModelError(f"{path} holds no weights", "give a Stable Diffusion checkpoint")
+        held = "a single tensor without a name" if isinstance(content, torch.Tensor) else "no weights"
+        raise UnsupportedModelError(f"{path} holds {held}", "give a file with a model's weights by their names")
     return tensors
 
 
@@ -103,6 +117,7 @@ def read_pickle(path: Path) -> Any:
 
     import torch
 
+    check_pickled(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
@@ -115,17 +130,103 @@ def read_pickle(path: Path) -> Any:
         raise ModelError(f"weight file {path} is damaged: {reason}", _AGAIN) from error
 
 
+def check_pickled(path: Path) -> None:
+    """Check that a file with a pickle's name begins like one, so that no other file is taken for one with code.
+
+    Raises:
+        UnsupportedModelError: It is a safetensors file, or of another known kind.
+        ModelError: It is what web sites send in the place of a download, or empty.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise ModelError(f"weight file {path} cannot be read: {error.strerror or error}", _AGAIN) from error
+    length = int.from_bytes(start[:8], "little")
+    if start[8:9] == b"{" and length <= path.stat().st_size - 8:
+        new = path.with_suffix(".safetensors").name
+        raise UnsupportedModelError(f"{path} is a safetensors file with another ending", f"rename it to {new}")
+    if not start:
+        raise ModelError(f"weight file {path} is damaged: it is empty", _AGAIN)
+    if not any(start):
+        raise ModelError(f"weight file {path} is damaged: {_what_else(path)}", _AGAIN)
+    kind = _sent_instead(start)
+    if kind:
+        raise ModelError(f"weight file {path} is damaged: {kind}", _AGAIN)
+    for magic, name in _MAGIC.items():
+        if start.startswith(magic) and magic not in _PICKLE_MAGIC:
+            raise UnsupportedModelError(f"{path} is {name}", "use the model's .safetensors file")
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if any(name.endswith("constants.pkl") for name in names):
+            raise UnsupportedModelError(
+                f"{path} is a program (TorchScript), and is not loaded", "use the model's .safetensors file"
+            )
+        if not any(name.endswith("data.pkl") for name in names):
+            raise UnsupportedModelError(f"{path} is a ZIP archive", "unpack it, and give the file in it")
+
+
 def _what_else(path: Path) -> str:
-    """What a file is that stands in the place of a download."""
+    """What a file is that stands in the place of safetensors."""
     with path.open("rb") as file:
-        start = file.read(64).lstrip()
+        start = file.read(64)
+    if start and not any(start):
+        return "it holds only zeros, as downloads do that were never finished"
+    for magic, name in _MAGIC.items():
+        if start.startswith(magic):
+            return f"it is {name}, with another ending"
+    return _sent_instead(start) or "the header is longer than the file"
+
+
+def _sent_instead(start: bytes) -> str:
+    """What was sent in the place of a download, by its first bytes; empty if it is nothing of the kind."""
+    start = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer; `git lfs pull` fetches the weights"
     if start.startswith((b"<", b"{")):
         return "it is a page or a message of a web site, as downloads without a login are"
-    return "the header is longer than the file"
+    return ""
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(content)
+    except ValueError as error:
+        raise ValueError("its list of tensors cannot be read") from error
+    if not isinstance(header, dict):
+        raise ValueError("its list of tensors cannot be read")
+    return header
+
+
+def _metadata(content: Any) -> dict[str, str]:
+    """The file's own words; safetensors' own readers take nothing but texts, so that it cannot be loaded otherwise."""
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ValueError("its metadata is no table of texts")
+    for key, value in content.items():
+        if not isinstance(value, str):
+            raise ValueError(f"its metadata has {json.dumps(value)[:40]} for {key!r}, where only texts may stand")
+    return dict(content)
 
 
 def _entry(entry: dict[str, Any], base: int) -> TensorEntry:
     start, end = entry["data_offsets"]
-    return TensorEntry(str(entry["dtype"]), tuple(entry["shape"]), base + start, base + end)
+    return TensorEntry(str(entry["dtype"]), tuple(map(int, entry["shape"])), base + int(start), base + int(end))
+
+
+def _check_places(tensors: Mapping[str, TensorEntry], begin: int, size: int) -> None:
+    """Check that the tensors lie one behind the other and fill the file.
+
+    Raises:
+        ValueError: They do not.
+    """
+    for entry in sorted(tensors.values(), key=lambda each: (each.start, each.end)):
+        if entry.start != begin or entry.end < begin:
+            raise ValueError("its tensors overlap, or leave gaps")
+        begin = entry.end
+    if size < begin:
+        raise ValueError("the file is cut off")
+    if size > begin:
+        raise ValueError(f"{size - begin} bytes that belong to no tensor follow behind the last one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from faceid_cli.backbone import BaseModel, load_base_model
-from faceid_cli.errors import UnsupportedModelError
+from faceid_cli.errors import ModelError, UnsupportedModelError
+from faceid_cli.model_files.lora_names import first_name
 from faceid_cli.orders import ModelOptions
-
-pytest.importorskip("peft")
 
 CROSS = "mid_block.attentions.0.transformer_blocks.0"
 TEXT = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc1", "mlp.fc2")
@@ -108,3 +108,279 @@ def test_a_lora_of_which_nothing_fits_is_refused(tiny_families, tmp_path, prefix
     with pytest.raises(UnsupportedModelError, match=r"flux\.safetensors does not fit the base model"):
         load(tiny_families("sd1").folder, str(tmp_path / "flux.safetensors"))
     assert capfd.readouterr() == ("", "")
+
+
+QUERY = f"{CROSS}.attn1.to_q"  # (64, 64)
+WIDER = f"{CROSS}.ff.net.0.proj"  # (512, 64)
+CONV = "mid_block.resnets.0.conv1"  # (64, 64, 3, 3)
+
+
+def random(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def merged(
+    folder: Path, path: Path, tensors: dict[str, torch.Tensor], scale: float = 1.0, **metadata: str
+) -> BaseModel:
+    save_file({name: value.clone().contiguous() for name, value in tensors.items()}, path, metadata or None)
+    return load(folder, f"{path}:{scale}")
+
+
+def changes(before: BaseModel, after: BaseModel) -> dict[str, torch.Tensor]:
+    old, new = weights(before), weights(after)
+    return {name: new[name] - old[name] for name in old if not torch.equal(new[name], old[name])}
+
+
+def kohya(layer: str) -> str:
+    return f"lora_unet_{layer.replace('.', '_')}"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("unet.{0}.lora_down.weight", "unet.{0}.lora_up.weight"),
+        ("unet.{0}.lora.down.weight", "unet.{0}.lora.up.weight"),
+        ("unet.{0}.lora_linear_layer.down.weight", "unet.{0}.lora_linear_layer.up.weight"),
+        ("unet.{1}.processor.to_q_lora.down.weight", "unet.{1}.processor.to_q_lora.up.weight"),
+        ("{1}.processor.to_q_lora.down.weight", "{1}.processor.to_q_lora.up.weight"),
+        ("unet.{0}.lora_A.default.weight", "unet.{0}.lora_B.default.weight"),
+        ("diffusion_model.middle_block.1.transformer_blocks.0.attn1.to_q.lora_{A}.weight",) * 2,
+        ("lora_unet_middle_block_1_transformer_blocks_0_attn1_to_q.lora_{D}.weight",) * 2,
+    ],
+)
+def test_a_layer_is_found_by_whatever_name_trainers_gave_it(tiny_families, tmp_path, names):
+    folder = tiny_families("sd1").folder
+    down, up = random(2, 64), random(64, 2)
+    written = [
+        name.format(QUERY, QUERY.rpartition(".")[0], A="AB"[index], D=("down", "up")[index])
+        for index, name in enumerate(names)
+    ]
+    base = merged(folder, tmp_path / "a.safetensors", dict(zip(written, (down, up), strict=True)))
+    found = changes(load(folder), base)
+    assert list(found) == [f"unet {QUERY}.weight"]
+    assert torch.allclose(found[f"unet {QUERY}.weight"], up @ down, atol=1e-5)
+    assert base.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("start", "ends"),
+    [
+        ("lora_te_text_model_encoder_layers_0_self_attn_q_proj", ("lora_down", "lora_up")),
+        (
+            "text_encoder.text_model.encoder.layers.0.self_attn.q_proj",
+            ("lora_linear_layer.down", "lora_linear_layer.up"),
+        ),
+        ("text_encoder.text_model.encoder.layers.0.self_attn.q_proj", ("lora_A", "lora_B")),
+        ("text_encoder.text_model.encoder.layers.0.self_attn.to_q_lora", ("down", "up")),
+        ("text_encoder.encoder.layers.0.self_attn.q_proj", ("lora_down", "lora_up")),
+    ],
+)
+def test_a_lora_of_the_text_encoder_alone_is_merged_and_counted(tiny_families, tmp_path, start, ends):
+    folder = tiny_families("sd1").folder
+    down, up = random(2, 32), random(32, 2)
+    tensors = {f"{start}.{end}.weight": value for end, value in zip(ends, (down, up), strict=True)}
+    strange = {name.replace("layers.0", "layers.77").replace("layers_0", "layers_77"): v for name, v in tensors.items()}
+    base = merged(folder, tmp_path / "a.safetensors", tensors | strange)
+    found = changes(load(folder), base)
+    assert list(found) == ["text_encoder encoder.layers.0.self_attn.q_proj.weight"]
+    assert torch.allclose(next(iter(found.values())), up @ down, atol=1e-5)
+    assert base.notes == ("LoRA a.safetensors: 1 of its 2 parts do not fit and are left out",)
+
+
+def test_embeddings_and_other_tensors_beside_a_lora_are_told(tiny_families, tmp_path):
+    folder = tiny_families("sd1").folder
+    start = kohya(QUERY)
+    tensors = {f"{start}.lora_down.weight": random(2, 64), f"{start}.lora_up.weight": random(64, 2)}
+    tensors |= {"bundle_emb.ink.string_to_param.*": random(1, 32), "bundle_emb.pen.v2.clip_l": random(1, 32)}
+    tensors |= {"something.else": torch.zeros(1), "lora_te_x.alpha": torch.zeros(())}
+    base = merged(folder, tmp_path / "a.safetensors", tensors)
+    assert len(changes(load(folder), base)) == 1
+    embeddings, others = base.notes
+    assert "the embeddings beside it are left out: ink, pen.v2" in embeddings
+    assert others.endswith("2 tensors are no part of a LoRA and left out: lora_te_x.alpha, something.else")
+
+
+def kinds() -> dict[str, tuple[str, dict[str, torch.Tensor], torch.Tensor]]:
+    """Of each kind of change: a layer, its tensors, and what they add at scale 1; the alpha is always 3."""
+    down, up, core = random(4, 64), random(64, 4), random(4, 4, 3, 3)
+    w1a, w1b, w2a, w2b = random(64, 2), random(2, 64), random(64, 2) * 2, random(2, 64) * 0.5
+    small, large, left, right = random(4, 4), random(16, 16), random(16, 2), random(2, 16)
+    t1, t2 = random(2, 2, 3, 3), random(2, 2, 3, 3) * 2
+    conv = {"hada_w1_a": random(2, 64), "hada_w1_b": w1b, "hada_t1": t1}
+    conv |= {"hada_w2_a": random(2, 64) * 3, "hada_w2_b": w2b, "hada_t2": t2}
+    rebuilt = [
+        torch.stack([torch.stack([a.t() @ t[:, :, y, x] @ b for x in range(3)], -1) for y in range(3)], -2)
+        for a, t, b in ((conv["hada_w1_a"], t1, w1b), (conv["hada_w2_a"], t2, w2b))
+    ]
+    cp = torch.stack([torch.stack([up @ core[:, :, y, x] @ down for x in range(3)], -1) for y in range(3)], -2)
+    return {
+        "LoCon": (
+            CONV,
+            {"lora_down.weight": random(4, 64, 3, 3), "lora_up.weight": up[:, :, None, None]},
+            torch.einsum("or,ripq->oipq", up, random(4, 64, 3, 3)) * 0.75,
+        ),
+        "LoCon with a core": (
+            CONV,
+            {
+                "lora_down.weight": down[:, :, None, None],
+                "lora_up.weight": up[:, :, None, None],
+                "lora_mid.weight": core,
+            },
+            cp * 0.75,
+        ),
+        "LoHa": (
+            QUERY,
+            {"hada_w1_a": w1a, "hada_w1_b": w1b, "hada_w2_a": w2a, "hada_w2_b": w2b},
+            (w1a @ w1b) * (w2a @ w2b) * 1.5,
+        ),
+        "LoHa with cores": (CONV, conv, rebuilt[0] * rebuilt[1] * 1.5),
+        "LoKr, whole": (QUERY, {"lokr_w1": small, "lokr_w2": large}, torch.kron(small, large)),
+        "LoKr": (
+            QUERY,
+            {"lokr_w1": small, "lokr_w2_a": left, "lokr_w2_b": right},
+            torch.kron(small, left @ right) * 1.5,
+        ),
+        "LoKr of a convolution": (
+            CONV,
+            {"lokr_w1": small, "lokr_w2": random(16, 16, 3, 3)},
+            torch.einsum("ab,cdyx->acbdyx", small, random(16, 16, 3, 3)).reshape(64, 64, 3, 3),
+        ),
+        "difference": (QUERY, {"diff": random(64, 64)}, random(64, 64)),
+    }
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_kind_of_change_is_merged_by_its_rule(tiny_families, tmp_path, kind):
+    layer, tensors, expected = kinds()[kind]
+    folder = tiny_families("sd1").folder
+    named = {f"{kohya(layer)}.{end}": value for end, value in tensors.items()}
+    named[f"{kohya(layer)}.alpha"] = torch.tensor(3.0)
+    base = merged(folder, tmp_path / "a.safetensors", named, 0.5)
+    found = changes(load(folder), base)
+    assert list(found) == [f"unet {layer}.weight"]
+    assert torch.allclose(found[f"unet {layer}.weight"], 0.5 * expected, atol=1e-3)
+    assert base.notes == ()
+
+
+def test_differences_of_norms_and_biases_are_merged(tiny_families, tmp_path):
+    folder = tiny_families("sd1").folder
+    norm, out = f"{CROSS}.norm1", f"{CROSS}.attn1.to_out.0"
+    tensors = {f"{kohya(norm)}.w_norm": random(64), f"{kohya(norm)}.b_norm": random(64) * 2}
+    tensors |= {f"{kohya(out)}.diff": random(64, 64), f"{kohya(out)}.diff_b": random(64) * 3}
+    found = changes(load(folder), merged(folder, tmp_path / "a.safetensors", tensors, 0.5))
+    expected = {
+        f"unet {norm}.weight": random(64) / 2,
+        f"unet {norm}.bias": random(64),
+        f"unet {out}.weight": random(64, 64) / 2,
+        f"unet {out}.bias": random(64) * 1.5,
+    }
+    assert found.keys() == expected.keys()
+    assert all(torch.allclose(value, expected[name], atol=1e-5) for name, value in found.items())
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "axis"),
+    [(WIDER, (1, 64), 0), (WIDER, (512, 1), 1), (QUERY, (1, 64), 0), (QUERY, (64, 1), 1), (CONV, (1, 64, 1, 1), 0)],
+)
+def test_a_dora_of_lycoris_is_merged_with_its_magnitudes(tiny_families, tmp_path, layer, shape, axis):
+    folder = tiny_families("sd1").folder
+    plain = load(folder)
+    weight = weights(plain)[f"unet {layer}.weight"]
+    down, up = random(2, *weight.shape[1:]), random(len(weight), 2, *(1,) * (weight.ndim - 2))
+    change = (up.flatten(1) @ down.flatten(1)).view(weight.shape) / 2
+    magnitude = random(*shape).abs() + 0.5
+    changed = weight + change
+    axes = [1, *range(2, weight.ndim)] if axis else [0, *range(2, weight.ndim)]
+    expected = changed * magnitude / changed.square().sum(axes, keepdim=True).sqrt()
+    tensors = {"lora_down.weight": down, "lora_up.weight": up, "alpha": torch.tensor(1.0), "dora_scale": magnitude}
+    named = {f"{kohya(layer)}.{end}": value for end, value in tensors.items()}
+    for scale in (1.0, 0.25):
+        base = merged(folder, tmp_path / "a.safetensors", named, scale)
+        found = weights(base)[f"unet {layer}.weight"] - weight
+        assert torch.allclose(found, scale * (expected - weight), atol=1e-4)
+        assert base.notes == ()
+
+
+def test_a_dora_of_diffusers_is_what_peft_makes_of_it_in_the_text_encoder_too(tiny_families, tmp_path):
+    pytest.importorskip("peft")
+    from diffusers import StableDiffusionPipeline
+
+    folder = tiny_families("sd1").folder
+    query = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
+    tensors = {}
+    for layer, width in ((f"unet.{QUERY}", 64), (f"unet.{CONV}", 64), (query, 32)):
+        kernel = (3, 3) if layer.endswith("conv1") else ()
+        tensors[f"{layer}.lora_A.weight"] = random(2, width, *kernel)
+        tensors[f"{layer}.lora_B.weight"] = random(width, 2, *(1 for _ in kernel))
+        shape = (1, width, 1, 1) if kernel else (width,)
+        tensors[f"{layer}.lora_magnitude_vector"] = random(*shape).abs() + 0.5
+    base = merged(folder, tmp_path / "a.safetensors", tensors)
+    stock = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+    stock.load_lora_weights(str(tmp_path), weight_name="a.safetensors")
+    stock.fuse_lora(components=["unet"])
+    stock.unload_lora_weights()
+    found, unet = weights(base), stock.unet.state_dict()
+    for layer in (QUERY, CONV):
+        assert torch.allclose(found[f"unet {layer}.weight"], unet[f"{layer}.weight"], atol=1e-4), layer
+    # The libraries leave out the magnitudes of the text encoder, so what is right there is worked out.
+    old = weights(load(folder))["text_encoder encoder.layers.0.self_attn.q_proj.weight"]
+    changed = old + tensors[f"{query}.lora_B.weight"] @ tensors[f"{query}.lora_A.weight"]
+    expected = changed * (tensors[f"{query}.lora_magnitude_vector"] / changed.norm(dim=1))[:, None]
+    assert torch.allclose(found["text_encoder encoder.layers.0.self_attn.q_proj.weight"], expected, atol=1e-4)
+
+
+def test_the_scale_that_diffusers_writes_beside_the_weights_is_heard(tiny_families, tmp_path):
+    folder = tiny_families("sd1").folder
+    other = f"{CROSS}.attn1.to_k"
+    tensors = {}
+    for layer in (QUERY, other):
+        tensors |= {f"unet.{layer}.lora_A.weight": random(2, 64), f"unet.{layer}.lora_B.weight": random(64, 2)}
+    stated = {"unet.r": 2, "unet.lora_alpha": 8, "unet.alpha_pattern": {"attn1.to_k": 1}}
+    base = merged(folder, tmp_path / "a.safetensors", tensors, lora_adapter_metadata=json.dumps(stated))
+    found = changes(load(folder), base)
+    assert torch.allclose(found[f"unet {QUERY}.weight"], 4 * random(64, 2) @ random(2, 64), atol=1e-4)
+    assert torch.allclose(found[f"unet {other}.weight"], 0.5 * random(64, 2) @ random(2, 64), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ({"oft_blocks": (2, 2)}, "is an OFT or BOFT"),
+        ({"a1.weight": (2, 2), "b1.weight": (2, 2)}, "is a GLoRA"),
+        ({"on_input": ()}, "is an IA3"),
+        ({"set_weight": (2, 2)}, "is a LoRA with parts of an unknown kind"),
+        ({"lora_down.weight": (2, 64)}, "is incomplete: of lora_unet_x it holds only down"),
+        ({"lora_up.weight": (64, 2), "alpha": ()}, "is incomplete: of lora_unet_x it holds only alpha, up"),
+        ({"dora_scale": (1, 64)}, "is incomplete"),
+        ({"hada_w1_a": (64, 2), "hada_w1_b": (2, 64)}, "is incomplete"),
+        ({"alpha": ()}, "is not a LoRA that can be read"),
+        ({"weight": (2, 2)}, "is not a LoRA that can be read"),
+    ],
+)
+def test_what_cannot_be_merged_is_named(tiny_families, tmp_path, ends, words):
+    tensors = {f"lora_unet_x.{end}": torch.zeros(shape) for end, shape in ends.items()}
+    with pytest.raises(ModelError, match=words) as caught:
+        merged(tiny_families("sd1").folder, tmp_path / "a.safetensors", tensors)
+    assert "renamed" not in caught.value.message
+    assert caught.value.hint
+
+
+def test_layers_of_other_sizes_are_refused_with_both_sizes(tiny_families, tmp_path):
+    start = kohya(QUERY)
+    tensors = {f"{start}.lora_down.weight": random(2, 128), f"{start}.lora_up.weight": random(128, 2)}
+    with pytest.raises(UnsupportedModelError, match=r"changes a weight of 128 x 128, the model's has 64 x 64"):
+        merged(tiny_families("sd1").folder, tmp_path / "a.safetensors", tensors)
+    tensors = {f"{start}.lora_down.weight": random(2, 64), f"{start}.lora_up.weight": random(64, 2)}
+    with pytest.raises(UnsupportedModelError, match="has 7 magnitudes"):
+        merged(
+            tiny_families("sd1").folder, tmp_path / "a.safetensors", {**tensors, f"{start}.dora_scale": random(1, 7)}
+        )
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_layers_have_the_names_of_the_first_implementation(tiny_families, unet_name, family):
+    unet = load(tiny_families(family).folder).unet
+    names = [name for name, module in unet.named_modules() if isinstance(getattr(module, "weight", None), torch.Tensor)]
+    for name in names:
+        expected = unet_name(f"{name}.weight", len(unet.config.block_out_channels))
+        assert f"model.diffusion_model.{first_name(name, names, 2)}.weight" == expected
