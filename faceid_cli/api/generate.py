@@ -81,7 +81,7 @@ def render_order(
         config, chosen = choose_likeness(base, person, tokens[person.name], prompt, order.config, on_note)
         order = replace(order, config=config)
     batches = render_batches(
-        base, prompt, tokens, seeds, order.config, on_progress, guidance.init, words, guidance.mask, control
+        base, prompt, tokens, seeds, order.config, on_progress, guidance.init, words, guidance.mask, control, on_note
     )
     told = (_told(batch, order, _untold(order, files, chosen)) for batch in batches)
     if order.output is None:
