@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from faceid_cli.api.opening import open_people
+from faceid_cli.builtin.words import unknown_words
 from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.checks import check_text
-from faceid_cli.orders.emphasis import doubtful_weights
+from faceid_cli.orders.emphasis import doubtful_weights, plain_text
 from faceid_cli.orders.option import takes
 from faceid_cli.orders.replay import render_command
 from faceid_cli.registry.records import NewRender
@@ -64,9 +65,15 @@ def render_order(
     files = _embeddings(order, on_note)
     prompt = place_people(order.prompt, order.names, list(files))
     if on_note:
-        for text in (order.prompt, order.config.negative_prompt):
+        for text in (prompt, order.config.negative_prompt):
             for doubt in doubtful_weights(text):
                 on_note(doubt)
+        unknown = unknown_words(plain_text(f"{prompt} {order.config.negative_prompt}")) if opened.is_builtin else ()
+        if unknown:
+            on_note(
+                f"the built-in model does not know, and draws nothing for: {', '.join(unknown)}; "
+                "faceid models info builtin lists what it can draw"
+            )
     guidance = read_guidance(order)
     guidance = with_face_mask(guidance, order.face, opened.is_builtin, opened.device)
 
@@ -84,7 +91,7 @@ def render_order(
         config, chosen = choose_likeness(base, person, tokens[person.name], prompt, order.config, on_note)
         order = replace(order, config=config)
     batches = render_batches(
-        base, prompt, tokens, seeds, order.config, on_progress, guidance.init, words, guidance.mask, control
+        base, prompt, tokens, seeds, order.config, on_progress, guidance.init, words, guidance.mask, control, on_note
     )
     told = (_told(batch, order, _untold(order, files, chosen)) for batch in batches)
     if order.output is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from faceid_cli.api.config import set_setting
 from faceid_cli.api.evaluate import evaluate
 from faceid_cli.api.opening import opened
+from faceid_cli.builtin.words import DRAWS
 from faceid_cli.errors import FaceIDError, UsageError
 from faceid_cli.model_files import (
     FAMILY_NAMES,
@@ -221,4 +222,5 @@ def _details(source: str) -> dict[str, Any]:
         "predicts": scheduler.get("prediction_type", "epsilon"),
         "text_width": unet.get("cross_attention_dim"),
         "latent_channels": unet.get("in_channels"),
+        **({kind: list(words) for kind, words in DRAWS.items()} if source == BUILTIN else {}),
     }

@@ -64,6 +64,7 @@ def load_base_model(
         )
         _check_parts(pipeline, family, path)
         lines, notes = add_loras(pipeline, options.loras or ())
+        notes += _with_sound_schedule(pipeline)
         additions = _vae_line(options.vae) + lines
         base = BaseModel(source, family, fingerprint, pipeline, target, dtype, additions, options.low_vram, notes=notes)
         if not base.offloads:  # else parts are moved when they are at work
@@ -172,6 +173,18 @@ def _check_parts(pipeline: Any, family: str, path: Path) -> None:
     prediction = pipeline.scheduler.config.get("prediction_type", "epsilon")
     if prediction not in ("epsilon", "v_prediction", "sample"):
         raise UnsupportedModelError(f"the model in {path} predicts {prediction!r}", NOT_SUPPORTED)
+
+
+def _with_sound_schedule(pipeline: Any) -> tuple[str, ...]:
+    """Take zero terminal SNR from models that predict noise: where all is noise there is nothing to predict.
+
+    Files that claim both were written so by mistake, and would be drawn black. Returns what is worth telling.
+    """
+    config = pipeline.scheduler.config
+    if config.get("prediction_type", "epsilon") != "epsilon" or not config.get("rescale_betas_zero_snr", False):
+        return ()
+    pipeline.scheduler = type(pipeline.scheduler).from_config(config, rescale_betas_zero_snr=False)
+    return ("the model predicts noise, which does not go with zero terminal SNR: the ordinary noise schedule is used",)
 
 
 def _vae_line(source: str | None) -> tuple[str, ...]:

@@ -80,10 +80,14 @@ def info(model: ModelName, json: Json = False, quiet: Quiet = False, verbose: Ve
         "name": found.name or "-",
         "family": found.family_name,
         "fingerprint": found.fingerprint,
-        **{key.replace("_", " "): str(value) for key, value in (found.details or {}).items()},
+        **{key.replace("_", " "): _text(value) for key, value in (found.details or {}).items()},
         "people": ", ".join(found.people) or "-",
     }
     out.result({"command": "models info", "model": _data(found)}, pairs(entries), [found.fingerprint])
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def set_default(model: ModelName, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:

@@ -33,7 +33,7 @@ from faceid_cli.rendering.plan import Plan, plan_rendering
 from faceid_cli.rendering.prompts import people_in
 from faceid_cli.rendering.record import RenderMetadata
 from faceid_cli.tokens import EncodedPrompt, dialled, encode_prompt
-from faceid_cli.types import IdentityTokens, OnProgress, Render, RenderRequest
+from faceid_cli.types import IdentityTokens, OnNote, OnProgress, Render, RenderRequest
 from faceid_cli.version import __version__
 
 
@@ -85,8 +85,11 @@ def render_batches(
     words: Mapping[str, IdentityTokens] | None = None,
     mask: Image.Image | None = None,
     control: Control | None = None,
+    on_note: OnNote | None = None,
 ) -> Iterator[list[Render]]:
     """As `render`, batch by batch, so that finished pictures can be saved while others are still to come.
+
+    `on_note` is called with a line worth telling the user, such as that a stage has no sampler step.
 
     Everything is checked, and the prompt encoded, before this returns. Pictures whose numbers are not finite are left
     out; the error that says which comes after the last batch, or at once where no other picture could be better.
@@ -103,7 +106,11 @@ def render_batches(
         check_text(base, encoded, negative)
         contexts = _contexts(base, encoded, negative, blank=not config.negative_prompt.strip())
     plan = plan_rendering(base, config, init, mask, control)
-    settings = _settings(base, placed, plan, mask)
+    stage_steps = plan.steps_of_stages(base, encoded.stages)
+    if on_note is not None:
+        for note in _idle_stages(stage_steps, config.scheduler):
+            on_note(note)
+    settings = {**_settings(base, placed, plan, mask), "stage_steps": stage_steps}
     names = tuple(name for name in people_in(placed) if name in people)
 
     def batches() -> Iterator[list[Render]]:
@@ -167,6 +174,18 @@ def _settings(base: BaseModel, placed: str, plan: Plan, mask: Image.Image | None
         "control_image": "" if control is None else _digest(control.image),
         "versions": _versions(),
     }
+
+
+def _idle_stages(stage_steps: Sequence[int], scheduler: str) -> Iterator[str]:
+    """Say which stages have no sampler step, beside those that a picture to start from leaves out at the beginning."""
+    first = next(stage for stage, count in enumerate(stage_steps) if count)
+    idle = [str(stage + 1) for stage, count in enumerate(stage_steps) if not count and stage > first]
+    if idle:
+        which = f"stage {idle[0]}" if len(idle) == 1 else f"stages {', '.join(idle)}"
+        yield (
+            f"no step of {scheduler} falls into {which} of {len(stage_steps)}, so what was learned for it is not used; "
+            "more --steps, or another --scheduler, reach it"
+        )
 
 
 def _digest(image: Image.Image | None) -> str:

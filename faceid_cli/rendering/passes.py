@@ -92,7 +92,7 @@ def run_pass(
     }
     text_length = rows["prompt_embeds"].shape[1] // (2 * stages)
     with ExitStack() as stack:
-        stack.enter_context(_scheduler(base, work.config.scheduler))
+        stack.enter_context(_scheduler(base, work.config.scheduler, work.config.steps))
         for network in (base.unet, work.network):
             if network is not None:
                 stack.enter_context(split_attention(network, stages, text_length, base.num_train_timesteps))
@@ -230,10 +230,10 @@ def _encoded(base: BaseModel, image: Image.Image, generator: torch.Generator) ->
 
 
 @contextmanager
-def _scheduler(base: BaseModel, name: str) -> Iterator[None]:
+def _scheduler(base: BaseModel, name: str, steps: int) -> Iterator[None]:
     """Put another scheduler into the pipeline, and the old one back."""
     original = base.pipeline.scheduler
-    base.pipeline.scheduler = scheduler_for(base, name)
+    base.pipeline.scheduler = scheduler_for(base, name, steps)
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.decoding import Lost
 from faceid_cli.rendering.inpaint import Patch, plan_patch
 from faceid_cli.rendering.passes import Contexts, OnStep, Pass, run_pass, steps_taken
+from faceid_cli.rendering.schedulers import steps_of_stages
 
 _STEP_PX = 8
 
@@ -50,6 +51,18 @@ class Plan:
         """Sampler steps of all passes together."""
         second = steps_taken(self.config.steps, self.config.hires_strength) if self.config.hires > 1 else 0
         return steps_taken(self.config.steps, self.strength) + second
+
+    def steps_of_stages(self, base: BaseModel, stages: int) -> tuple[int, ...]:
+        """How many sampler steps fall into each stage, noisiest first, in all passes together.
+
+        Raises:
+            UsageError: The scheduler cannot take what the base model predicts.
+        """
+        name, steps = self.config.scheduler, self.config.steps
+        counts = [steps_of_stages(base, name, steps, steps_taken(steps, self.strength), stages)]
+        if self.config.hires > 1:
+            counts.append(steps_of_stages(base, name, steps, steps_taken(steps, self.config.hires_strength), stages))
+        return tuple(map(sum, zip(*counts, strict=True)))
 
     def run(
         self, base: BaseModel, contexts: Contexts, stages: int, seeds: Sequence[int], on_step: OnStep | None

@@ -29,6 +29,7 @@ class RenderMetadata(Sampling):
         control: What the control image showed, one of orders.CONTROLS; "" without a ControlNet.
         control_model: The ControlNet: its name and the beginning of its weights' SHA-256.
         control_image: SHA-256 of the control image, as it was given.
+        stage_steps: How many sampler steps each stage of the timesteps had, noisiest first; all passes together.
         files: Names of the files that were given, by option; without their folders.
         embeddings: Files of other words in the prompt, as "WORD FILE", with the beginning of the file's SHA-256.
         chosen: How the likeness was chosen, where faceid chose it; else "".
@@ -52,6 +53,7 @@ class RenderMetadata(Sampling):
     control: str = ""
     control_model: str = ""
     control_image: str = ""
+    stage_steps: tuple[int, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     embeddings: tuple[str, ...] = ()
     chosen: str = ""

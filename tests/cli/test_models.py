@@ -196,3 +196,25 @@ def test_every_command_that_renders_can_save_memory(faceid, alice, monkeypatch, 
         answer = faceid(*words, *more)
         assert answer.code == 10, answer.err
         assert f"low_vram={bool(more)}" in answer.err
+
+
+def test_info_lists_what_the_built_in_model_can_draw(faceid) -> None:
+    details = faceid("models", "info", "builtin", "--json").data["model"]["details"]
+    assert "eiffel tower" in details["scenes"]
+    assert "chess" in details["things"]
+    assert "hoodie" in details["clothes"]
+    assert "eiffel tower, beach, mountains" in faceid("models", "info", "builtin").out
+
+
+def test_words_that_the_built_in_model_does_not_know_are_told_once(faceid, add_person) -> None:
+    from faceid_cli.model_files import fingerprint_of
+
+    add_person("bob", base_fingerprint=fingerprint_of("builtin"))
+    prompt = "(riding:1.2) a dragon through neon tokyo, a dragon"
+    answer = faceid("generate", "bob", prompt, "--negative", "hats", "--device", "cpu", "--steps", 1)
+    assert "does not know, and draws nothing for: riding, dragon, through, neon, tokyo, hats" in " ".join(
+        answer.err.split()
+    )
+    assert answer.err.count("dragon") == 1
+    known = faceid("generate", "bob", "on the beach", "--device", "cpu", "--steps", 1)
+    assert "does not know" not in known.err

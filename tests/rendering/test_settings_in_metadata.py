@@ -10,7 +10,7 @@ from PIL import Image
 
 from faceid_cli import RenderConfig
 from faceid_cli.backbone import BaseModel
-from faceid_cli.rendering.generate import metadata_of, render
+from faceid_cli.rendering.generate import metadata_of, render, render_batches
 from faceid_cli.rendering.prompts import place_people
 from faceid_cli.tokens import ENCODER
 from faceid_cli.types import IdentityTokens
@@ -78,3 +78,27 @@ def test_words_of_others_stand_beside_people_and_are_none(tiny_base) -> None:
     config = RenderConfig(steps=1)
     (picture,) = render(tiny_base, "<alice> in <paint>", {"alice": somebody(tiny_base)}, [0], config, words=words)
     assert picture.request.names == ("alice",)
+
+
+def test_how_many_steps_each_stage_had_is_kept_and_told_where_there_are_none(tiny_base) -> None:
+    people, notes = {"al": somebody(tiny_base)}, []
+    few = RenderConfig(steps=4, scheduler="lcm")
+    batches = render_batches(tiny_base, "a photo of <al>", people, [1], few, on_note=notes.append)
+    (picture,) = [each for batch in batches for each in batch]
+    assert metadata_of(picture).stage_steps == picture.settings["stage_steps"] == (1, 1, 1, 1, 0)
+    assert len(notes) == 1
+    assert "no step of lcm falls into stage 5 of 5" in notes[0]
+
+    photo, notes = Image.new("RGB", (64, 64)), []
+    second = RenderConfig(steps=10, strength=0.6, hires=1.25, hires_strength=0.2)
+    batches = render_batches(tiny_base, "a photo of <al>", people, [1], second, init=photo, on_note=notes.append)
+    (picture,) = [each for batch in batches for each in batch]
+    assert picture.settings["stage_steps"] == (0, 0, 2, 2, 4)
+    assert notes == []  # what a picture to start from leaves out at the beginning is what was asked for
+
+
+def test_no_stage_is_missed_without_a_person(tiny_base) -> None:
+    notes: list[str] = []
+    batches = render_batches(tiny_base, "a cup", {}, [1], RenderConfig(steps=1), on_note=notes.append)
+    assert next(batches)[0].settings["stage_steps"] == (1,)
+    assert notes == []
