@@ -11,6 +11,7 @@ from typing import Any
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
 from faceid_cli.model_files import layout
 from faceid_cli.model_files.families import NOT_SUPPORTED, SUPPORTED, check_channels
+from faceid_cli.model_files.folder import OPENCLIP_WIDTH
 from faceid_cli.model_files.layout import Piece, Shapes
 from faceid_cli.model_files.weight_file import open_weight_file, read_shapes
 
@@ -115,7 +116,7 @@ def family_of_shapes(path: Path, shapes: Shapes) -> str:
                     )
                 if family != "sdxl" and f"{layout.UNET}label_emb.0.0.weight" in shapes:
                     raise UnsupportedModelError(f"{path} also listens to pictures (unCLIP)", SUPPORTED)
-                return family
+                return "sd2" if family == "sd1" and _is_second(shapes) else family
     for start, other in _FOREIGN.items():
         if any(name.startswith(start) for name in shapes):
             raise UnsupportedModelError(f"{path} is {other}", f"{SUPPORTED}; {NOT_SUPPORTED}")
@@ -130,6 +131,19 @@ def family_of_shapes(path: Path, shapes: Shapes) -> str:
     if any(name.startswith((layout.UNET, "input_blocks.", "down_blocks.")) for name in shapes):
         raise UnsupportedModelError(f"{path} holds a UNet without its text encoder", "use the full checkpoint")
     raise UnsupportedModelError(f"{path} is not a Stable Diffusion checkpoint", SUPPORTED)
+
+
+def _is_second(shapes: Shapes) -> bool:
+    """Whether a UNet is that of Stable Diffusion 2.x, by the same two marks as in a folder.
+
+    Its text encoder may stand under the names of Stable Diffusion 1.x: diffusers' script writes it so from folders of
+    newer versions of transformers.
+    """
+    inner = [
+        shape for name, shape in shapes.items() if name.startswith(layout.UNET) and name.endswith("proj_in.weight")
+    ]
+    crossed = [shape for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")]
+    return any(len(shape) == 2 for shape in inner) or any(shape[1:] == (OPENCLIP_WIDTH,) for shape in crossed)
 
 
 def check_vae(path: Path, shapes: Shapes, pieces: Mapping[str, Piece]) -> None:
@@ -189,6 +203,8 @@ def _pieces(family: str, shapes: Shapes) -> dict[str, dict[str, Piece]]:
     pieces = {"unet": layout.unet_plan(shapes).pieces}
     if family == "sd1":
         pieces["text_encoder"] = layout.clip_pieces(shapes, layout.CLIP_1)
+    elif family == "sd2" and any(name.startswith(layout.CLIP_1) for name in shapes):
+        pieces["text_encoder"] = layout.clip_pieces(shapes, layout.CLIP_1, drop_last=True)
     elif family == "sd2":
         pieces["text_encoder"] = layout.openclip_pieces(shapes, layout.CLIP_2, drop_last=True, with_projection=False)
     else:
@@ -233,7 +249,11 @@ def _unet_config(family: str, shapes: Shapes, prediction: str) -> dict[str, Any]
         "norm_num_groups": _GROUPS,
         # The first family has eight heads at every level, the others heads of one width.
         "attention_head_dim": 8 if family == "sd1" else [max(each // _HEAD_WIDTH, 1) for each in plan.channels],
-        "use_linear_projection": family != "sd1",
+        "use_linear_projection": any(
+            len(shape) == 2
+            for name, shape in shapes.items()
+            if name.startswith(layout.UNET) and name.endswith("proj_in.weight")
+        ),
     }
     if family == "sdxl":
         added = shapes[f"{layout.UNET}label_emb.0.0.weight"][1]
