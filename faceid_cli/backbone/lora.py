@@ -65,7 +65,10 @@ def merge_lora(pipeline: Any, path: Path, scale: float) -> list[str]:
         notes.append(f"LoRA {path.name}: {held - used} of its {held} parts do not fit and are left out")
     if contents.embeddings:
         names = ", ".join(contents.embeddings)
-        notes.append(f"LoRA {path.name}: the embeddings beside it are left out: {names}; give them with --embedding")
+        notes.append(
+            f"LoRA {path.name}: the embeddings beside it are left out: {names}; "
+            "give each as a file of its own with --embedding"
+        )
     if contents.others:
         more = ", ..." if len(contents.others) > 3 else ""
         names = ", ".join(contents.others[:3]) + more
