@@ -34,7 +34,7 @@ def check_model_folder(folder: Path, variant: str | None = None) -> str:
         _need(folder / component / "config.json")
         weight_files(folder / component, weight_name, variant)
     unet = read_json(folder / "unet" / "config.json")
-    check_channels(folder, unet.get("in_channels", 4), unet.get("out_channels", 4))
+    check_channels(folder, unet.get("in_channels") or 4, unet.get("out_channels") or 4)
     _need(folder / "scheduler" / "scheduler_config.json")
     for tokenizer in TOKENIZERS[family]:
         if not (folder / tokenizer / "tokenizer.json").is_file():
@@ -49,6 +49,7 @@ def family_of_folder(folder: Path) -> str:
     Raises:
         ModelNotFoundError: No model_index.json.
         UnsupportedModelError: Another kind of pipeline.
+        ModelError: model_index.json is damaged.
     """
     index = folder / "model_index.json"
     if not index.is_file():
@@ -56,7 +57,9 @@ def family_of_folder(folder: Path) -> str:
             f"{folder} is no diffusers model: model_index.json is missing",
             "give the folder that holds model_index.json",
         )
-    pipeline_class = str(read_json(index).get("_class_name"))
+    pipeline_class = read_json(index).get("_class_name")
+    if not isinstance(pipeline_class, str):
+        raise ModelError(f"{index} is damaged: it does not say which pipeline it is of (_class_name)", AGAIN)
     if pipeline_class == "StableDiffusionXLPipeline":
         return "sdxl"
     if pipeline_class != "StableDiffusionPipeline":
@@ -145,7 +148,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _shards(folder: Path, index: Path) -> list[Path]:
-    shards = [folder / shard for shard in sorted(set(read_json(index).get("weight_map", {}).values()))]
+    placed = read_json(index).get("weight_map")
+    if not isinstance(placed, dict) or not placed or not all(isinstance(shard, str) for shard in placed.values()):
+        raise ModelError(f"{index} is damaged: it does not say which file each weight is in", AGAIN)
+    shards = [folder / shard for shard in sorted(set(placed.values()))]
     for shard in shards:
         _need(shard)
     return shards

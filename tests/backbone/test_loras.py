@@ -384,3 +384,11 @@ def test_layers_have_the_names_of_the_first_implementation(tiny_families, unet_n
     for name in names:
         expected = unet_name(f"{name}.weight", len(unet.config.block_out_channels))
         assert f"model.diffusion_model.{first_name(name, names, 2)}.weight" == expected
+
+
+def test_safetensors_with_another_ending_and_folders_are_no_pickles(tiny_families, tmp_path):
+    save_file({f"{kohya(QUERY)}.lora_down.weight": random(2, 64)}, tmp_path / "a.pt")
+    with pytest.raises(UnsupportedModelError, match="is a safetensors file with another ending"):
+        load(tiny_families("sd1").folder, str(tmp_path / "a.pt"))
+    with pytest.raises(ModelError, match="is a folder, not a LoRA"):
+        load(tiny_families("sd1").folder, str(tmp_path))

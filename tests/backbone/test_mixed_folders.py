@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from faceid_cli.backbone import load_base_model
-from faceid_cli.errors import ModelNotFoundError, UnsupportedModelError
+from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
 from faceid_cli.model_files import check_model
 from faceid_cli.orders import ModelOptions, RenderConfig
 from faceid_cli.rendering.generate import render
@@ -171,3 +171,21 @@ def test_a_folder_whose_scheduler_says_less_draws_what_its_file_draws(tiny_famil
         np.asarray(render(load(path), "a cup", {}, [1], config)[0].image, dtype=int) for path in (folder, tiny.file)
     )
     assert np.abs(ours - theirs).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        (f"{UNET}.safetensors.index.json", {"weight_map": None}, "does not say which file each weight is in"),
+        (f"{UNET}.safetensors.index.json", {"weight_map": {}}, "does not say which file each weight is in"),
+        (f"{UNET}.safetensors.index.json", {"weight_map": {"a": None}}, "does not say which file each weight is in"),
+        (f"{UNET}.safetensors.index.json", {"weight_map": {"a": "b.safetensors"}}, r"unet/b\.safetensors is missing"),
+        ("model_index.json", {"_class_name": None}, "does not say which pipeline it is of"),
+        ("model_index.json", None, "is damaged"),
+        ("unet/config.json", [], "is damaged"),
+    ],
+)
+def test_null_where_a_folder_should_say_something(folder, file, content, words):
+    (folder / file).write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=words):
+        check_model(str(folder))
