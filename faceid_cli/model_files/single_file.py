@@ -52,6 +52,7 @@ _PARTS = {
 _ADAPTER = re.compile(
     r"^lora_(unet|te)|[._]lora(_linear_layer)?[._](A|B|up|down)\.|\.lora_(A|B|up|down|mid)\.|\.(hada|lokr|oft)_\w+$"
 )
+_COPY = "copy or download the file again"
 _HEAD_WIDTH, _GROUPS = 64, 32
 _PARAMETERIZATION = re.compile(r"""parameterization:\s*["']?(\w+)""")
 
@@ -83,16 +84,18 @@ def read_single_file(path: Path) -> SingleFile:
     """
     shapes, metadata = _contents(path)
     family = family_of_shapes(path, shapes)
-    pieces = _pieces(family, shapes)
-    missing = [piece.key for part in pieces.values() for piece in part.values() if piece.key not in shapes]
-    if missing:
-        raise ModelError(f"{path} is incomplete: {missing[0]} is missing", "copy or download the file again")
-    if "vae" in pieces:
-        check_vae(path, shapes, pieces["vae"])
     try:
+        pieces = _pieces(family, shapes)
+        missing = [piece.key for part in pieces.values() for piece in part.values() if piece.key not in shapes]
+        if missing:
+            raise KeyError(missing[0])
+        if "vae" in pieces:
+            check_vae(path, shapes, pieces["vae"])
         configs = _configs(path, family, shapes, pieces, metadata)
-    except (KeyError, IndexError, ZeroDivisionError) as error:
-        raise ModelError(f"{path} is incomplete: {error} is missing", "copy or download the file again") from error
+    except KeyError as error:
+        raise ModelError(f"{path} is incomplete: {error.args[0]} is missing", _COPY) from error
+    except (IndexError, ZeroDivisionError, StopIteration) as error:
+        raise ModelError(f"{path} is incomplete, or its weights have odd shapes", _COPY) from error
     check_channels(path, configs["unet"]["in_channels"], configs["unet"]["out_channels"])
     return SingleFile(path, family, pieces, configs)
 
@@ -172,6 +175,8 @@ def check_vae(path: Path, shapes: Shapes, pieces: Mapping[str, Piece]) -> None:
 def vae_config(shapes: Shapes, pieces: Mapping[str, Piece], is_xl: bool) -> dict[str, Any]:
     """Return the configuration of an autoencoder with these weights."""
     levels = layout.count(list(pieces), "encoder.down_blocks")
+    if not levels:
+        raise KeyError("encoder.down_blocks.0")
     channels = [shapes[pieces[f"encoder.down_blocks.{level}.resnets.0.conv1.weight"].key][0] for level in range(levels)]
     return {
         "in_channels": 3,

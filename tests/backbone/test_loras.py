@@ -392,3 +392,12 @@ def test_safetensors_with_another_ending_and_folders_are_no_pickles(tiny_familie
         load(tiny_families("sd1").folder, str(tmp_path / "a.pt"))
     with pytest.raises(ModelError, match="is a folder, not a LoRA"):
         load(tiny_families("sd1").folder, str(tmp_path))
+
+
+@pytest.mark.parametrize(("down", "up"), [((), ()), ((2, 64), (64, 3)), ((0, 64), (64, 0)), ((2, 64), (64,))])
+def test_halves_that_do_not_fit_each_other_are_named(tiny_families, tmp_path, down, up):
+    start = kohya(QUERY)
+    tensors = {f"{start}.lora_down.weight": torch.zeros(down), f"{start}.lora_up.weight": torch.zeros(up)}
+    tensors[f"{start}.alpha"] = torch.tensor(1.0)
+    with pytest.raises(ModelError, match=r"is damaged: the parts of lora_unet_.* do not fit each other"):
+        merged(tiny_families("sd1").folder, tmp_path / "a.safetensors", tensors)
