@@ -93,7 +93,7 @@ def render_order(
     batches = render_batches(
         base, prompt, tokens, seeds, order.config, on_progress, guidance.init, words, guidance.mask, control, on_note
     )
-    told = (_told(batch, order, _untold(order, files, chosen)) for batch in batches)
+    told = (_told(batch, order, _untold(order, files, chosen, base)) for batch in batches)
     if order.output is None:
         return [picture for batch in told for picture in batch]
     # Only now, when nothing is left that could be wrong with the order, is anything written.
@@ -113,15 +113,17 @@ def _embeddings(order: RenderOrder, on_note: OnNote | None) -> dict[str, Path]:
     return files
 
 
-def _untold(order: RenderOrder, embeddings: Mapping[str, Path], chosen: str) -> dict[str, object]:
+def _untold(order: RenderOrder, embeddings: Mapping[str, Path], chosen: str, base: Any) -> dict[str, object]:
     """What belongs into the settings and the rendering does not know: names of files, and how likeness was chosen."""
     from faceid_cli.backbone.additions import hash_of_file
+    from faceid_cli.tokens import files_of_embedding
 
+    hashes = {word: " ".join(map(hash_of_file, files_of_embedding(path, base))) for word, path in embeddings.items()}
     return {
         "chosen": chosen,
         "files": {option: path.name for option, path in order.files.items()},
         "face": "" if order.into is None else str(order.face),
-        "embeddings": tuple(f"{word} {path.name} {hash_of_file(path)}" for word, path in embeddings.items()),
+        "embeddings": tuple(f"{word} {path.name} {hashes[word]}" for word, path in embeddings.items()),
     }
 
 

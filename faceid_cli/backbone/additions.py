@@ -14,49 +14,77 @@ from faceid_cli.backbone.finite import check_finite_file
 from faceid_cli.backbone.lora import merge_lora
 from faceid_cli.backbone.memory import is_out_of_memory
 from faceid_cli.backbone.single_file import vae_from_file
-from faceid_cli.errors import ModelError, ModelNotFoundError
-from faceid_cli.model_files.families import canonical_name
+from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
+from faceid_cli.model_files.families import COMPONENTS, canonical_name
+from faceid_cli.model_files.folder import read_json, variant_of, weight_files
 from faceid_cli.model_files.lora import check_lora, parse_lora
 from faceid_cli.model_files.weight_file import open_weight_file
 
 _CHUNK_BYTES = 1 << 22
+_UNHEARD = ("text_projection.", "vision_model.", "visual_projection.", "logit_scale")
 
 
-def load_vae(source: str, dtype: torch.dtype, family: str) -> Any:
+def load_vae(source: str, dtype: torch.dtype, family: str) -> tuple[Any, tuple[str, ...]]:
     """Load an autoencoder: a file, a folder of one, or a model's folder with one in it.
+
+    Returns:
+        The autoencoder, and what is worth telling the user about it.
 
     Raises:
         ModelNotFoundError: Nothing there.
+        UnsupportedModelError: An autoencoder of another kind, or only pickles.
         ModelError: It cannot be used.
     """
     path = Path(source).expanduser()
     if path.is_file():
-        return vae_from_file(path, dtype, family)
+        return vae_from_file(path, dtype, family), ()
     folder = path / "vae" if (path / "vae" / "config.json").is_file() else path
     if not (folder / "config.json").is_file():
         raise ModelNotFoundError(f"no VAE at {source}", "give a .safetensors file, or a folder with a config.json")
+    kind = read_json(folder / "config.json").get("_class_name", "AutoencoderKL")
+    if kind != "AutoencoderKL":
+        raise UnsupportedModelError(
+            f"the VAE in {folder} is of another kind ({kind})", "give an autoencoder for Stable Diffusion: --vae PATH"
+        )
+    files = weight_files(folder, COMPONENTS[family]["vae"])
     try:
-        vae = AutoencoderKL.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True)
+        vae = AutoencoderKL.from_pretrained(
+            folder,
+            torch_dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            variant=variant_of(files[0], COMPONENTS[family]["vae"]),
+        )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise
         raise ModelError(
             f"the VAE in {folder} cannot be loaded: {_reason(error)}", "copy or download it again"
         ) from error
-    check_complete(vae, "vae", sorted(folder.glob("diffusion_pytorch_model*.safetensors")))
-    return vae
+    return vae, check_complete(vae, "vae", files)
 
 
-def check_complete(network: Any, component: str, files: Sequence[Path]) -> None:
+def check_complete(network: Any, component: str, files: Sequence[Path]) -> tuple[str, ...]:
     """Check that weight files hold every weight of a network; the libraries would make up what is missing.
+
+    Returns:
+        What is worth telling the user: weights that the network has no place for, which the libraries leave out.
 
     Raises:
         ModelError: They do not.
     """
-    found = {None, *(canonical_name(component, name) for file in files for name in open_weight_file(file).tensors)}
-    for name in network.state_dict():
-        if canonical_name(component, name) not in found:
+    found = {canonical_name(component, name): name for file in files for name in open_weight_file(file).tensors}
+    wanted = {canonical_name(component, name): name for name in network.state_dict()}
+    for known, name in wanted.items():
+        if known is not None and known not in found:
             raise ModelError(f"{files[0].parent} is incomplete: {name} is missing", "copy or download it again")
+    left = [name for known, name in found.items() if known is not None and known not in wanted]
+    if component.startswith("text_encoder"):  # what else a CLIP model has is not heard when it reads a prompt
+        left = [name for name in left if not name.startswith(_UNHEARD)]
+    if not left:
+        return ()
+    names = ", ".join(sorted(left)[:3]) + (", ..." if len(left) > 3 else "")
+    return (f"{len(left)} weights in {files[0].parent} have no place in the network and are left out: {names}",)
 
 
 def add_loras(pipeline: Any, loras: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from transformers.utils import logging as transformers_logging
 
 from faceid_cli.backbone.additions import add_loras, check_complete, hash_of_file, load_vae
@@ -23,7 +24,7 @@ from faceid_cli.backbone.single_file import pipeline_from_file
 from faceid_cli.errors import ModelError, UnsupportedModelError, UsageError
 from faceid_cli.model_files import NOT_SUPPORTED, SUPPORTED, check_model, fingerprint_of, model_path, weight_variant
 from faceid_cli.model_files.families import COMPONENTS
-from faceid_cli.model_files.folder import weight_files
+from faceid_cli.model_files.folder import read_json, variant_of, weight_files
 from faceid_cli.orders import ModelOptions
 from faceid_cli.types import BUILTIN
 
@@ -58,12 +59,15 @@ def load_base_model(
     family = check_model(source, options.variant)
     fingerprint = fingerprint_of(source, options.variant)
     with memory_errors(_memory_hint(options)), _quiet_libraries():
-        vae = load_vae(options.vae, dtype, family) if options.vae else None
-        pipeline = (
-            pipeline_from_file(path, dtype, vae) if path.is_file() else _from_folder(path, dtype, family, options, vae)
-        )
+        vae, notes = load_vae(options.vae, dtype, family) if options.vae else (None, ())
+        if path.is_file():
+            pipeline = pipeline_from_file(path, dtype, vae)
+        else:
+            pipeline, more = _from_folder(path, dtype, family, options, vae)
+            notes += more
         _check_parts(pipeline, family, path)
-        lines, notes = add_loras(pipeline, options.loras or ())
+        lines, more = add_loras(pipeline, options.loras or ())
+        notes += more
         notes += _with_sound_schedule(pipeline)
         additions = _vae_line(options.vae) + lines
         base = BaseModel(source, family, fingerprint, pipeline, target, dtype, additions, options.low_vram, notes=notes)
@@ -120,7 +124,9 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
-def _from_folder(folder: Path, dtype: torch.dtype, family: str, options: ModelOptions, vae: Any | None) -> Any:
+def _from_folder(
+    folder: Path, dtype: torch.dtype, family: str, options: ModelOptions, vae: Any | None
+) -> tuple[Any, tuple[str, ...]]:
     settings: dict[str, Any] = {"vae": vae} if vae is not None else {}
     if family == "sdxl":
         kind, settings = StableDiffusionXLPipeline, {**settings, "add_watermarker": False}
@@ -129,6 +135,7 @@ def _from_folder(folder: Path, dtype: torch.dtype, family: str, options: ModelOp
         settings |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     variant = weight_variant(folder, options.variant)
     try:
+        settings |= _of_other_variants(folder, dtype, family, options.variant, variant, tuple(settings))
         pipeline = kind.from_pretrained(
             folder,
             dtype=dtype,
@@ -144,11 +151,46 @@ def _from_folder(folder: Path, dtype: torch.dtype, family: str, options: ModelOp
         raise ModelError(
             f"the base model in {folder} cannot be loaded: {reason}", "copy or download the model again"
         ) from error
+    notes: tuple[str, ...] = ()
+    _settle_schedule(pipeline, folder)
     for component, name in COMPONENTS[family].items():
         if component != "vae" or vae is None:
             network = getattr(pipeline, component)
-            check_complete(network, component, weight_files(folder / component, name, options.variant))
-    return pipeline
+            notes += check_complete(network, component, weight_files(folder / component, name, options.variant))
+    return pipeline, notes
+
+
+def _settle_schedule(pipeline: Any, folder: Path) -> None:
+    """State what all Stable Diffusions have in common, where the folder's scheduler does not.
+
+    Schedulers such as Euler have no word for it, and DDIM's own defaults are not those that Stable Diffusion was made
+    with. Single files state the same, so that both draw the same pictures.
+    """
+    stated = read_json(folder / "scheduler" / "scheduler_config.json")
+    common = {"set_alpha_to_one": False, "clip_sample": False, "steps_offset": 1}
+    missing = {key: value for key, value in common.items() if key not in stated}
+    # Values of this list are taken for a scheduler's own defaults, and are not handed to another one.
+    defaults = [key for key in pipeline.scheduler.config.get("_use_default_values", []) if key not in missing]
+    pipeline.scheduler.register_to_config(**missing, _use_default_values=defaults)
+
+
+def _of_other_variants(
+    folder: Path, dtype: torch.dtype, family: str, wanted: str | None, main: str | None, given: Collection[str]
+) -> dict[str, Any]:
+    """Load those components whose files are of another variant than the UNet's: a pipeline loads only one."""
+    found: dict[str, Any] = {}
+    for component, name in COMPONENTS[family].items():
+        variant = variant_of(weight_files(folder / component, name, wanted)[0], name)
+        if variant == main or component in given:
+            continue
+        settings = {"variant": variant, "use_safetensors": True, "local_files_only": True}
+        kind = AutoencoderKL if component == "vae" else _text_encoder_class(component)
+        found[component] = kind.from_pretrained(folder / component, torch_dtype=dtype, **settings)
+    return found
+
+
+def _text_encoder_class(component: str) -> Any:
+    return CLIPTextModelWithProjection if component == "text_encoder_2" else CLIPTextModel
 
 
 def _check_parts(pipeline: Any, family: str, path: Path) -> None:
@@ -199,7 +241,11 @@ def _vae_line(source: str | None) -> tuple[str, ...]:
 
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """The loading bars and hints of the libraries would mix with the command line's own output."""
+    """The loading bars and hints of the libraries would mix with the command line's own output.
+
+    Nothing that they say of weights is lost by it: what a folder's files lack or have too much is looked up by
+    `check_complete`, single files must fit exactly, and LoRAs are merged without the libraries.
+    """
     libraries = (diffusers_logging, transformers_logging)
     shown = [library.is_progress_bar_enabled() for library in libraries]
     verbosities = [library.get_verbosity() for library in libraries]

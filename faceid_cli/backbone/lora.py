@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
-from faceid_cli.errors import UnsupportedModelError
+from faceid_cli.backbone.memory import is_out_of_memory
+from faceid_cli.backbone.single_file import opened
+from faceid_cli.errors import ModelError, UnsupportedModelError
 from faceid_cli.model_files.lora import read_lora
 from faceid_cli.model_files.lora_names import names_of_layer, place_of
 
@@ -44,7 +45,7 @@ def merge_lora(pipeline: Any, path: Path, scale: float) -> list[str]:
     known = {part: _layers(pipeline, part) for part in ("unet", "text_encoder", "text_encoder_2")}
     stated = _stated(contents.metadata)
     used = 0
-    with safe_open(path, framework="pt") as file, torch.no_grad():
+    with opened(path) as file, torch.no_grad():
         for name, parts in contents.layers.items():
             part, place = place_of(name)
             found = known.get(part, {}).get(place)
@@ -65,7 +66,10 @@ def merge_lora(pipeline: Any, path: Path, scale: float) -> list[str]:
         notes.append(f"LoRA {path.name}: {held - used} of its {held} parts do not fit and are left out")
     if contents.embeddings:
         names = ", ".join(contents.embeddings)
-        notes.append(f"LoRA {path.name}: the embeddings beside it are left out: {names}; give them with --embedding")
+        notes.append(
+            f"LoRA {path.name}: the embeddings beside it are left out: {names}; "
+            "give each as a file of its own with --embedding"
+        )
     if contents.others:
         more = ", ..." if len(contents.others) > 3 else ""
         names = ", ".join(contents.others[:3]) + more
@@ -93,7 +97,15 @@ def _weight(module: Any) -> Any:
 
 def _merge(path: Path, name: str, module: Any, tensors: Mapping[str, Tensor], scale: float, stated: float) -> None:
     weight = module.weight.float()
-    change = _change(tensors, stated)
+    try:
+        change = _change(tensors, stated)
+    except (RuntimeError, IndexError, ZeroDivisionError) as error:
+        if is_out_of_memory(error):
+            raise
+        sizes = ", ".join(f"{kind} {_sizes(tensor) or 'a number'}" for kind, tensor in sorted(tensors.items()))
+        raise ModelError(
+            f"{path} is damaged: the parts of {name} do not fit each other: {sizes}", "copy or download it again"
+        ) from error
     if change is not None:
         change = _fitting(path, name, change, weight)
         magnitude = tensors.get("dora_scale", tensors.get("magnitude"))

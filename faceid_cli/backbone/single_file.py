@@ -16,7 +16,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -50,9 +50,9 @@ def pipeline_from_file(path: Path, dtype: torch.dtype, vae: Any | None = None) -
             f"{path} has a vocabulary of {vocabulary} words, not CLIP's", "use a diffusers folder"
         )
     parts = {name: load_pieces(path, pieces, dtype) for name, pieces in single.pieces.items()}
-    unet = _module(_empty(lambda: UNet2DConditionModel.from_config(single.configs["unet"])), parts["unet"], path)
+    unet = _module(_empty(path, lambda: UNet2DConditionModel.from_config(single.configs["unet"])), parts["unet"], path)
     if vae is None:
-        vae = _module(_empty(lambda: AutoencoderKL.from_config(single.configs["vae"])), parts["vae"], path)
+        vae = _module(_empty(path, lambda: AutoencoderKL.from_config(single.configs["vae"])), parts["vae"], path)
     first = _text_encoder(CLIPTextModel, single, "text_encoder", parts)
     common = {
         "vae": vae,
@@ -90,18 +90,32 @@ def vae_from_file(path: Path, dtype: torch.dtype, family: str) -> Any:
     check_vae(path, shapes, pieces)
     try:
         config = vae_config(shapes, pieces, family == "sdxl")
-    except (KeyError, IndexError) as error:
-        raise ModelError(f"the VAE in {path} is incomplete: {error} is missing", _AGAIN) from error
-    return _module(_empty(lambda: AutoencoderKL.from_config(config)), load_pieces(path, pieces, dtype), path)
+    except KeyError as error:
+        raise ModelError(f"the VAE in {path} is incomplete: {error.args[0]} is missing", _AGAIN) from error
+    except IndexError as error:
+        raise ModelError(f"the VAE in {path} has weights of odd shapes", _AGAIN) from error
+    return _module(_empty(path, lambda: AutoencoderKL.from_config(config)), load_pieces(path, pieces, dtype), path)
 
 
 def load_pieces(path: Path, pieces: Mapping[str, Piece], dtype: torch.dtype) -> dict[str, Tensor]:
     """Return a component's weights by diffusers' names, on the CPU and in the given type."""
     if path.suffix.lower() == ".safetensors":
-        with safe_open(path, framework="pt") as file:
+        with opened(path) as file:
             return {name: _cut(file.get_tensor(piece.key), piece, dtype) for name, piece in pieces.items()}
     tensors = read_pickled_weights(path)
     return {name: _cut(tensors[piece.key], piece, dtype) for name, piece in pieces.items()}
+
+
+def opened(path: Path) -> Any:
+    """Open a safetensors file for reading its tensors.
+
+    Raises:
+        ModelError: Damaged in a way that its list of tensors does not show.
+    """
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"weight file {path} is damaged: {str(error)[:200]}", _AGAIN) from error
 
 
 def _cut(tensor: Tensor, piece: Piece, dtype: torch.dtype) -> Tensor:
@@ -114,10 +128,15 @@ def _cut(tensor: Tensor, piece: Piece, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype, copy=True).contiguous()
 
 
-def _empty(build: Callable[[], Any]) -> Any:
+def _empty(path: Path, build: Callable[[], Any]) -> Any:
     """Build a module without the random weights that it would begin with: they take memory, and minutes."""
-    with init_empty_weights():
-        return build()
+    try:
+        with init_empty_weights():
+            return build()
+    except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+        raise UnsupportedModelError(
+            f"{path} is of sizes that no Stable Diffusion has: {str(error)[:200]}", "use the model's diffusers folder"
+        ) from error
 
 
 def _module(module: Any, weights: Mapping[str, Tensor], path: Path) -> Any:
@@ -134,7 +153,7 @@ def _module(module: Any, weights: Mapping[str, Tensor], path: Path) -> Any:
 
 
 def _text_encoder(kind: Any, single: SingleFile, name: str, parts: Mapping[str, Mapping[str, Tensor]]) -> Any:
-    module = _empty(lambda: kind(CLIPTextConfig(**single.configs[name])))
+    module = _empty(single.path, lambda: kind(CLIPTextConfig(**single.configs[name])))
     weights = dict(parts[name])
     if not any(key.startswith("text_model.") for key in module.state_dict()):  # transformers from 5.6 on
         weights = {key.removeprefix("text_model."): value for key, value in weights.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from faceid_cli.model_files.families import COMPONENTS, NOT_SUPPORTED, SUPPORTED
 
 AGAIN = "copy or download the model again"
 _CONVERT_HINT = "convert it where you trust its origin: diffusers' save_pretrained(folder) writes safetensors"
-_OPENCLIP_WIDTH = 1024  # of the text that Stable Diffusion 2.x listens to
+OPENCLIP_WIDTH = 1024  # of the text that Stable Diffusion 2.x listens to
 
 
 def check_model_folder(folder: Path, variant: str | None = None) -> str:
@@ -19,18 +20,21 @@ def check_model_folder(folder: Path, variant: str | None = None) -> str:
 
     Args:
         folder: It holds model_index.json.
-        variant: Of the weights, such as "fp16"; None for the plain ones, or fp16 where there are no others.
+        variant: Of the weights, such as "fp16"; None for the plain ones, or fp16 where there are no others. Components
+            that lack it are taken plain.
 
     Raises:
         ModelNotFoundError: Files are missing; the message names the first.
         UnsupportedModelError: Another kind of pipeline, or weights only as pickles.
     """
     family = family_of_folder(folder)
+    if variant:
+        _check_variant(folder, family, variant)
     for component, weight_name in COMPONENTS[family].items():
         _need(folder / component / "config.json")
         weight_files(folder / component, weight_name, variant)
     unet = read_json(folder / "unet" / "config.json")
-    check_channels(folder, unet.get("in_channels", 4), unet.get("out_channels", 4))
+    check_channels(folder, unet.get("in_channels") or 4, unet.get("out_channels") or 4)
     _need(folder / "scheduler" / "scheduler_config.json")
     for tokenizer in TOKENIZERS[family]:
         if not (folder / tokenizer / "tokenizer.json").is_file():
@@ -45,6 +49,7 @@ def family_of_folder(folder: Path) -> str:
     Raises:
         ModelNotFoundError: No model_index.json.
         UnsupportedModelError: Another kind of pipeline.
+        ModelError: model_index.json is damaged.
     """
     index = folder / "model_index.json"
     if not index.is_file():
@@ -52,7 +57,9 @@ def family_of_folder(folder: Path) -> str:
             f"{folder} is no diffusers model: model_index.json is missing",
             "give the folder that holds model_index.json",
         )
-    pipeline_class = str(read_json(index).get("_class_name"))
+    pipeline_class = read_json(index).get("_class_name")
+    if not isinstance(pipeline_class, str):
+        raise ModelError(f"{index} is damaged: it does not say which pipeline it is of (_class_name)", AGAIN)
     if pipeline_class == "StableDiffusionXLPipeline":
         return "sdxl"
     if pipeline_class != "StableDiffusionPipeline":
@@ -60,39 +67,69 @@ def family_of_folder(folder: Path) -> str:
     config = folder / "unet" / "config.json"
     _need(config)
     unet = read_json(config)
-    is_second = unet.get("use_linear_projection") or unet.get("cross_attention_dim") == _OPENCLIP_WIDTH
+    is_second = unet.get("use_linear_projection") or unet.get("cross_attention_dim") == OPENCLIP_WIDTH
     return "sd2" if is_second else "sd1"
 
 
 def weight_variant(folder: Path, wanted: str | None = None) -> str | None:
-    """Return the variant to load: as wanted, else "fp16" where the folder holds only that of the UNet, else None."""
-    if wanted is not None:
-        return wanted
-    names = [path.name for path in weight_files(folder / "unet", COMPONENTS["sd1"]["unet"])]
-    return "fp16" if any(".fp16" in name for name in names) else None
+    """Return the variant of the UNet's files that are loaded; see `weight_files`."""
+    name = COMPONENTS["sd1"]["unet"]
+    return variant_of(weight_files(folder / "unet", name, wanted)[0], name)
+
+
+def variant_of(file: Path, name: str) -> str | None:
+    """Return the variant that a weight file's name says, such as "fp16"; None for a plain one.
+
+    Args:
+        file: `NAME.VARIANT.safetensors`, or one of several, with `-00001-of-00002` before or behind the variant.
+        name: What the weights of this component are called.
+    """
+    shard = r"(?:-\d+-of-\d+)?"
+    found = re.fullmatch(rf"{re.escape(name)}{shard}(?:\.([\w-]+?))?{shard}\.safetensors", file.name)
+    return found.group(1) if found else None
 
 
 def weight_files(folder: Path, name: str, variant: str | None = None) -> list[Path]:
-    """Return the weight files of a component, all there.
+    """Return the weight files of a component, all there: of the variant, or else plain, or else in half precision.
+
+    Components may have different variants: makers of models save some parts anew, and not the others.
 
     Raises:
-        ModelNotFoundError: There are none of this variant, or shards are missing.
+        ModelNotFoundError: There are none of these, or shards are missing.
         UnsupportedModelError: There are only pickles.
     """
-    for infix in (f".{variant}",) if variant else ("", ".fp16"):
+    for infix in dict.fromkeys((f".{variant}" if variant else "", "", ".fp16")):
         for index in (f"{name}.safetensors.index{infix}.json", f"{name}{infix}.safetensors.index.json"):
             if (folder / index).is_file():
                 return _shards(folder, folder / index)
         if (folder / f"{name}{infix}.safetensors").is_file():
             return [folder / f"{name}{infix}.safetensors"]
-    if any(folder.glob("*.bin")) or any(folder.glob("*.ckpt")):
+    others = _variants(folder, name)
+    if not others and (any(folder.glob("*.bin")) or any(folder.glob("*.ckpt"))):
         raise UnsupportedModelError(
             f"{folder} holds its weights only as pickle files, which can run code and are never loaded", _CONVERT_HINT
         )
-    missing = f"{name}.{variant}.safetensors" if variant else f"{name}.safetensors"
-    raise ModelNotFoundError(
-        f"the base model in {folder.parent} is incomplete: {folder.name}/{missing} is missing", AGAIN
-    )
+    raise _missing(folder, name, variant, f"it is there as another variant: --variant {others[0]}" if others else AGAIN)
+
+
+def _variants(folder: Path, name: str) -> list[str]:
+    found = (variant_of(file, name) for file in folder.glob(f"{name}*.safetensors"))
+    return sorted({each for each in found if each})
+
+
+def _missing(folder: Path, name: str, variant: str | None, hint: str) -> ModelNotFoundError:
+    file = f"{name}.{variant}.safetensors" if variant else f"{name}.safetensors"
+    return ModelNotFoundError(f"the base model in {folder.parent} is incomplete: {folder.name}/{file} is missing", hint)
+
+
+def _check_variant(folder: Path, family: str, variant: str) -> None:
+    """Check that at least one component has a variant; the others may have plain files."""
+    parts = COMPONENTS[family]
+    if any(variant_of(file, name) == variant for part, name in parts.items() for file in (folder / part).glob("*")):
+        return
+    others = sorted({each for part, name in parts.items() for each in _variants(folder / part, name)})
+    hint = f"it has these: {', '.join(others)}" if others else "leave --variant out"
+    raise _missing(folder / "unet", parts["unet"], variant, hint)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -111,7 +148,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _shards(folder: Path, index: Path) -> list[Path]:
-    shards = [folder / shard for shard in sorted(set(read_json(index).get("weight_map", {}).values()))]
+    placed = read_json(index).get("weight_map")
+    if not isinstance(placed, dict) or not placed or not all(isinstance(shard, str) for shard in placed.values()):
+        raise ModelError(f"{index} is damaged: it does not say which file each weight is in", AGAIN)
+    shards = [folder / shard for shard in sorted(set(placed.values()))]
     for shard in shards:
         _need(shard)
     return shards

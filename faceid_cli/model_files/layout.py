@@ -130,11 +130,16 @@ def vae_pieces(shapes: Shapes, prefix: str = VAE) -> dict[str, Piece]:
     return dict(_vae_piece(name, levels, prefix, shapes) for name in names)
 
 
-def clip_pieces(shapes: Shapes, prefix: str) -> dict[str, Piece]:
-    """Return transformers' name -> where it is, of an OpenAI CLIP text encoder in a file."""
+def clip_pieces(shapes: Shapes, prefix: str, drop_last: bool = False) -> dict[str, Piece]:
+    """Return transformers' name -> where it is, of a text encoder that stands in a file under transformers' names.
+
+    `drop_last` leaves out the layers that Stable Diffusion 2.x does not hear, see `openclip_pieces`.
+    """
     pieces = {}
     for name in _under(shapes, prefix):
-        if not name.endswith("position_ids"):
+        layer = re.match(r"(?:text_model\.)?encoder\.layers\.(\d+)\.", name)
+        unheard = drop_last and layer and int(layer[1]) >= _HEARD_LAYERS
+        if not name.endswith("position_ids") and not unheard:
             pieces[f"text_model.{name.removeprefix('text_model.')}"] = Piece(prefix + name)
     return pieces
 

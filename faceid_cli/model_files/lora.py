@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError, UsageError
-from faceid_cli.model_files.weight_file import open_weight_file
+from faceid_cli.model_files.weight_file import PICKLES, check_pickled, open_weight_file
 
 # What a tensor is to its layer, by the end of its name.
 _PARTS = {
@@ -90,8 +90,12 @@ def check_lora(path: Path, text_width: int | None = None) -> None:
     Raises:
         ModelNotFoundError, UnsupportedModelError, ModelError: It is not.
     """
+    if path.is_dir():
+        raise ModelNotFoundError(f"{path} is a folder, not a LoRA", "give the .safetensors file in it")
     if not path.is_file():
         raise ModelNotFoundError(f"no LoRA at {path}", "check the spelling; FILE or FILE:SCALE")
+    if path.suffix.lower() in PICKLES:
+        check_pickled(path)  # it may be anything with that ending
     if path.suffix.lower() != ".safetensors":
         raise UnsupportedModelError(
             f"{path} is not a .safetensors file; pickles can run code and are never loaded",

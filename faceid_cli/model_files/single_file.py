@@ -11,6 +11,7 @@ from typing import Any
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
 from faceid_cli.model_files import layout
 from faceid_cli.model_files.families import NOT_SUPPORTED, SUPPORTED, check_channels
+from faceid_cli.model_files.folder import OPENCLIP_WIDTH
 from faceid_cli.model_files.layout import Piece, Shapes
 from faceid_cli.model_files.weight_file import open_weight_file, read_shapes
 
@@ -51,6 +52,7 @@ _PARTS = {
 _ADAPTER = re.compile(
     r"^lora_(unet|te)|[._]lora(_linear_layer)?[._](A|B|up|down)\.|\.lora_(A|B|up|down|mid)\.|\.(hada|lokr|oft)_\w+$"
 )
+_COPY = "copy or download the file again"
 _HEAD_WIDTH, _GROUPS = 64, 32
 _PARAMETERIZATION = re.compile(r"""parameterization:\s*["']?(\w+)""")
 
@@ -82,16 +84,18 @@ def read_single_file(path: Path) -> SingleFile:
     """
     shapes, metadata = _contents(path)
     family = family_of_shapes(path, shapes)
-    pieces = _pieces(family, shapes)
-    missing = [piece.key for part in pieces.values() for piece in part.values() if piece.key not in shapes]
-    if missing:
-        raise ModelError(f"{path} is incomplete: {missing[0]} is missing", "copy or download the file again")
-    if "vae" in pieces:
-        check_vae(path, shapes, pieces["vae"])
     try:
+        pieces = _pieces(family, shapes)
+        missing = [piece.key for part in pieces.values() for piece in part.values() if piece.key not in shapes]
+        if missing:
+            raise KeyError(missing[0])
+        if "vae" in pieces:
+            check_vae(path, shapes, pieces["vae"])
         configs = _configs(path, family, shapes, pieces, metadata)
-    except (KeyError, IndexError, ZeroDivisionError) as error:
-        raise ModelError(f"{path} is incomplete: {error} is missing", "copy or download the file again") from error
+    except KeyError as error:
+        raise ModelError(f"{path} is incomplete: {error.args[0]} is missing", _COPY) from error
+    except (IndexError, ZeroDivisionError, StopIteration) as error:
+        raise ModelError(f"{path} is incomplete, or its weights have odd shapes", _COPY) from error
     check_channels(path, configs["unet"]["in_channels"], configs["unet"]["out_channels"])
     return SingleFile(path, family, pieces, configs)
 
@@ -115,7 +119,7 @@ def family_of_shapes(path: Path, shapes: Shapes) -> str:
                     )
                 if family != "sdxl" and f"{layout.UNET}label_emb.0.0.weight" in shapes:
                     raise UnsupportedModelError(f"{path} also listens to pictures (unCLIP)", SUPPORTED)
-                return family
+                return "sd2" if family == "sd1" and _is_second(shapes) else family
     for start, other in _FOREIGN.items():
         if any(name.startswith(start) for name in shapes):
             raise UnsupportedModelError(f"{path} is {other}", f"{SUPPORTED}; {NOT_SUPPORTED}")
@@ -130,6 +134,19 @@ def family_of_shapes(path: Path, shapes: Shapes) -> str:
     if any(name.startswith((layout.UNET, "input_blocks.", "down_blocks.")) for name in shapes):
         raise UnsupportedModelError(f"{path} holds a UNet without its text encoder", "use the full checkpoint")
     raise UnsupportedModelError(f"{path} is not a Stable Diffusion checkpoint", SUPPORTED)
+
+
+def _is_second(shapes: Shapes) -> bool:
+    """Whether a UNet is that of Stable Diffusion 2.x, by the same two marks as in a folder.
+
+    Its text encoder may stand under the names of Stable Diffusion 1.x: diffusers' script writes it so from folders of
+    newer versions of transformers.
+    """
+    inner = [
+        shape for name, shape in shapes.items() if name.startswith(layout.UNET) and name.endswith("proj_in.weight")
+    ]
+    crossed = [shape for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")]
+    return any(len(shape) == 2 for shape in inner) or any(shape[1:] == (OPENCLIP_WIDTH,) for shape in crossed)
 
 
 def check_vae(path: Path, shapes: Shapes, pieces: Mapping[str, Piece]) -> None:
@@ -158,6 +175,8 @@ def check_vae(path: Path, shapes: Shapes, pieces: Mapping[str, Piece]) -> None:
 def vae_config(shapes: Shapes, pieces: Mapping[str, Piece], is_xl: bool) -> dict[str, Any]:
     """Return the configuration of an autoencoder with these weights."""
     levels = layout.count(list(pieces), "encoder.down_blocks")
+    if not levels:
+        raise KeyError("encoder.down_blocks.0")
     channels = [shapes[pieces[f"encoder.down_blocks.{level}.resnets.0.conv1.weight"].key][0] for level in range(levels)]
     return {
         "in_channels": 3,
@@ -189,6 +208,8 @@ def _pieces(family: str, shapes: Shapes) -> dict[str, dict[str, Piece]]:
     pieces = {"unet": layout.unet_plan(shapes).pieces}
     if family == "sd1":
         pieces["text_encoder"] = layout.clip_pieces(shapes, layout.CLIP_1)
+    elif family == "sd2" and any(name.startswith(layout.CLIP_1) for name in shapes):
+        pieces["text_encoder"] = layout.clip_pieces(shapes, layout.CLIP_1, drop_last=True)
     elif family == "sd2":
         pieces["text_encoder"] = layout.openclip_pieces(shapes, layout.CLIP_2, drop_last=True, with_projection=False)
     else:
@@ -233,7 +254,11 @@ def _unet_config(family: str, shapes: Shapes, prediction: str) -> dict[str, Any]
         "norm_num_groups": _GROUPS,
         # The first family has eight heads at every level, the others heads of one width.
         "attention_head_dim": 8 if family == "sd1" else [max(each // _HEAD_WIDTH, 1) for each in plan.channels],
-        "use_linear_projection": family != "sd1",
+        "use_linear_projection": any(
+            len(shape) == 2
+            for name, shape in shapes.items()
+            if name.startswith(layout.UNET) and name.endswith("proj_in.weight")
+        ),
     }
     if family == "sdxl":
         added = shapes[f"{layout.UNET}label_emb.0.0.weight"][1]

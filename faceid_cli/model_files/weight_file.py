@@ -213,7 +213,10 @@ def _metadata(content: Any) -> dict[str, str]:
 
 def _entry(entry: dict[str, Any], base: int) -> TensorEntry:
     start, end = entry["data_offsets"]
-    return TensorEntry(str(entry["dtype"]), tuple(map(int, entry["shape"])), base + int(start), base + int(end))
+    shape = tuple(entry["shape"])
+    if not all(isinstance(number, int) for number in (start, end, *shape)):
+        raise TypeError("sizes and places are no whole numbers")
+    return TensorEntry(str(entry["dtype"]), shape, base + start, base + end)
 
 
 def _check_places(tensors: Mapping[str, TensorEntry], begin: int, size: int) -> None:

@@ -5,7 +5,7 @@ while the frozen text transformer runs, by the person's features of the current 
 """
 
 from faceid_cli.tokens.dial import dialled
-from faceid_cli.tokens.embedding_file import read_embedding
+from faceid_cli.tokens.embedding_file import files_of_embedding, read_embedding
 from faceid_cli.tokens.encode import (
     ENCODER,
     EncodedPrompt,
@@ -41,6 +41,7 @@ __all__ = [
     "encode_prompt",
     "encode_rows",
     "features_of",
+    "files_of_embedding",
     "read_embedding",
     "tokenize_prompt",
     "tokens_from_arrays",

@@ -1,12 +1,14 @@
 """Textual-inversion files of others, as words of a prompt.
 
 Programs write the same vectors under different names: one tensor under any name (often "emb_params"), or for Stable
-Diffusion XL one for each text encoder ("clip_l" and "clip_g"). Older files are pickles, which torch's restricted reader
+Diffusion XL one for each text encoder: in one file ("clip_l" and "clip_g"), or, as diffusers' own script does, in two
+files side by side ("learned_embeds" and "learned_embeds_2"). Older files are pickles, which torch's restricted reader
 reads without running anything in them. Shapes: N vectors, D width.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import torch
@@ -17,12 +19,19 @@ from torch import Tensor
 from faceid_cli.backbone import BaseModel
 from faceid_cli.backbone.finite import check_finite
 from faceid_cli.errors import ModelError, ModelMismatchError, ModelNotFoundError, UnsupportedModelError
-from faceid_cli.model_files.weight_file import PICKLES, read_pickle
+from faceid_cli.model_files.weight_file import PICKLES, check_pickled, open_weight_file, read_pickle
 from faceid_cli.types import IdentityTokens
+
+# How the names of two files differ that belong together: of the first text encoder, and of the second.
+_PAIRS = (("", "_2"), ("_1", "_2"), ("_clip_l", "_clip_g"), ("-clip_l", "-clip_g"), (".clip_l", ".clip_g"))
 
 
 def read_embedding(path: Path, base: BaseModel) -> IdentityTokens:
     """Read a textual-inversion file for a base model: one stage, keys and values alike.
+
+    Args:
+        path: A file; of two that belong together, either; or the folder that they are in.
+        base: Whose text encoders they are for.
 
     Raises:
         ModelNotFoundError: No such file.
@@ -30,10 +39,9 @@ def read_embedding(path: Path, base: BaseModel) -> IdentityTokens:
         ModelMismatchError: Made for text encoders of another width.
         NotFiniteError: NaN or infinity in it.
     """
-    if not path.is_file():
-        raise ModelNotFoundError(f"no embedding at {path}", "check the spelling; FILE or FILE:WORD")
-    tensors = _tensors(path)
-    vectors = _by_encoder(path, tensors, base)
+    files = files_of_embedding(path, base)
+    vectors = _by_encoder(files, base)
+    path = files[0]
     check_finite(vectors, f"the embedding {path}", "download it again, or leave it out")
     for encoder in base.encoders:
         width = vectors[encoder.name].shape[-1]
@@ -46,18 +54,66 @@ def read_embedding(path: Path, base: BaseModel) -> IdentityTokens:
     return IdentityTokens(sides, {name: side.clone() for name, side in sides.items()})
 
 
+def files_of_embedding(path: Path, base: BaseModel) -> list[Path]:
+    """Return the files of an embedding, that of the first text encoder first: one, or two that belong together.
+
+    Arguments and errors are those of `read_embedding`.
+    """
+    if path.is_dir():
+        path = _in_folder(path)
+    if not path.is_file():
+        raise ModelNotFoundError(f"no embedding at {path}", "check the spelling; FILE or FILE:WORD")
+    is_half = len(base.encoders) > 1 and not {"clip_l", "clip_g"} <= set(_tensors(path))
+    return _pair(path) if is_half else [path]
+
+
+def _pair(path: Path) -> list[Path]:
+    """A file for one text encoder and that for the other, if there is one; which is which, their names say."""
+    for first, second in _PAIRS:
+        for mark, other in ((second, first), (first, second)):  # the second first: a name without a mark has "", too
+            found = re.fullmatch(rf"(.+?){re.escape(mark)}(-steps-\d+)?", path.stem)
+            if not found:
+                continue
+            name = f"{found[1]}{other}{found[2] or ''}"
+            files = [path.with_name(name + end) for end in (path.suffix, ".safetensors", *PICKLES)]
+            beside = next((file for file in files if file.is_file()), None)
+            if beside is not None:
+                return [beside, path] if mark == second else [path, beside]
+    return [path]
+
+
+def _in_folder(folder: Path) -> Path:
+    """The one embedding of a folder as diffusers' scripts leave it: the last, beside those of earlier steps."""
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in (".safetensors", *PICKLES))
+    for file in files:
+        if file.stem == "learned_embeds":
+            return file
+    steps = {int(found[1]): file for file in files if (found := re.fullmatch(r"learned_embeds-steps-(\d+)", file.stem))}
+    if steps:
+        return steps[max(steps)]
+    if not files or any(file not in _pair(files[0]) for file in files):
+        raise ModelNotFoundError(
+            f"{folder} holds {len(files) or 'no'} embeddings, not one", "give the file: FILE or FILE:WORD"
+        )
+    return files[0]
+
+
 def _tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix.lower() in PICKLES:
         return _pickled(path)
     try:
+        open_weight_file(path)
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ModelError) as error:
+        reason = f": {error.message}" if isinstance(error, ModelError) else ""
         raise UnsupportedModelError(
-            f"{path} is not a safetensors file, or is damaged", "use the .safetensors or .pt file of this embedding"
+            f"{path} is not a safetensors file, or is damaged{reason}",
+            "use the .safetensors or .pt file of this embedding",
         ) from error
 
 
 def _pickled(path: Path) -> dict[str, Tensor]:
+    check_pickled(path)
     try:
         content = read_pickle(path)
     except ModelError as error:
@@ -65,6 +121,8 @@ def _pickled(path: Path) -> dict[str, Tensor]:
             f"{path} holds more than vectors, or is damaged: it could run code, and is not loaded",
             "use the .safetensors file of this embedding",
         ) from error
+    if isinstance(content, Tensor):  # as the very first scripts saved it
+        return {"": content.detach()}
     if isinstance(content, dict):  # AUTOMATIC1111 keeps the vectors beside the name and the steps of their training
         content = content.get("string_to_param", content)
     if not isinstance(content, dict):
@@ -72,25 +130,35 @@ def _pickled(path: Path) -> dict[str, Tensor]:
     return {str(name): value.detach() for name, value in content.items() if isinstance(value, Tensor)}
 
 
-def _by_encoder(path: Path, tensors: dict[str, Tensor], base: BaseModel) -> dict[str, Tensor]:
+def _by_encoder(files: list[Path], base: BaseModel) -> dict[str, Tensor]:
     wanted = [encoder.name for encoder in base.encoders]
+    path, tensors = files[0], _tensors(files[0])
     if "clip_l" in tensors and "clip_g" in tensors:
         found = {"text_encoder": tensors["clip_l"], "text_encoder_2": tensors["clip_g"]}
-    elif tensors.get("emb_params", torch.empty(0)).ndim == 2:  # whatever a program keeps beside it
-        found = {"text_encoder": tensors["emb_params"]}
-    elif len(tensors) == 1 and next(iter(tensors.values())).ndim in (1, 2):
-        found = {"text_encoder": next(iter(tensors.values()))}
     else:
-        raise UnsupportedModelError(
-            f"{path} is not a textual-inversion file", "one holds a single tensor, or clip_l and clip_g"
-        )
+        found = {
+            name: _only(file, _tensors(file))
+            for name, file in zip(("text_encoder", "text_encoder_2"), files, strict=False)
+        }
     if sorted(found) != sorted(wanted):
         raise ModelMismatchError(
             f"{path} is for {len(found)} text encoders, the base model has {len(wanted)}",
-            "use an embedding of the base model's family",
+            "use an embedding of the base model's family"
+            + ("; of two files, keep both in one folder, as NAME and NAME_2" if len(found) < len(wanted) else ""),
         )
     if any(tensor.ndim not in (1, 2) or not tensor.numel() for tensor in found.values()):
         raise UnsupportedModelError(f"{path} is not a textual-inversion file", "its tensors are no rows of vectors")
     if len({tuple(torch.atleast_2d(tensor).shape[:1]) for tensor in found.values()}) > 1:
         raise UnsupportedModelError(f"{path} has different numbers of vectors for its text encoders", "it is damaged")
     return found
+
+
+def _only(path: Path, tensors: dict[str, Tensor]) -> Tensor:
+    """The vectors of a file for one text encoder."""
+    if tensors.get("emb_params", torch.empty(0)).ndim == 2:  # whatever a program keeps beside it
+        return tensors["emb_params"]
+    if len(tensors) == 1 and next(iter(tensors.values())).ndim in (1, 2):
+        return next(iter(tensors.values()))
+    raise UnsupportedModelError(
+        f"{path} is not a textual-inversion file", "one holds a single tensor, or clip_l and clip_g"
+    )

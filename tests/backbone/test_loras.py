@@ -384,3 +384,20 @@ def test_layers_have_the_names_of_the_first_implementation(tiny_families, unet_n
     for name in names:
         expected = unet_name(f"{name}.weight", len(unet.config.block_out_channels))
         assert f"model.diffusion_model.{first_name(name, names, 2)}.weight" == expected
+
+
+def test_safetensors_with_another_ending_and_folders_are_no_pickles(tiny_families, tmp_path):
+    save_file({f"{kohya(QUERY)}.lora_down.weight": random(2, 64)}, tmp_path / "a.pt")
+    with pytest.raises(UnsupportedModelError, match="is a safetensors file with another ending"):
+        load(tiny_families("sd1").folder, str(tmp_path / "a.pt"))
+    with pytest.raises(ModelError, match="is a folder, not a LoRA"):
+        load(tiny_families("sd1").folder, str(tmp_path))
+
+
+@pytest.mark.parametrize(("down", "up"), [((), ()), ((2, 64), (64, 3)), ((0, 64), (64, 0)), ((2, 64), (64,))])
+def test_halves_that_do_not_fit_each_other_are_named(tiny_families, tmp_path, down, up):
+    start = kohya(QUERY)
+    tensors = {f"{start}.lora_down.weight": torch.zeros(down), f"{start}.lora_up.weight": torch.zeros(up)}
+    tensors[f"{start}.alpha"] = torch.tensor(1.0)
+    with pytest.raises(ModelError, match=r"is damaged: the parts of lora_unet_.* do not fit each other"):
+        merged(tiny_families("sd1").folder, tmp_path / "a.safetensors", tensors)

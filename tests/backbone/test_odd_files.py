@@ -226,3 +226,46 @@ def test_a_tiny_vae_is_refused_by_name(tiny_families, tmp_path, names):
     save_file({name: torch.zeros(2, 2) for name in names}, tmp_path / "taesd.safetensors")
     with pytest.raises(UnsupportedModelError, match=r"is a tiny autoencoder \(TAESD\)"):
         load(tiny_families("sd1").folder, vae=str(tmp_path / "taesd.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        (
+            {"model.diffusion_model.input_blocks.0.0.weight": (4, 4), "cond_stage_model.transformer.x": (4,)},
+            "incomplete",
+        ),
+        (
+            {
+                "model.diffusion_model.input_blocks.1.1.proj_in.weight": (4, 4),
+                "model.diffusion_model.x.attn2.to_k.weight": (),
+                "cond_stage_model.transformer.x": (4,),
+            },
+            "is incomplete: model.diffusion_model.input_blocks.1.0.out_layers.3.weight is missing",
+        ),
+    ],
+)
+def test_checkpoints_with_parts_alone_are_incomplete(tmp_path, tensors, words):
+    save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match=words):
+        check_model(str(tmp_path / "x.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ({"encoder.conv_in.weight": (), "decoder.conv_in.weight": ()}, "is incomplete: encoder.down_blocks.0"),
+        (
+            {"encoder.down.0.block.0.conv1.weight": (), "decoder.conv_in.weight": (4, 4, 3, 3)},
+            "has weights of odd shapes",
+        ),
+        (
+            {"encoder.down.0.block.0.conv1.weight": (7, 7, 3, 3), "decoder.conv_in.weight": (7, 4, 3, 3)},
+            "is of sizes that no Stable Diffusion has",
+        ),
+    ],
+)
+def test_vaes_of_odd_sizes_are_no_tracebacks(tiny_families, tmp_path, tensors, words):
+    save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match=words):
+        load(tiny_families("sd1").folder, vae=str(tmp_path / "x.safetensors"))
