@@ -5,8 +5,8 @@ A base model is a folder in diffusers' layout, a hub id, or one `.safetensors` o
 
 from faceid_cli.model_files.families import FAMILY_NAMES, NOT_SUPPORTED, SUPPORTED
 from faceid_cli.model_files.fingerprint import family_of_fingerprint, fingerprint_of
-from faceid_cli.model_files.kin import kin_of
 from faceid_cli.model_files.folder import weight_variant
+from faceid_cli.model_files.kin import kin_of
 from faceid_cli.model_files.source import check_model, model_path
 
 __all__ = [

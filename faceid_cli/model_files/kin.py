@@ -1,4 +1,4 @@
-"""Which base models understand each other's people: those of one family, where the built-in model has one of its own."""
+"""Which base models understand each other's people: those of one family; the built-in has its own."""
 
 from __future__ import annotations
 

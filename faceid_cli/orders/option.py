@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -39,6 +39,7 @@ class Option:
         is_source: Whether a value may be a file, with or without ":WORD" behind it: such are repeated with whole paths.
         is_repeated: Whether a command that does the same again says it.
         is_recorded: Whether pictures, or enrolments, keep it.
+        is_settable: Whether the user may keep another default for it; not for what belongs to one picture or person.
     """
 
     help: str
@@ -54,6 +55,14 @@ class Option:
     is_source: bool = False
     is_repeated: bool = True
     is_recorded: bool = True
+    is_settable: bool = True
+
+    @property
+    def opposite(self) -> str:
+        """The word against a switch that the user's own defaults turn the other way round; "" for no switch."""
+        if self.off:
+            return "" if self.flags else self.off.replace("--no-", "--", 1)
+        return self.flags[0].replace("--", "--no-", 1) if self.flags else ""
 
 
 def option(default: Any, help: str, *flags: str, **more: Any) -> Any:
@@ -153,25 +162,31 @@ def takes(group: type[Options], without: Sequence[str] = ()) -> Callable[[Functi
     return decorate
 
 
-def words(group: Options, usual: Options | None = None, without: Sequence[str] = ()) -> Iterator[str]:
+def words(
+    group: Options, usual: Options | None = None, without: Sequence[str] = (), always: Collection[str] = ()
+) -> Iterator[str]:
     """What the command line says for a group, option by option; nothing for what is as usual.
 
     Args:
         group: The options.
         usual: What nothing needs to be said for; the defaults if None.
         without: Names of options that are said elsewhere.
+        always: Names of options that are said even if they are as usual.
     """
     for field in fields(group):
         value, asked = getattr(group, field.name), option_of(field)
         if field.name in without:
             continue
         if isinstance(value, Options):
-            yield from words(value, without=without)
+            yield from words(value, without=without, always=always)
             continue
         if asked is None or not (asked.flags or asked.off) or not asked.is_repeated:
             continue
         if asked.write is not None:
             value = asked.write(group)
+        if field.name in always:
+            yield from _said(asked, value) or _said_against(asked, value)
+            continue
         if value == (field.default if usual is None or asked.write is not None else getattr(usual, field.name)):
             continue
         yield from _said(asked, value)
@@ -194,7 +209,15 @@ def whole_path(source: str) -> str:
     return f"{path.absolute()}{colon}{word}" if file and path.exists() else source
 
 
-def _said(asked: Option, value: Any) -> Iterator[str]:
+def _said_against(asked: Option, value: Any) -> list[str]:
+    return [asked.opposite] if isinstance(value, bool) and asked.opposite else []
+
+
+def _said(asked: Option, value: Any) -> list[str]:
+    return list(_words_of(asked, value))
+
+
+def _words_of(asked: Option, value: Any) -> Iterator[str]:
     flag = asked.flags[0] if asked.flags else ""
     if isinstance(value, bool):
         if word := flag if value else asked.off:

@@ -159,8 +159,8 @@ def _check_family(people: Sequence[Identity], source: str, fingerprint: str) -> 
             own, family = own_kin, kin
         if own and family and own != family:
             raise ModelMismatchError(
-                f"{person.name} was learned on {FAMILY_NAMES[own]}, and {shown_source(source)} is {FAMILY_NAMES[family]}: "
-                "its text encoders read other tokens",
+                f"{person.name} was learned on {FAMILY_NAMES[own]}, and {shown_source(source)} is "
+                f"{FAMILY_NAMES[family]}: its text encoders read other tokens",
                 f"choose a model of {FAMILY_NAMES[own]}, or enroll {person.name} on this one under another name",
             )
 

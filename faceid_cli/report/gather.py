@@ -10,7 +10,8 @@ from PIL import Image
 
 from faceid_cli.faces.marks import mark_crop, mark_faces
 from faceid_cli.kept.material import INDEX, SCORES, material_folder, preview_files, read_json
-from faceid_cli.orders import ModelOptions
+from faceid_cli.kept.settings import fields_with_defaults
+from faceid_cli.orders import EnrolOrder, ModelOptions
 from faceid_cli.orders.replay import enrol_command
 from faceid_cli.registry.base_models import ModelScore, names_of_sources, scores_of, shown_source
 from faceid_cli.registry.records import Run
@@ -48,7 +49,7 @@ def gather(person: Identity, run: Run | None, maps: AttentionMaps | None, maps_m
     photos = _photos(person.id, set(record.held_out_files.values()))
     previews = _previews(person.id)
     tables = _scores(person)
-    command = enrol_command(order) if order else ""
+    command = enrol_command(order, fields_with_defaults(EnrolOrder)) if order else ""
     return ReportContent(
         name=person.name,
         facts=_facts(person),
@@ -240,7 +241,10 @@ def _evaluation(kept: Mapping[str, Any]) -> ScoreTable:
 def _models(tested: Sequence[ModelScore]) -> ScoreTable:
     keys = list(dict.fromkeys(key for score in tested for key in score.scores))
     names = names_of_sources()
-    rows = [[names.get(score.source, score.source), score.created, *(_number(score.scores.get(key)) for key in keys)] for score in tested]
+    rows = [
+        [names.get(score.source, score.source), score.created, *(_number(score.scores.get(key)) for key in keys)]
+        for score in tested
+    ]
     return ScoreTable("On other base models", ["base model", "tested", *(key.replace("_", " ") for key in keys)], rows)
 
 
