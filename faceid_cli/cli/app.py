@@ -22,6 +22,7 @@ from faceid_cli.cli import (
     generate,
     import_,
     models,
+    notes,
     photos,
     remove,
     rename,
@@ -126,7 +127,7 @@ def root(
         typer.echo(context.get_help())
 
 
-for module in (enroll, list_, show, generate, compose, export, import_, rename, remove, samples, demo, doctor):
+for module in (enroll, list_, show, generate, compose, export, import_, rename, notes, remove, samples, demo, doctor):
     module.register(app)
 config.register(app)
 models.register(app)

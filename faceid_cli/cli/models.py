@@ -146,7 +146,9 @@ def score(
     from faceid_cli.registry.base_models import names_of_sources
 
     names = names_of_sources()
-    rows = [(names.get(score.source, score.source), *(_number(score.scores[key]) for key in _SCORES)) for score in found]
+    rows = [
+        (names.get(score.source, score.source), *(_number(score.scores[key]) for key in _SCORES)) for score in found
+    ]
     data = [{"source": each.source, "fingerprint": each.fingerprint, "scores": each.scores} for each in found]
     out.result(
         {"command": "models score", "name": name, "models": data},
