@@ -180,6 +180,18 @@ Verbose = Annotated[bool, typer.Option("--verbose", callback=_verbose_mode, help
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An enrolled person.", autocompletion=complete_names)]
+Judge = Annotated[
+    str,
+    typer.Option(
+        "--judge",
+        metavar="JUDGE",
+        help="auto, builtin (drawings) or photographs (ArcFace and CLIP).",
+        autocompletion=one_of(("auto", "builtin", "photographs")),
+    ),
+]
+Clip = Annotated[
+    Path | None, typer.Option("--clip", metavar="FOLDER", help="CLIP model that scores prompts of photographs.")
+]
 Model = Annotated[str | None, typer.Option(*MODEL.flags, metavar=MODEL.metavar, help=MODEL.help)]
 
 

@@ -196,3 +196,11 @@ def test_every_command_that_renders_can_save_memory(faceid, alice, monkeypatch, 
         answer = faceid(*words, *more)
         assert answer.code == 10, answer.err
         assert f"low_vram={bool(more)}" in answer.err
+
+
+def test_scores_on_several_base_models_take_a_judge_and_a_clip_model(faceid, alice, tmp_path):
+    gone = faceid("models", "score", "alice", "--judge", "photographs", "--clip", tmp_path / "gone")
+    assert gone.code == 5
+    drawings = faceid("models", "score", "alice", "--judge", "builtin")
+    assert drawings.code == 2, "a judge of another world"
+    assert faceid("models", "score", "alice", "--judge", "nobody").code == 2
