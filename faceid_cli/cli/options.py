@@ -63,6 +63,8 @@ def spread(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of groups; its argument `given` then holds what was said, by field names.
 
+    What was not said is not in it, but for options whose default is None.
+
     Args:
         groups: Whose options; of several with an option of one name, the first one's.
         only: Names of fields; all of them if empty.
