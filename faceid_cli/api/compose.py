@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from faceid_cli.api.generate import render_order
+from faceid_cli.kept.settings import rendering_order
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.option import takes
 from faceid_cli.orders.rendering import NOT_FOR_SEVERAL
@@ -36,5 +37,5 @@ def compose(
     Raises:
         ModelMismatchError: They were learned on different base models. Else as `generate`.
     """
-    order = RenderOrder.of(names=tuple(names), prompt=prompt, **options)
+    order = rendering_order({"names": tuple(names), "prompt": prompt, **options}, on_note, NOT_FOR_SEVERAL)
     return render_order(order, on_progress, on_note)

@@ -14,7 +14,7 @@ from faceid_cli.kept import paths
 from faceid_cli.kept.material import stray_material
 from faceid_cli.kept.runs import checkpoint_dir, is_home_writable
 from faceid_cli.kept.settings import read_setting
-from faceid_cli.kept.weights import KNOWN_WEIGHTS, local_weights, weights_path
+from faceid_cli.kept.weights import KNOWN_WEIGHTS, local_weights, weights_path, with_parts
 from faceid_cli.model_files import check_model
 from faceid_cli.registry.base_models import shown_source
 from faceid_cli.registry.forgetting import backups_of, strangers_in
@@ -47,6 +47,8 @@ _PROBE_SECONDS = 300
 
 # Larger or other networks for what smaller ones do, too: nobody misses them.
 _ALTERNATIVES = ("face-detection-resnet50", "face-parsing-parsenet")
+# Looked at with what they belong to.
+_PARTS = tuple(part for weights in KNOWN_WEIGHTS.values() for part in weights.parts)
 
 
 @dataclass(frozen=True)
@@ -178,13 +180,21 @@ def _base_model() -> list[Finding]:
 
 
 def _weights() -> list[Finding]:
-    findings = []
-    for name, weights in KNOWN_WEIGHTS.items():
-        if name in _ALTERNATIVES and not weights_path(name).exists():
-            continue
+    return [
+        _weights_of(name)
+        for name in KNOWN_WEIGHTS
+        if name not in _PARTS and (name not in _ALTERNATIVES or weights_path(name).exists())
+    ]
+
+
+def _weights_of(name: str) -> Finding:
+    """One line says what is wrong, and the other what to do about it; `faceid weights path` has the source."""
+    use = f"only {KNOWN_WEIGHTS[name].purpose} needs it"
+    for file in with_parts([name]):
         try:
-            findings.append(Finding(name, "ok", str(local_weights(name))))
+            local_weights(file)
         except FaceIDError as error:
-            hint = f"only photographs need it; {error.hint}"
-            findings.append(Finding(name, "warn", f"no weights for {weights.purpose}: {error.message}", hint))
-    return findings
+            if not weights_path(file).is_file():
+                return Finding(name, "warn", f"missing: {weights_path(file)}", f"{use}: `faceid weights fetch {name}`")
+            return Finding(name, "warn", error.message, f"{use}; {error.hint}")
+    return Finding(name, "ok", str(weights_path(name)))

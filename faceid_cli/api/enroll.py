@@ -25,6 +25,7 @@ from faceid_cli.kept.runs import (
     kept_consent,
     previews_folder,
 )
+from faceid_cli.kept.settings import enrolment_order
 from faceid_cli.model_files import check_model
 from faceid_cli.orders import EnrolOrder, TrainConfig, is_people_word
 from faceid_cli.orders.option import takes
@@ -76,7 +77,7 @@ def enroll(
     Raises:
         InvalidNameError, NameTakenError, PhotoError, ModelError, CheckpointError, InterruptedRunError, ...
     """
-    order = EnrolOrder.of(name=name, photos=photos, **options)
+    order = enrolment_order({"name": name, "photos": photos, **options}, on_note)
     return enroll_order(order, sheet, on_preview, on_step, on_note or (lambda line: None))
 
 
@@ -107,7 +108,7 @@ def enroll_order(
         base = load_base_model(source, config.device, config.precision, loading)
         for line in base.notes:
             on_note(line)
-        intake = take_in(order.photos, finder, _intake_options(order, base.size_px), faces_hint(sheet))
+        intake = take_in(order.photos, finder, intake_options(order, base.size_px), faces_hint(sheet))
         crops, held = hold_out(intake.crops, order.hold_out)
         masks = [mask_of(crop, finder) for crop in crops] if order.keep_photos else []
         for line in lines_on(intake):
@@ -151,7 +152,7 @@ def _checked(order: EnrolOrder, on_note: OnNote) -> tuple[EnrolOrder, str]:
     sample = place_people(order.preview or f"a photo of <{order.name}>", [order.name])
     order = replace(order, config=on_machine(order.config), options=checked_options(order.options), preview=sample)
     check_tags(order.tags)
-    _intake_options(order, 1)
+    intake_options(order, 1)
     find_photos(order.photos, None if order.strict else lambda problem: None)
     with Registry.open(create=False) as registry:
         taken = registry.find(order.name)
@@ -164,7 +165,13 @@ def _checked(order: EnrolOrder, on_note: OnNote) -> tuple[EnrolOrder, str]:
     return order, source
 
 
-def _intake_options(order: EnrolOrder, size_px: int) -> IntakeOptions:
+def intake_options(order: EnrolOrder, size_px: int) -> IntakeOptions:
+    """How the photos of an order are taken in; raises UsageError for what cannot be.
+
+    Args:
+        order: The order.
+        size_px: Side of a crop.
+    """
     return IntakeOptions(
         size_px,
         order.face,

@@ -11,6 +11,7 @@ from typing import Any
 from faceid_cli.api.opening import open_people
 from faceid_cli.builtin.words import unknown_words
 from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
+from faceid_cli.kept.settings import fields_with_defaults, rendering_order
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.checks import check_text
 from faceid_cli.orders.emphasis import doubtful_weights, plain_text
@@ -50,7 +51,8 @@ def generate(
         UnknownNameError, UsageError, PromptTooLongError, PhotoError, ModelError (NotFiniteError among them: some
         pictures came to nothing, the others are written), OutputError, OutOfMemoryError.
     """
-    return render_order(RenderOrder.of(names=(name,), prompt=prompt, **options), on_progress, on_note)
+    order = rendering_order({"names": (name,), "prompt": prompt, **options}, on_note)
+    return render_order(order, on_progress, on_note)
 
 
 def render_order(
@@ -129,11 +131,12 @@ def _untold(order: RenderOrder, embeddings: Mapping[str, Path], chosen: str, bas
 
 def _told(batch: Sequence[Render], order: RenderOrder, more: Mapping[str, object]) -> list[Render]:
     """Add that to the settings, with the prompt as it was written, and the command that makes the picture again."""
+    always = fields_with_defaults(RenderOrder)
     return [
         replace(
             picture,
             request=replace(picture.request, prompt=order.prompt),
-            settings={**picture.settings, **more, "command": render_command(order, picture.request.seed)},
+            settings={**picture.settings, **more, "command": render_command(order, picture.request.seed, always)},
         )
         for picture in batch
     ]

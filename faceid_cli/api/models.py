@@ -136,6 +136,7 @@ def score_models(
     config: RenderConfig | None = None,
     options: ModelOptions | None = None,
     judge: str | PictureJudge = "auto",
+    clip: Path | str | None = None,
     on_picture: Callable[[str, int, int], None] | None = None,
     on_note: OnNote | None = None,
 ) -> list[ModelScore]:
@@ -149,6 +150,7 @@ def score_models(
         config: How to render.
         options: How to load them; by default as when the person was learned.
         judge: As for `evaluate`.
+        clip: As for `evaluate`.
         on_picture: Called with (base model, pictures done, pictures in all).
         on_note: Called with a line worth telling the user.
 
@@ -172,6 +174,7 @@ def score_models(
             model=each.source,
             options=options,
             judge=judge,
+            clip=clip,
             on_picture=None if on_picture is None else _of(base, on_picture),
         )
         summary = result.summary

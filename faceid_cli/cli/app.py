@@ -26,6 +26,7 @@ from faceid_cli.cli import (
     generate,
     import_,
     models,
+    notes,
     photos,
     remove,
     rename,
@@ -132,7 +133,7 @@ def root(
         typer.echo(context.get_help())
 
 
-for module in (enroll, list_, show, generate, compose, export, import_, rename, remove, samples, demo, doctor):
+for module in (enroll, list_, show, generate, compose, export, import_, rename, notes, remove, samples, demo, doctor):
     module.register(app)
 config.register(app)
 models.register(app)

@@ -11,6 +11,7 @@ from faceid_cli.cli.options import complete_names, examples, output_folder, spre
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import render_progress
 from faceid_cli.errors import UsageError
+from faceid_cli.kept.settings import rendering_order
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.rendering import NOT_FOR_SEVERAL
 
@@ -42,7 +43,7 @@ def compose(
             "compose needs two or more names and a prompt", 'such as: faceid compose alice bob "playing chess"'
         )
     given["output"] = output_folder(given["output"])
-    order = RenderOrder.of(names=tuple(names), prompt=prompt, **given)
+    order = rendering_order({"names": tuple(names), "prompt": prompt, **given}, out.note, NOT_FOR_SEVERAL)
 
     from faceid_cli.api.generate import render_order
 

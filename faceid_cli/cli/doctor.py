@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import zip_longest
 
 import typer
 
@@ -21,9 +22,9 @@ def doctor(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -
 
     findings = check_health()
     lines = []
-    for finding in findings:
+    for finding, after in zip_longest(findings, findings[1:]):
         lines.append(f"{finding.state.ljust(4)}  {finding.what}: {finding.detail}")
-        if finding.hint:
+        if finding.hint and (after is None or after.hint != finding.hint):  # what helps several is said below the last
             lines.append(f"      {finding.hint}")
     failed = [finding for finding in findings if finding.state == "fail"]
     out.result(

@@ -13,7 +13,7 @@ from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import training_progress
 from faceid_cli.cli.terminal_pictures import show_preview
 from faceid_cli.kept.material import material_folder
-from faceid_cli.kept.settings import read_setting
+from faceid_cli.kept.settings import enrolment_order, read_setting
 from faceid_cli.orders import EnrolOrder, is_people_word
 from faceid_cli.orders.training import read_more
 
@@ -43,7 +43,7 @@ def enroll(
     verbose: Verbose = False,
 ) -> None:
     """Learn a person from photo files."""
-    order = EnrolOrder.of(name=name, photos=photos, **given, **read_more(more or ()))
+    order = enrolment_order({"name": name, "photos": photos, **given, **read_more(more or ())}, out.note)
 
     from faceid_cli.api.enroll import enroll_order
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceid_cli.cli import options
-from faceid_cli.cli.options import OF_SCORED_PICTURES, build, complete_names, examples, one_of, output_folder, spread
+from faceid_cli.cli.options import OF_SCORED_PICTURES, build, complete_names, examples, output_folder, spread
 from faceid_cli.cli.output import fitting_table, out
 from faceid_cli.cli.progress import picture_progress
 from faceid_cli.errors import UsageError
@@ -55,18 +55,8 @@ def evaluate(
         typer.Option("--photos", metavar="PATH", help="Compare with these photos; by default with the enrolment's."),
     ] = None,
     pictures: Annotated[int, typer.Option("--pictures", metavar="K", help="Pictures for each prompt.")] = 1,
-    judge: Annotated[
-        str,
-        typer.Option(
-            "--judge",
-            metavar="JUDGE",
-            help="auto, builtin (drawings) or photographs (ArcFace and CLIP).",
-            autocompletion=one_of(("auto", "builtin", "photographs")),
-        ),
-    ] = "auto",
-    clip: Annotated[
-        Path | None, typer.Option("--clip", metavar="FOLDER", help="CLIP model that scores prompts of photographs.")
-    ] = None,
+    judge: options.Judge = "auto",
+    clip: options.Clip = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder for each person goes there.")
     ] = None,

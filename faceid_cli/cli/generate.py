@@ -10,6 +10,7 @@ from faceid_cli.cli import options, views
 from faceid_cli.cli.options import examples, output_folder, spread
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import render_progress
+from faceid_cli.kept.settings import rendering_order
 from faceid_cli.orders import RenderOrder
 
 EPILOG = examples(
@@ -35,7 +36,7 @@ def generate(
 ) -> None:
     """Render an enrolled person into a scene."""
     given["output"] = output_folder(given["output"])
-    order = RenderOrder.of(names=(name,), prompt=prompt, **given)
+    order = rendering_order({"names": (name,), "prompt": prompt, **given}, out.note)
 
     from faceid_cli.api.generate import render_order
 

@@ -51,3 +51,4 @@ def list_people(
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("list", epilog=EPILOG)(list_people)
+    app.command("ls", hidden=True)(list_people)  # what a shell calls it

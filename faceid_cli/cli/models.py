@@ -127,6 +127,8 @@ def score(
     prompts: Annotated[
         Path | None, typer.Option("--prompts", metavar="FILE", help="Your own prompts, one a line; {} is the person.")
     ] = None,
+    judge: options.Judge = "auto",
+    clip: options.Clip = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -144,6 +146,8 @@ def score(
             prompts=prompts,
             config=config,
             options=loading,
+            judge=judge,
+            clip=clip,
             on_picture=on_picture,
             on_note=out.note,
         )

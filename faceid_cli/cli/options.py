@@ -18,6 +18,7 @@ from faceid_cli.registry.names import known_names
 
 Group = TypeVar("Group", bound=Options)
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
+_CONTEXT = "said_in"
 
 OF_SCORED_PICTURES = (
     "steps",
@@ -62,6 +63,8 @@ def spread(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of groups; its argument `given` then holds what was said, by field names.
 
+    What was not said is not in it, but for options whose default is None.
+
     Args:
         groups: Whose options; of several with an option of one name, the first one's.
         only: Names of fields; all of them if empty.
@@ -83,21 +86,31 @@ def spread(
 
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
+            context: typer.Context = values.pop(_CONTEXT)
             given: dict[str, Any] = {}
             for name, (asked, _, default, _) in taken.items():
-                former = values.pop(f"former_{name}", None)
+                former, against = values.pop(f"former_{name}", None), values.pop(f"against_{name}", None)
                 value = values.pop(name, None)
-                value = former if value is None else value
-                if value is not None or default is None:
+                if against:
+                    given[name] = bool(default) if not asked.flags else False
+                elif former is not None:
+                    given |= _read(name, asked, former)
+                elif _is_said(context, name) or default is None:
                     given |= _read(name, asked, value)
             command(**values, given=given)
 
         everything = [each.replace(kind=_KEYWORD) for each in (*arguments, *more, *rest)]
+        everything.append(inspect.Parameter(_CONTEXT, _KEYWORD, annotation=typer.Context))
         wrapper.__signature__ = signature.replace(parameters=everything)  # type: ignore[attr-defined]
         wrapper.__annotations__ = {}  # typer would look there, too
         return wrapper
 
     return decorate
+
+
+def _is_said(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def build(group: type[Group], given: dict[str, Any]) -> Group | None:
@@ -126,6 +139,8 @@ def _parameters(name: str, asked: Option, hint: Any, default: Any, of_preset: bo
     yield _parameter(name, kind, usual, *flags, metavar=asked.metavar, help=asked.help, choices=asked.choices)
     if asked.former:
         yield _parameter(f"former_{name}", str | None, None, asked.former, hidden=True)
+    if isinstance(default, bool) and asked.opposite:  # for those whose own default is the other way round
+        yield _parameter(f"against_{name}", bool, False, asked.opposite, hidden=True)
 
 
 def _parameter(
@@ -167,6 +182,18 @@ Verbose = Annotated[bool, typer.Option("--verbose", callback=_verbose_mode, help
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An enrolled person.", autocompletion=complete_names)]
+Judge = Annotated[
+    str,
+    typer.Option(
+        "--judge",
+        metavar="JUDGE",
+        help="auto, builtin (drawings) or photographs (ArcFace and CLIP).",
+        autocompletion=one_of(("auto", "builtin", "photographs")),
+    ),
+]
+Clip = Annotated[
+    Path | None, typer.Option("--clip", metavar="FOLDER", help="CLIP model that scores prompts of photographs.")
+]
 Model = Annotated[str | None, typer.Option(*MODEL.flags, metavar=MODEL.metavar, help=MODEL.help)]
 
 

@@ -43,7 +43,7 @@ def check(
     from faceid_cli.api.photos import check_photos
 
     target = None if no_sheet else sheet or Path("photos-check.png")
-    result = check_photos(photos, model=model, face=given["face"], device=given["device"], sheet=target)
+    result = check_photos(photos, model=model, face=given.get("face", "auto"), device=given["device"], sheet=target)
     out.result(
         {
             "command": "photos check",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 EPILOG = examples("faceid show alice", "faceid show alice --json")
 _TAIL_STEPS = 20
+_LAST_PICTURES = 10
 
 
 def show(name: Name, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
@@ -56,7 +57,10 @@ def _lines(details: Details) -> list[str]:
         loss = f", reconstruction loss {sum(pair[0] for pair in last) / len(last):.4f} at the end" if last else ""
         scores = "".join(f", {key} {value:.3f}" for key, value in run.run.scores.items())
         lines.append(f"training {run.created}: {len(run.run.losses)} steps in {run.run.seconds:.0f} s{loss}{scores}")
-    lines += [f"picture {made.render.path}  seed {made.render.seed}  {made.render.prompt}" for made in details.renders]
+    latest = details.renders[-_LAST_PICTURES:]
+    lines += [f"picture {made.render.path}  seed {made.render.seed}  {made.render.prompt}" for made in latest]
+    if (more := len(details.renders) - len(latest)) > 0:
+        lines.append(f"... and {views.plural(more, 'picture')} before these (--json has all)")
     return lines
 
 

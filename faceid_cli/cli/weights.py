@@ -9,7 +9,7 @@ import typer
 
 from faceid_cli.cli.options import Json, Quiet, Verbose, examples, one_of
 from faceid_cli.cli.output import out, table
-from faceid_cli.kept.weights import KNOWN_WEIGHTS, WeightsState, fetch_weights, weights_path, weights_state
+from faceid_cli.kept.weights import KNOWN_WEIGHTS, WeightsState, fetch_weights, weights_path, weights_state, with_parts
 
 NAMES = tuple(KNOWN_WEIGHTS)
 OneName = Annotated[
@@ -67,8 +67,7 @@ def fetch(
 
     The only command of faceid that downloads helper weights. What is here already and sound is not downloaded again.
     """
-    for name in names:
-        weights_path(name)  # a wrong name is better found before the first download
+    names = with_parts(names)  # a wrong name is better found before the first download
     files = []
     for name in names:
         out.note(f"{name}: {KNOWN_WEIGHTS[name].source} ({KNOWN_WEIGHTS[name].megabytes} MB)")

@@ -57,7 +57,8 @@ class ClipScorer:
         if missing:
             raise WeightsMissingError(
                 f"the CLIP model that scores prompts is missing: {folder / missing[0]}",
-                f"put {', '.join(_CLIP_FILES)} of {CLIP_SOURCE} there, or give another folder with --clip",
+                f"run `faceid weights fetch clip`, or put {', '.join(_CLIP_FILES)} of {CLIP_SOURCE} there, "
+                "or give another folder with --clip",
             )
         target = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         try:

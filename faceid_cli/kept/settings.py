@@ -1,17 +1,25 @@
-"""The user's own defaults, kept in `config.json` below FACEID_HOME by `faceid config set`."""
+"""The user's own defaults, kept in `config.json` below FACEID_HOME by `faceid config set`.
+
+Those of options stand in where an order is made: `rendering_order` and `enrolment_order`.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from faceid_cli.errors import FaceIDError, OutputError, UsageError
 from faceid_cli.kept import paths
+from faceid_cli.kept.defaults import OPTIONS, Kept, check_together, key_of, set_fields, with_defaults
 from faceid_cli.kept.files import write_atomically
+from faceid_cli.orders import EnrolOrder, RenderOrder
 from faceid_cli.orders.checks import PRECISIONS, check_device, one_of
-from faceid_cli.types import BUILTIN
+from faceid_cli.orders.option import Options
+from faceid_cli.types import BUILTIN, OnNote
 
 DETECTORS = ("mobilenet", "resnet50")
 
@@ -32,6 +40,22 @@ def _output(value: str) -> str:
     return str(folder.resolve()) if value != "." else value
 
 
+def _of_option(key: str, kept: Kept) -> Setting:
+    """A default of an option: kept as it was typed, with whole paths, once the option has taken it."""
+
+    def check(text: str) -> str:
+        values = kept.read(text)
+        check_together(_set_texts() | {key: text})
+        (value, *more) = values.values()
+        if more or kept.option.read is not None or not isinstance(value, str | tuple):
+            return text
+        if kept.option.check is not None:
+            value = kept.option.check(value)
+        return ",".join(value) if isinstance(value, tuple) else str(value)
+
+    return Setting(kept.help, kept.shown(), check)
+
+
 SETTINGS: dict[str, Setting] = {
     "model": Setting("base model: builtin, a diffusers folder, a file or a hub id", BUILTIN, str),
     "device": Setting("auto, cpu, cuda, cuda:1 or mps", "auto", check_device),
@@ -45,6 +69,7 @@ SETTINGS: dict[str, Setting] = {
         one_of("consent-question", ("on", "off")),
     ),
     "output": Setting('folder for pictures; "." is the current one', ".", _output),
+    **{key: _of_option(key, kept) for key, kept in OPTIONS.items()},
 }
 
 
@@ -59,6 +84,30 @@ def read_settings() -> dict[str, str]:
     return values
 
 
+def set_keys() -> list[str]:
+    """Keys of the settings that are not as by default.
+
+    Raises:
+        FaceIDError: The file is damaged.
+    """
+    return [key for key in SETTINGS if key in _stored()]
+
+
+def known_key(text: str) -> str:
+    """The key that a text means, such as "generate.steps" for "steps".
+
+    Raises:
+        UsageError: No such key; the hint has the nearest one.
+    """
+    key = text if text in SETTINGS else key_of(text)
+    if key in SETTINGS:
+        return key
+    names = {name: key for key in SETTINGS for name in (key.rpartition(".")[2], key)}
+    near = [names[name] for name in get_close_matches(text.lower(), names, n=1, cutoff=0.7)]
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"unknown setting {text!r}", f"{hint}`faceid config list` shows all")
+
+
 def read_setting(key: str) -> str:
     """One setting.
 
@@ -66,8 +115,7 @@ def read_setting(key: str) -> str:
         UsageError: No such key.
         FaceIDError: The file is damaged.
     """
-    _known(key)
-    return read_settings()[key]
+    return read_settings()[known_key(key)]
 
 
 def write_setting(key: str, value: str) -> str:
@@ -77,16 +125,56 @@ def write_setting(key: str, value: str) -> str:
         UsageError: No such key, or a value that cannot be.
         OutputError: The file cannot be written.
     """
-    kept = _known(key).check(value)
-    stored = _stored() | {key: kept}
-    write_atomically(paths.config_file(), (json.dumps(stored, indent=2, sort_keys=True) + "\n").encode())
+    key = known_key(key)
+    kept = SETTINGS[key].check(value)
+    _write(_stored() | {key: kept})
     return kept
 
 
-def _known(key: str) -> Setting:
-    if key not in SETTINGS:
-        raise UsageError(f"unknown setting {key!r}", f"settings are: {', '.join(SETTINGS)}")
-    return SETTINGS[key]
+def unset_setting(key: str) -> str:
+    """Forget a setting and return the value that it has by default.
+
+    Raises:
+        UsageError: No such key.
+        OutputError: The file cannot be written.
+    """
+    key, stored = known_key(key), _stored()
+    if key in stored:
+        _write({name: value for name, value in stored.items() if name != key})
+    return SETTINGS[key].default
+
+
+def rendering_order(given: dict[str, Any], on_note: OnNote | None = None, without: tuple[str, ...] = ()) -> RenderOrder:
+    """Make an order for pictures of what is said, and else of the user's own defaults.
+
+    Args:
+        given: Options by the names of their fields; None is nothing said.
+        on_note: Told which of the defaults stand in.
+        without: Options that the command has not.
+
+    Raises:
+        UsageError: Options that cannot be.
+        FaceIDError: The settings are damaged.
+    """
+    return with_defaults(RenderOrder, given, _set_texts(), without, on_note)
+
+
+def enrolment_order(given: dict[str, Any], on_note: OnNote | None = None) -> EnrolOrder:
+    """Make an order to learn a person, in the same way."""
+    return with_defaults(EnrolOrder, given, _set_texts(), on_note=on_note)
+
+
+def fields_with_defaults(order: type[Options]) -> set[str]:
+    """Names of an order's options for which the user has another default."""
+    return set_fields(order, _set_texts())
+
+
+def _set_texts() -> dict[str, str]:
+    return {key: text for key, text in _stored().items() if key in OPTIONS}
+
+
+def _write(stored: dict[str, str]) -> None:
+    write_atomically(paths.config_file(), (json.dumps(stored, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _stored() -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,7 @@ class Weights:
         purpose: What it is for, in a few words.
         same_content: Digests of other files that hold the same network, for instance one saved again by a newer torch.
         megabytes: About how large it is, 10**6 bytes.
+        parts: Other keys of KNOWN_WEIGHTS: files without which this one is of no use, fetched together with it.
     """
 
     file_name: str
@@ -38,6 +40,7 @@ class Weights:
     purpose: str
     same_content: tuple[str, ...] = ()
     megabytes: int = 0
+    parts: tuple[str, ...] = ()
 
     def accepts(self, sha256: str) -> bool:
         """Whether a file with this digest can be used."""
@@ -61,6 +64,7 @@ class WeightsState:
     state: Literal["ok", "missing", "wrong"]
 
 
+_CLIP = "https://huggingface.co/openai/clip-vit-large-patch14/resolve/32bd64288804d66eefd0ccbe215aa642df71cc41"
 _RELEASES = "https://github.com/xinntao/facexlib/releases/download"
 
 # Each digest is stated alike by two or more independent public projects that use the file.
@@ -102,7 +106,38 @@ KNOWN_WEIGHTS = {
         "outlining faces in photographs, with the other network",
         megabytes=85,
     ),
+    "clip": Weights(
+        "clip/model.safetensors",
+        "a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb",
+        f"{_CLIP}/model.safetensors",
+        "scoring photographs by their prompts",
+        megabytes=1711,
+        parts=("clip-config", "clip-tokenizer"),
+    ),
+    "clip-config": Weights(
+        "clip/config.json",
+        "8a09b467700c58138c29d53c605b34ebc69beaadd13274a8a2af8ad2c2f4032a",
+        f"{_CLIP}/config.json",
+        "the same: how that network is built",
+        megabytes=1,
+    ),
+    "clip-tokenizer": Weights(
+        "clip/tokenizer.json",
+        "a83e0809aa4c3af7208b2df632a7a69668c6d48775b3c3fe4e1b1199d1f8b8f4",
+        f"{_CLIP}/tokenizer.json",
+        "the same: how it reads words",
+        megabytes=2,
+    ),
 }
+
+
+def with_parts(names: Sequence[str]) -> list[str]:
+    """The named weights, each followed by the files without which it is of no use.
+
+    Raises:
+        UsageError: No weights of such a name.
+    """
+    return list(dict.fromkeys(each for name in names for each in (name, *_known(name).parts)))
 
 
 def local_weights(name: str) -> Path:

@@ -71,7 +71,12 @@ class EnrolOrder(Options):
     config: TrainConfig = group(TrainConfig)
     fit_batch: bool = option(False, "Halve the batch until a step fits into memory.", is_recorded=False)
     resume: bool = option(
-        False, "Go on with an interrupted enrolment.", "--resume", is_repeated=False, is_recorded=False
+        False,
+        "Go on with an interrupted enrolment.",
+        "--resume",
+        is_repeated=False,
+        is_recorded=False,
+        is_settable=False,
     )
     replace: bool = option(
         False,
@@ -79,6 +84,7 @@ class EnrolOrder(Options):
         "--replace",
         is_repeated=False,
         is_recorded=False,
+        is_settable=False,
     )
     face: str | int = option(
         "auto",
@@ -99,6 +105,7 @@ class EnrolOrder(Options):
         kind=str,
         read=read_box,
         write=_box_text,
+        is_settable=False,
     )
     strict: bool = option(False, "Stop at the first photo that cannot be used, instead of leaving it out.", "--strict")
     face_share: float | None = option(
@@ -131,6 +138,7 @@ class EnrolOrder(Options):
         "--consent",
         metavar="TEXT",
         is_recorded=False,
+        is_settable=False,
     )
     model: str | None = option(None, MODEL.help, *MODEL.flags, metavar=MODEL.metavar, is_source=True, is_recorded=False)
     options: ModelOptions | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -41,6 +41,7 @@ class Option:
         is_repeated: Whether a command that does the same again says it.
         is_recorded: Whether the record of a training run keeps it as it was asked for.
         takes_any_path: Whether paths may hold bytes that are no UTF-8.
+        is_settable: Whether the user may keep another default for it; not for what belongs to one picture or person.
     """
 
     help: str
@@ -57,6 +58,14 @@ class Option:
     is_repeated: bool = True
     is_recorded: bool = True
     takes_any_path: bool = False
+    is_settable: bool = True
+
+    @property
+    def opposite(self) -> str:
+        """The word against a switch that the user's own defaults turn the other way round; "" for no switch."""
+        if self.off:
+            return "" if self.flags else self.off.replace("--no-", "--", 1)
+        return self.flags[0].replace("--", "--no-", 1) if self.flags else ""
 
 
 def option(default: Any, help: str, *flags: str, **more: Any) -> Any:
@@ -161,25 +170,31 @@ def takes(group: type[Options], without: Sequence[str] = ()) -> Callable[[Functi
     return decorate
 
 
-def words(group: Options, usual: Options | None = None, without: Sequence[str] = ()) -> Iterator[str]:
+def words(
+    group: Options, usual: Options | None = None, without: Sequence[str] = (), always: Collection[str] = ()
+) -> Iterator[str]:
     """What the command line says for a group, option by option; nothing for what is as usual.
 
     Args:
         group: The options.
         usual: What nothing needs to be said for; the defaults if None.
         without: Names of options that are said elsewhere.
+        always: Names of options that are said even if they are as usual.
     """
     for field in fields(group):
         value, asked = getattr(group, field.name), option_of(field)
         if field.name in without:
             continue
         if isinstance(value, Options):
-            yield from words(value, without=without)
+            yield from words(value, without=without, always=always)
             continue
         if asked is None or not (asked.flags or asked.off) or not asked.is_repeated:
             continue
         if asked.write is not None:
             value = asked.write(group)
+        if field.name in always:
+            yield from _said(asked, value) or _said_against(asked, value)
+            continue
         if value == (field.default if usual is None or asked.write is not None else getattr(usual, field.name)):
             continue
         yield from _said(asked, value)
@@ -208,7 +223,15 @@ def _check_texts(where: str, value: object) -> None:
             check_text(where, str(each))
 
 
-def _said(asked: Option, value: Any) -> Iterator[str]:
+def _said_against(asked: Option, value: Any) -> list[str]:
+    return [asked.opposite] if isinstance(value, bool) and asked.opposite else []
+
+
+def _said(asked: Option, value: Any) -> list[str]:
+    return list(_words_of(asked, value))
+
+
+def _words_of(asked: Option, value: Any) -> Iterator[str]:
     flag = asked.flags[0] if asked.flags else ""
     if isinstance(value, bool):
         if word := flag if value else asked.off:

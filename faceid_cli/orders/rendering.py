@@ -59,12 +59,18 @@ class RenderOrder(Options):
         check=check_output,
         is_repeated=False,
     )
-    init: Path | None = option(None, "A picture to start from, instead of noise alone.", "--init", metavar="FILE")
+    init: Path | None = option(
+        None, "A picture to start from, instead of noise alone.", "--init", metavar="FILE", is_settable=False
+    )
     mask: Path | None = option(
-        None, "White where --init may change; the rest stays as it is.", "--mask", metavar="FILE"
+        None, "White where --init may change; the rest stays as it is.", "--mask", metavar="FILE", is_settable=False
     )
     into: Path | None = option(
-        None, "A photo to put the person's face into; the rest stays as it is.", "--into", metavar="FILE"
+        None,
+        "A photo to put the person's face into; the rest stays as it is.",
+        "--into",
+        metavar="FILE",
+        is_settable=False,
     )
     face: str | int = option(
         "only",
@@ -73,6 +79,7 @@ class RenderOrder(Options):
         metavar="WHICH",
         choices=FACES[1:],
         kind=str,
+        is_settable=False,
     )
     control: tuple[str, str] | None = option(
         None,
@@ -82,12 +89,14 @@ class RenderOrder(Options):
         choices=CONTROLS,
         kind=tuple[str, str] | None,
         is_source=True,
+        is_settable=False,
     )
     control_image: Path | None = option(
         None,
         "What to follow; for canny any picture, for the others a ready-made pose, depth map, ...",
         "--control-image",
         metavar="FILE",
+        is_settable=False,
     )
     embeddings: tuple[str, ...] = option(
         (),

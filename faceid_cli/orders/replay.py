@@ -4,42 +4,52 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from faceid_cli.orders.checks import is_text
 from faceid_cli.orders.enrolling import EnrolOrder
+from faceid_cli.orders.loading import ModelOptions
 from faceid_cli.orders.option import said, words
 from faceid_cli.orders.rendering import RenderOrder
 from faceid_cli.orders.sampling import RenderConfig
 from faceid_cli.orders.training import PRESETS, more_settings
 
 
-def render_command(order: RenderOrder, seed: int) -> str:
-    """Return the `faceid` command that makes one picture of an order again; files keep their absolute paths."""
+def render_command(order: RenderOrder, seed: int, always: Collection[str] = ()) -> str:
+    """Return the `faceid` command that makes one picture of an order again; files keep their absolute paths.
+
+    Args:
+        order: The order.
+        seed: Of the picture.
+        always: Options that are said even if they are as usual: those for which the user has another default.
+    """
+    if always and order.options is None:
+        order = replace(order, options=ModelOptions())
     command = "generate" if len(order.names) == 1 else "compose"
     prompt = order.prompt if not order.prompt.startswith("-") else f" {order.prompt}"
-    config = words(order.config, RenderConfig(device="auto", precision="auto"))
-    rest = words(order, without=("config",))
+    config = words(order.config, RenderConfig(device="auto", precision="auto"), always=always)
+    rest = words(order, without=("config",), always=always)
     return shlex.join(["faceid", command, *order.names, prompt, "--seed", str(seed), *config, *rest])
 
 
-def enrol_command(order: EnrolOrder) -> str:
+def enrol_command(order: EnrolOrder, always: Collection[str] = ()) -> str:
     """Return the `faceid` command that learns a person again, in the place of the one who is there.
 
     Args:
         order: With the base model named, and its settings settled: what differs from their preset is said.
+        always: As for `render_command`.
     """
     usual = replace(PRESETS[order.config.method], device="auto", precision="auto")
     if order.config.templates == "face":  # what most would have had unasked
         usual = replace(usual, templates="face")
     start = ["faceid", "enroll", order.name, *map(str, order.photos), "--replace", *said("--model", order.model)]
-    settings = [*said("--preset", order.config.method), *words(order.config, usual, without=("method",))]
+    settings = [*said("--preset", order.config.method), *words(order.config, usual, without=("method",), always=always)]
     for name in more_settings():
         if (value := getattr(order.config, name)) != getattr(usual, name):
             settings += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
-    model = words(order.options) if order.options is not None else ()
-    return _join([*start, *settings, *model, *words(order, without=("config", "model", "options"))])
+    model = words(order.options, always=always) if order.options is not None else ()
+    return _join([*start, *settings, *model, *words(order, without=("config", "model", "options"), always=always)])
 
 
 def _join(words: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from faceid_cli.kept import paths
 from faceid_cli.registry.engine import make_engine, plain_errors
 from faceid_cli.registry.migrations import migrate
 from faceid_cli.registry.names import check_name
-from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, RenderRecord, Run
+from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, RenderRecord, Run, check_tags
 from faceid_cli.registry.rows import (
     delete_identity,
     identity_row,
@@ -175,6 +175,23 @@ class Registry:
                 session.flush()
             except IntegrityError as error:
                 raise name_taken(new, "choose another name, or remove them first") from error
+            return self._identity(row)
+
+    def describe(self, name: str, tags: tuple[str, ...] | None = None, note: str | None = None) -> Identity:
+        """Give an identity other tags, or another note; what is None stays.
+
+        Raises:
+            UnknownNameError: Nobody of that name.
+            UsageError: Not a tag.
+        """
+        check_tags(tags or ())
+        with self._session() as session:
+            row = self._row(session, name)
+            if tags is not None:
+                row.tags = list(tags)
+            if note is not None:
+                row.note = note
+            session.flush()
             return self._identity(row)
 
     def remove(self, name: str) -> Removed:

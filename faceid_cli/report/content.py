@@ -79,7 +79,9 @@ class ReportContent:
         photos_note: Why there are no photos, or "".
         settings: Of the training: label and value.
         losses: (reconstruction, attention) a step.
-        training_note: How long it took, or why there is no record of it.
+        training_note: How long it took, and whether it went as it should; or why there is no record of it.
+        rendered: Pictures of the person, which the report begins with.
+        rendered_note: How to get some, or "".
         previews: Samples over the training, in order.
         previews_note: What they show, or how to get some.
         maps: Attention before and after.
@@ -98,6 +100,8 @@ class ReportContent:
     settings: Mapping[str, str] = field(default_factory=dict)
     losses: Sequence[tuple[float, float]] = ()
     training_note: str = ""
+    rendered: Sequence[ReportPicture] = ()
+    rendered_note: str = ""
     previews: Sequence[ReportPicture] = ()
     previews_note: str = ""
     maps: Sequence[MapColumn] = ()

@@ -10,7 +10,8 @@ from PIL import Image
 
 from faceid_cli.faces.marks import mark_crop, mark_faces
 from faceid_cli.kept.material import INDEX, SCORES, material_folder, preview_files, read_json
-from faceid_cli.orders import ModelOptions
+from faceid_cli.kept.settings import fields_with_defaults
+from faceid_cli.orders import EnrolOrder, ModelOptions
 from faceid_cli.orders.replay import enrol_command
 from faceid_cli.registry.base_models import ModelScore, names_of_sources, scores_of, shown_source
 from faceid_cli.registry.records import Run
@@ -18,6 +19,7 @@ from faceid_cli.registry.run_record import RunRecord
 from faceid_cli.registry.store import Registry
 from faceid_cli.report import MapColumn, ReportContent, ReportPhoto, ReportPicture, ScoreTable
 from faceid_cli.report.attention_maps import AttentionMaps
+from faceid_cli.report.rendered import losses_in_words, rendered_pictures
 from faceid_cli.types import Box, Face, Identity
 from faceid_cli.version import __version__
 
@@ -47,8 +49,9 @@ def gather(person: Identity, run: Run | None, maps: AttentionMaps | None, maps_m
     order = record.order(person) if run else None
     photos = _photos(person.id, set(record.held_out_files.values()))
     previews = _previews(person.id)
+    pictures = rendered_pictures(person, maps, previews)
     tables = _scores(person)
-    command = enrol_command(order) if order else ""
+    command = enrol_command(order, fields_with_defaults(EnrolOrder)) if order else ""
     return ReportContent(
         name=person.name,
         facts=_facts(person),
@@ -57,6 +60,8 @@ def gather(person: Identity, run: Run | None, maps: AttentionMaps | None, maps_m
         settings=_settings(record.method),
         losses=run.run.losses if run else (),
         training_note=_training_note(run),
+        rendered=pictures,
+        rendered_note="" if pictures else f"None yet: `faceid generate {person.name} PROMPT` makes one.",
         previews=previews,
         previews_note=_previews_note(person, record, bool(previews)),
         maps=_columns(maps),
@@ -95,7 +100,7 @@ def _training_note(run: Run | None) -> str:
     if run is None:
         return "This person came from a file. How the training went is known where it happened."
     resumed = f", resumed at step {run.run.resumed_from}" if run.run.resumed_from else ""
-    return f"{len(run.run.losses)} steps in {run.run.seconds:.0f} s{resumed}."
+    return f"{len(run.run.losses)} steps in {run.run.seconds:.0f} s{resumed}. {losses_in_words(run.run.losses)}".strip()
 
 
 # Photos

@@ -20,11 +20,12 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 def report_page(content: ReportContent) -> str:
     """Return the report as an HTML document. Everything in the content is text and is escaped."""
     sections = [
+        ("Pictures", _pictures(content.rendered), content.rendered_note),
         ("Photos", _photos(content.photos), content.photos_note),
-        ("Training", _training(content), content.training_note),
         ("Over the training", _pictures(content.previews), content.previews_note),
         ("Where the words look", _maps(content.maps), content.maps_note),
         ("Scores", _scores(content.scores), content.scores_note),
+        ("Training", _training(content), content.training_note),
         ("Once more", _command(content.command), content.command_note),
     ]
     title = f"{content.name}: how they were learned"

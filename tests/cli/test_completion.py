@@ -41,7 +41,7 @@ def ask(add_person):
         ("faceid compose alice b", {"bob"}),
         ("faceid remove zzz", set()),
         ("faceid ren", {"rename"}),
-        ("faceid config get m", {"model"}),
+        ("faceid config get mo", {"model"}),
         ("faceid generate alice x --scheduler eu", {"euler", "euler-a"}),
         ("faceid enroll carol photos --preset te", {"textual-inversion"}),
     ],

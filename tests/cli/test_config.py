@@ -32,8 +32,7 @@ def test_set_is_kept_and_paths_become_absolute(faceid, tiny_model_dir, monkeypat
             "colour",
             "red",
             2,
-            "error: unknown setting 'colour'\n  settings are: model, device, precision, detector, consent-question, "
-            "output\n",
+            "error: unknown setting 'colour'\n  `faceid config list` shows all\n",
         ),
         ("device", "gpu", 2, "error: unknown device 'gpu'\n  use auto, cpu, cuda, cuda:1 or mps\n"),
         (

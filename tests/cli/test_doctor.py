@@ -1,4 +1,5 @@
 import json
+from hashlib import sha256
 
 import pytest
 
@@ -103,3 +104,33 @@ def test_a_probe_that_dies_tells_what_it_had_found(monkeypatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(health, "_PROBE", 'print(\'{"torch": "1"}\', flush=True); import os; os.abort()')
     assert health._probe() == {"torch": "1"}
+
+
+def test_nothing_is_said_twice(faceid) -> None:
+    """Of weights: what is missing where, and in the other line what to do; not what they are for in both."""
+    answer = faceid("doctor")
+    lines = answer.out.splitlines()
+    place = lines.index(f"warn  clip: missing: {paths.weights_dir() / 'clip' / 'model.safetensors'}")
+    assert lines[place + 1] == ("      only scoring photographs by their prompts needs it: `faceid weights fetch clip`")
+    assert not [line for line in lines if line.count("missing") > 1 or line.count("photographs") > 1]
+    assert len(set(lines)) == len(lines)
+
+
+def test_a_network_of_several_files_is_one_finding(faceid, tmp_path, monkeypatch) -> None:
+    from dataclasses import replace
+
+    from faceid_cli.kept import weights
+
+    for name in weights.with_parts(["clip"]):
+        source = tmp_path / name
+        source.write_bytes(name.encode())
+        known = replace(weights.KNOWN_WEIGHTS[name], source=source.as_uri(), sha256=sha256(name.encode()).hexdigest())
+        monkeypatch.setitem(weights.KNOWN_WEIGHTS, name, known)
+    assert faceid("weights", "fetch", "clip").code == 0
+    folder = paths.weights_dir() / "clip"
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "tokenizer.json"]
+    assert f"ok    clip: {folder / 'model.safetensors'}\n" in faceid("doctor").out
+    (folder / "tokenizer.json").unlink()
+    assert f"warn  clip: missing: {folder / 'tokenizer.json'}\n" in faceid("doctor").out
+    (folder / "config.json").write_text("other")
+    assert f"warn  clip: {folder / 'config.json'} is not the file it should be" in faceid("doctor").out

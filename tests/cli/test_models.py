@@ -218,3 +218,11 @@ def test_words_that_the_built_in_model_does_not_know_are_told_once(faceid, add_p
     assert answer.err.count("dragon") == 1
     known = faceid("generate", "bob", "on the beach", "--device", "cpu", "--steps", 1)
     assert "does not know" not in known.err
+
+
+def test_scores_on_several_base_models_take_a_judge_and_a_clip_model(faceid, alice, tmp_path):
+    gone = faceid("models", "score", "alice", "--judge", "photographs", "--clip", tmp_path / "gone")
+    assert gone.code == 5
+    drawings = faceid("models", "score", "alice", "--judge", "builtin")
+    assert drawings.code == 2, "a judge of another world"
+    assert faceid("models", "score", "alice", "--judge", "nobody").code == 2

@@ -7,6 +7,8 @@ import pytest
 
 from faceid_cli.kept import paths
 from faceid_cli.kept.runs import checkpoint_dir
+from faceid_cli.registry.records import NewRender
+from faceid_cli.registry.store import Registry
 
 
 def test_nobody_is_enrolled_at_first_and_nothing_is_written(faceid) -> None:
@@ -46,6 +48,57 @@ def test_list_as_json_has_stable_keys(faceid, add_person) -> None:
         "consent",
         "file",
     }
+
+
+def test_ls_is_list(faceid, add_person) -> None:
+    add_person("alice", tags=("family",))
+    assert faceid("ls").out == faceid("list").out
+    assert faceid("ls", "--tag", "family", "-q").out == "alice\n"
+
+
+def test_tags_come_and_go(faceid, add_person) -> None:
+    alice = add_person("alice", tags=("family",))
+    assert (
+        faceid("tag", "Alice", "work", "old friend", "family").out == "alice has the tags: family, work, old friend\n"
+    )
+    assert faceid("list", "--tag", "work", "-q").out == "alice\n"
+    answer = faceid("tag", "alice", "family", "wrok", "--remove")
+    assert (answer.code, answer.out) == (0, "alice has the tags: work, old friend\n")
+    assert answer.err == "alice had no tag wrok\n"
+    assert faceid("tag", "alice", "work", "old friend", "--remove").out == "alice has no tags\n"
+    for words, code in ((("alice", "a,b"), 2), (("alice", " "), 2), (("nobody", "a"), 3), (("alice",), 2)):
+        assert faceid("tag", *words).code == code
+    data = faceid("tag", "alice", "x", "--json").data
+    assert (data["identity"]["tags"], data["identity"]["id"]) == (["x"], alice.id)
+
+
+def test_a_note_takes_the_place_of_the_one_before_and_travels(faceid, add_person) -> None:
+    add_person("alice", note="from the holidays")
+    assert faceid("note", "alice", 'wedding; 2026 & "quoted"').out == 'note of alice: wedding; 2026 & "quoted"\n'
+    assert 'note        wedding; 2026 & "quoted"' in faceid("show", "alice").out
+    assert faceid("export", "alice").code == 0
+    faceid("import", "alice.safetensors", "--name", "anna")
+    assert faceid("show", "anna", "--json").data["identity"]["note"] == 'wedding; 2026 & "quoted"'
+    assert faceid("note", "alice", "").out == "alice has no note\n"
+    assert "\nnote" not in faceid("show", "alice").out
+    assert faceid("note", "nobody", "x").code == 3
+
+
+@pytest.mark.parametrize(("pictures", "more"), [(0, None), (10, None), (11, "1 picture"), (25, "15 pictures")])
+def test_show_says_the_last_ten_pictures_and_how_many_more(faceid, add_person, tmp_path, pictures, more) -> None:
+    alice = add_person("alice")
+    with Registry.open() as registry:
+        registry.add_renders(
+            [NewRender((alice.id,), tmp_path / f"{number}.png", "x", number, {}) for number in range(pictures)]
+        )
+    lines = faceid("show", "alice").out.splitlines()
+    shown = [line for line in lines if line.startswith("picture ")]
+    assert [f"{tmp_path}/{number}.png" in line for number, line in enumerate(shown, max(pictures - 10, 0))] == [
+        True
+    ] * min(pictures, 10)
+    told = [line for line in lines if line.startswith("...")]
+    assert told == ([] if more is None else [f"... and {more} before these (--json has all)"])
+    assert len(faceid("show", "alice", "--json").data["renders"]) == pictures
 
 
 def test_an_unknown_name_gets_a_suggestion(faceid, add_person) -> None:

@@ -50,7 +50,7 @@ def test_an_enrolment_with_previews_its_report_and_its_repetition(faceid, photos
     page = Path(data["file"]).read_text(encoding="utf-8")
     assert "&quot;a photo of &lt;alice&gt; holding a cup&quot;, seed 0" in page
     assert "<script" not in page
-    assert page.count("<img") == 2 * 2 + 3 + 2 * 7
+    assert page.count("<img") == 2 + 2 * 2 + 3 + 2 * 7  # first a picture and the last sample
 
     assert faceid("rename", "alice", "anna").code == 0
     command = shlex.split(faceid("report", "anna", "--json").data["enroll_command"])
@@ -213,3 +213,19 @@ def test_previews_show_in_terminals_that_can_and_nowhere_else(faceid, monkeypatc
     said = capsys.readouterr()
     assert said.err == "preview of step 50\n\x1b_Ga=T,f=100,q=2,m=0;UE5H\x1b\\\n"
     assert said.out == ""
+
+
+def test_the_report_shows_what_was_rendered_last(faceid, alice) -> None:
+    from PIL import Image
+
+    for seed in range(8):
+        assert faceid("generate", "alice", "a cup", "--seed", seed, "--steps", 1, "-o", f"{seed}.png").code == 0
+    Path("7.png").unlink()
+    Path("6.png").write_bytes(b"no picture")
+    assert Image.open("5.png").size == (64, 64)
+    assert faceid("report", "alice", "--no-attention", "--no-open", "-o", "report.html").code == 0
+    page = Path("report.html").read_text(encoding="utf-8")
+    section = page[page.index("<h2>Pictures</h2>") : page.index("<h2>Photos</h2>")]
+    shown = [number for number in range(8) if f"&quot;a cup&quot;, seed {number}<" in section]
+    assert shown == [0, 1, 2, 3, 4, 5]
+    assert section.index("seed 5<") < section.index("seed 0<"), "the latest first"

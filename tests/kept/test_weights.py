@@ -107,6 +107,16 @@ def test_every_file_has_one_name_one_digest_and_a_secure_source() -> None:
     assert len({entry.sha256 for entry in known}) == len(known)
     for entry in known:
         assert entry.source == f"https://{entry.source.removeprefix('https://')}"
-        assert entry.source.endswith(f"/{entry.file_name}")
+        assert entry.source.endswith(f"/{Path(entry.file_name).name}")
         assert len(entry.sha256) == 64
         assert entry.megabytes > 0
+
+
+def test_a_network_of_several_files_is_known_with_all_of_them() -> None:
+    assert weights.with_parts(["face-parsing", "clip", "clip-config"]) == [
+        *("face-parsing", "clip", "clip-config", "clip-tokenizer")
+    ]
+    files = {Path(weights.KNOWN_WEIGHTS[name].file_name) for name in weights.with_parts(["clip"])}
+    assert files == {Path("clip") / name for name in ("model.safetensors", "config.json", "tokenizer.json")}
+    with pytest.raises(UsageError, match="unknown weights 'klip'"):
+        weights.with_parts(["klip"])
