@@ -38,11 +38,18 @@ def enroll(
 ) -> None:
     """Learn a person from photo files."""
     order = EnrolOrder.of(name=name, photos=photos, **given, **read_more(more or ()))
+    from faceid_cli.api.enroll import already_enrolled, enroll_order
+
+    there = already_enrolled(order)
+    if there is not None:
+        out.result(
+            {"command": "enroll", "identity": views.identity_data(there), "skipped": True},
+            [f"{there.name} is enrolled already: skipped"],
+            [there.name],
+        )
+        return
     if order.consent is None:
         order = replace(order, consent=out.ask(f"What did {name} say to being learned? (Enter for nothing)"))
-
-    from faceid_cli.api.enroll import enroll_order
-
     with training_progress() as on_step:
 
         def on_preview(step: int, path: Path) -> None:
@@ -51,7 +58,7 @@ def enroll(
 
         identity = enroll_order(order, f"{name}-faces.png", on_preview, on_step, out.note)
     out.result(
-        {"command": "enroll", "identity": views.identity_data(identity)},
+        {"command": "enroll", "identity": views.identity_data(identity), "skipped": False},
         [f"enrolled {identity.name} from {views.plural(len(identity.photo_hashes), 'photo')}"],
         [identity.name],
     )

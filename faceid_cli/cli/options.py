@@ -167,6 +167,10 @@ Verbose = Annotated[bool, typer.Option("--verbose", callback=_verbose_mode, help
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An enrolled person.", autocompletion=complete_names)]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="Enrolled people, one or several.", autocompletion=complete_names),
+]
 Model = Annotated[str | None, typer.Option(*MODEL.flags, metavar=MODEL.metavar, help=MODEL.help)]
 
 
