@@ -102,7 +102,8 @@ def enroll_order(
         config = settled(base, crops, config)
         if order.fit_batch:
             config = _fitting(base, crops, config, on_note)
-        Registry.open().close()  # a registry that cannot be written is better found now than after the training
+        with Registry.open() as registry:
+            registry.check_writable()  # better found now than after the training
         resume = order.resume and (folder / FILE_NAME).is_file()
         if not resume:
             _start_anew(order, folder, on_note)
