@@ -94,12 +94,15 @@ def enroll_order(
     `ask_consent` is called when nothing is left that could be wrong with the order: of people, where the order does not
     say what they said, and where that is not known of the same photos.
     """
+    if (there := already_enrolled(order)) is not None:
+        return there
     order, source = _checked(order, on_note)
     with claimed_run(order.name) as folder:
         # These bring in torch, which takes seconds.
         from faceid_cli.backbone import load_base_model
         from faceid_cli.registry.keeping import Outcome, keep
         from faceid_cli.rendering.previews import Previews
+        from faceid_cli.training.checkpoint import FILE_NAME
         from faceid_cli.training.initial import settled
         from faceid_cli.training.loop import train_identity
 
@@ -116,19 +119,19 @@ def enroll_order(
         config = settled(base, crops, config)
         if order.fit_batch:
             config = _fitting(base, crops, config, on_note)
-        Registry.open().close()  # a registry that cannot be written is better found now than after the training
+        with Registry.open() as registry:
+            registry.check_writable()  # better found now than after the training
         asked = _photo_keys(order, intake)
         order = _with_consent(order, asked, folder, ask_consent)
-        if not order.resume:
-            _start_anew(order.name, folder, on_note)
+        resume = order.resume and (folder / FILE_NAME).is_file()
+        if not resume:
+            _start_anew(order, folder, on_note)
         if order.consent is not None:
             keep_consent(folder, order.consent, asked)
         samples = previews_folder(folder)
         previews = Previews(base, order.name, order.preview, config.seed, samples, on_preview, on_note)
         try:
-            tokens, report = train_identity(
-                base, crops, config, folder, order.resume, on_step, order.preview_every, previews
-            )
+            tokens, report = train_identity(base, crops, config, folder, resume, on_step, order.preview_every, previews)
         except KeyboardInterrupt as error:
             raise InterruptedRunError(f"the enrolment of {order.name} was stopped", "start it again") from error
         identity = keep(
@@ -140,6 +143,19 @@ def enroll_order(
         )
         shutil.rmtree(folder, ignore_errors=True)
         return identity
+
+
+def already_enrolled(order: EnrolOrder) -> Identity | None:
+    """Who is there already, where the order is content with that; their photos and settings may be others.
+
+    Raises:
+        InvalidNameError: The name is not allowed.
+    """
+    if not order.if_missing:
+        return None
+    check_name(order.name)
+    with Registry.open(create=False) as registry:
+        return registry.find(order.name)
 
 
 def _checked(order: EnrolOrder, on_note: OnNote) -> tuple[EnrolOrder, str]:
@@ -204,10 +220,13 @@ def _with_consent(
     return replace(order, consent=said)
 
 
-def _start_anew(name: str, folder: Path, on_note: OnNote) -> None:
-    """Delete what an interrupted enrolment left."""
+def _start_anew(order: EnrolOrder, folder: Path, on_note: OnNote) -> None:
+    """Delete what an interrupted enrolment left, be it only what came before its first checkpoint."""
+    if order.resume:
+        on_note(f"there is nothing to resume, so the enrolment of {order.name} begins")
+    elif is_interrupted(folder):
+        on_note(f"starting anew: the interrupted enrolment of {order.name} is given up (--resume would go on with it)")
     if is_interrupted(folder):
-        on_note(f"starting anew: the interrupted enrolment of {name} is given up (--resume would go on with it)")
         give_up(folder)
 
 

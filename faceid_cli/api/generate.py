@@ -100,7 +100,7 @@ def render_order(
         return [picture for batch in told for picture in batch]
     # Only now, when nothing is left that could be wrong with the order, is anything written.
     plan = plan_output(order.output, "-".join(order.names), order.count)
-    return _save(told, plan, tuple(person.id for person in opened.people))
+    return _save(told, plan, tuple(person.id for person in opened.people), on_note)
 
 
 def _embeddings(order: RenderOrder, on_note: OnNote | None) -> dict[str, Path]:
@@ -149,7 +149,9 @@ def _seeds(seed: int | None, count: int) -> list[int]:
     return list(range(first, first + count))
 
 
-def _save(batches: Iterable[list[Render]], plan: OutputPlan, ids: tuple[str, ...]) -> list[Render]:
+def _save(
+    batches: Iterable[list[Render]], plan: OutputPlan, ids: tuple[str, ...], on_note: OnNote | None
+) -> list[Render]:
     """Write pictures as they are finished, and record those that were written, even if a later one fails."""
     from faceid_cli.rendering.generate import metadata_of
 
@@ -167,7 +169,7 @@ def _save(batches: Iterable[list[Render]], plan: OutputPlan, ids: tuple[str, ...
             raise NotFiniteError(f"{error.message}; {_finished(saved)}", error.hint) from error
         raise
     finally:
-        _record(saved, ids)
+        _record(saved, ids, on_note)
     return saved
 
 
@@ -176,7 +178,7 @@ def _finished(saved: Sequence[Render]) -> str:
     return f"{done} finished, the last is {saved[-1].path}"
 
 
-def _record(saved: Sequence[Render], ids: tuple[str, ...]) -> None:
+def _record(saved: Sequence[Render], ids: tuple[str, ...], on_note: OnNote | None) -> None:
     records = [
         NewRender(ids, picture.path.absolute(), picture.request.prompt, picture.request.seed, picture.settings)
         for picture in saved
@@ -184,4 +186,7 @@ def _record(saved: Sequence[Render], ids: tuple[str, ...]) -> None:
     ]
     if records:
         with Registry.open() as registry:
-            registry.add_renders(records)
+            if not registry.is_read_only:
+                registry.add_renders(records)
+            elif on_note is not None:
+                on_note(f"the registry {registry.file} cannot be written, so it does not know of these pictures")

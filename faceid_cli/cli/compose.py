@@ -47,7 +47,7 @@ def compose(
 
     from faceid_cli.api.generate import render_order
 
-    with render_progress() as on_progress:
+    with render_progress(order.count) as on_progress:
         renders = render_order(order, on_progress, out.note)
     views.show_renders("compose", renders)
     out.hint(f"next: the same again with --seed {renders[0].request.seed}, or more of it with --count 4")

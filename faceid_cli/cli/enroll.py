@@ -45,7 +45,16 @@ def enroll(
     """Learn a person from photo files."""
     order = enrolment_order({"name": name, "photos": photos, **given, **read_more(more or ())}, out.note)
 
-    from faceid_cli.api.enroll import enroll_order
+    from faceid_cli.api.enroll import already_enrolled, enroll_order
+
+    there = already_enrolled(order)
+    if there is not None:
+        out.result(
+            {"command": "enroll", "identity": views.identity_data(there), "skipped": True},
+            [f"{there.name} is enrolled already: skipped"],
+            [there.name],
+        )
+        return
 
     def ask_consent() -> str | None:
         if not out.can_ask or read_setting("consent-question") == "off":
@@ -61,7 +70,7 @@ def enroll(
 
         identity = enroll_order(order, f"{name}-faces.png", on_preview, on_step, out.note, ask_consent)
     out.result(
-        {"command": "enroll", "identity": views.identity_data(identity)},
+        {"command": "enroll", "identity": views.identity_data(identity), "skipped": False},
         [f"enrolled {identity.name} from {views.plural(len(identity.photo_hashes), 'photo')}"],
         [identity.name],
     )

@@ -7,28 +7,32 @@ from typing import Annotated
 
 import typer
 
-from faceid_cli.cli.options import Json, Name, Quiet, Verbose, examples
+from faceid_cli.cli.options import Json, Names, Quiet, Verbose, examples
 from faceid_cli.cli.output import out
 
-EPILOG = examples("faceid export alice", "faceid export alice -o /media/usb/alice.safetensors")
+EPILOG = examples("faceid export alice", "faceid export alice bob -o /media/usb --replace")
 
 
 def export(
-    name: Name,
+    names: Names,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="PATH", help="File or folder; NAME.safetensors here if not given."),
     ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Write over an earlier export.")] = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write a person to a file for `faceid import`."""
-    from faceid_cli.api.export import export_identity
+    """Write people to files for `faceid import`, one file each."""
+    from faceid_cli.api.export import export_identities
 
-    file = export_identity(name, output)
-    out.result({"command": "export", "name": name, "file": str(file)}, [str(file)], [str(file)])
-    out.hint(f"next: on another machine: faceid import {file.name}")
+    made = export_identities(names, output, replace)
+    files = [{"name": name, "file": str(file)} for name, file in made]
+    lines = [str(file) for _, file in made]
+    # The keys of one person are those of before several could be given.
+    out.result({"command": "export", **(files[0] if len(files) == 1 else {}), "exports": files}, lines, lines)
+    out.hint(f"next: on another machine: faceid import {made[0][1].name}")
 
 
 def register(app: typer.Typer) -> None:

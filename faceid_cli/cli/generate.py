@@ -40,7 +40,7 @@ def generate(
 
     from faceid_cli.api.generate import render_order
 
-    with render_progress() as on_progress:
+    with render_progress(order.count) as on_progress:
         renders = render_order(order, on_progress, out.note)
     views.show_renders("generate", renders)
     if order.seed is None:

@@ -194,6 +194,10 @@ Judge = Annotated[
 Clip = Annotated[
     Path | None, typer.Option("--clip", metavar="FOLDER", help="CLIP model that scores prompts of photographs.")
 ]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="Enrolled people, one or several.", autocompletion=complete_names),
+]
 Model = Annotated[str | None, typer.Option(*MODEL.flags, metavar=MODEL.metavar, help=MODEL.help)]
 
 

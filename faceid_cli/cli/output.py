@@ -20,6 +20,7 @@ from faceid_cli.cli.streams import abandon
 from faceid_cli.errors import FaceIDError, OutputError, UsageError
 
 JSON_VERSION = 1
+_ERASE_LINE = "\r\x1b[K"
 
 
 class Output:
@@ -32,40 +33,41 @@ class Output:
         """Back to the defaults, as at the start of a command."""
         self.mode = "human"
         self.verbose = False
+        self._passing = ""
 
     # Data
 
     def result(self, data: Mapping[str, Any], human: Iterable[str], quiet: Iterable[str] = ()) -> None:
         """Print what the command found or made: the data as JSON, or the lines of the mode."""
         if self.mode == "json":
-            _print(json.dumps({"version": JSON_VERSION, **data}, indent=2, default=str))
+            self._print(json.dumps({"version": JSON_VERSION, **data}, indent=2, default=str))
             return
         for line in quiet if self.mode == "quiet" else human:
-            _print(line)
+            self._print(line)
 
     # Talk
 
     def note(self, text: str) -> None:
         """Something worth knowing, on stderr; not in quiet mode."""
         if self.mode != "quiet":
-            _say(text)
+            self._say(text)
 
     def hint(self, text: str) -> None:
         """What to do next, dim, for people only."""
         if self.mode == "human":
-            _say(self._styled(text, dim=True))
+            self._say(self._styled(text, dim=True))
 
     def warn(self, text: str) -> None:
         """Something that may be wrong, in every mode."""
-        _say(f"{self._styled('warning:', fg='yellow')} {text}")
+        self._say(f"{self._styled('warning:', fg='yellow')} {text}")
 
     def error(self, error: FaceIDError) -> None:
         """Why the command failed, in every mode: one line, and one on what to do about it."""
         if self.verbose:
             traceback.print_exception(error)
-        _say(f"{self._styled('error:', fg='red', bold=True)} {_one_line(error.message)}")
+        self._say(f"{self._styled('error:', fg='red', bold=True)} {_one_line(error.message)}")
         if error.hint:
-            _say(self._styled(f"  {_one_line(error.hint)}", dim=True))
+            self._say(self._styled(f"  {_one_line(error.hint)}", dim=True))
 
     def confirm(self, question: str, yes: bool) -> bool:
         """Ask; `-y` answers for the user, and nobody is asked where nobody sits.
@@ -73,6 +75,7 @@ class Output:
         Raises:
             UsageError: Stdin is not a terminal, or the answer would mix with JSON, and `-y` was not given.
         """
+        self.passing("")
         if yes:
             return True
         if self.mode == "json" or not sys.stdin.isatty():
@@ -86,6 +89,7 @@ class Output:
         Raises:
             KeyboardInterrupt: Ctrl-C.
         """
+        self.passing("")
         if not self.can_ask:
             return ""
         try:
@@ -99,6 +103,14 @@ class Output:
             self.note("that was no text in UTF-8")
             return self.ask(question)
         return answer.strip()
+
+    def passing(self, text: str) -> None:
+        """Show in a terminal what is being done, in a line that goes again; "" takes it away. Elsewhere nothing."""
+        if self._passing:
+            self._write(_ERASE_LINE)
+        self._passing = text if self.live else ""
+        if self._passing:
+            self._write(self._styled(self._passing, dim=True))
 
     @property
     def can_ask(self) -> bool:
@@ -117,6 +129,34 @@ class Output:
     def columns(self) -> int:
         """Characters in a line of the terminal; no limit where stdout is none."""
         return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+
+    def _print(self, line: str) -> None:
+        """A line of data.
+
+        Raises:
+            OutputError: It cannot be written; where the reader has gone, a BrokenPipeError.
+        """
+        self.passing("")
+        try:
+            typer.echo(line, file=sys.stdout)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            abandon(sys.stdout)
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(f"cannot write to standard output: {reason}", "check where it is sent to") from error
+
+    def _say(self, line: str) -> None:
+        """A line of talk, above the passing one."""
+        passing = self._passing
+        self.passing("")
+        self._write(f"{line}\n")
+        self.passing(passing)
+
+    def _write(self, text: str) -> None:
+        """Talk; nothing depends on it, so a terminal that has gone is no reason to stop a night's work."""
+        with suppress(OSError, ValueError):
+            typer.echo(text, file=sys.stderr, nl=False)
 
     def _styled(self, text: str, **style: Any) -> str:
         if os.environ.get("NO_COLOR") or not sys.stderr.isatty():
@@ -169,28 +209,6 @@ def pairs(entries: Mapping[str, str]) -> list[str]:
     shown = {key: value for key, value in entries.items() if value}
     width = max((len(key) for key in shown), default=0)
     return [f"{key.ljust(width)}  {value}" for key, value in shown.items()]
-
-
-def _print(line: str) -> None:
-    """A line of data.
-
-    Raises:
-        OutputError: It cannot be written; where the reader has gone, a BrokenPipeError.
-    """
-    try:
-        typer.echo(line, file=sys.stdout)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        abandon(sys.stdout)
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"cannot write to standard output: {reason}", "check where it is sent to") from error
-
-
-def _say(line: str) -> None:
-    """A line of talk. Nothing depends on it, so a terminal that has gone is no reason to stop a night's work."""
-    with suppress(OSError, ValueError):
-        typer.echo(line, file=sys.stderr)
 
 
 def _one_line(text: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from faceid_cli.cli.output import out
 from faceid_cli.types import StepReport
@@ -14,24 +15,30 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_UNTIL_TOLD = 2.0
+_LOADING = "loading ..."
+_BAR_WIDTH = 20
 
 
 class TrainingDisplay:
     """Takes the reports of a training run."""
 
-    def __init__(self, moving: _MovingDisplay | None) -> None:
-        self._moving, self._gate = moving, _Gate()
+    def __init__(self, moving: _MovingDisplay | None, loading: _Loading) -> None:
+        self._moving, self._gate, self._loading = moving, _Gate(), loading
 
     def __call__(self, report: StepReport) -> None:
         """Show how far a run is."""
+        self._loading.end()
         if self._moving is not None:
-            self._moving(report.step, report.steps, _losses(report), report.seconds_left)
+            short = f"loss {report.reconstruction:.4f}"
+            self._moving(report.step, report.steps, report.seconds_left, losses=_losses(report), loss=short)
         elif self._gate.opens(report.step == report.steps):
             speed = f"{report.steps_per_second:.1f} steps/s, {_duration(report.seconds_left)} left"
             out.note(f"step {report.step}/{report.steps}  {_losses(report)}  {speed}")
 
     def make_room(self) -> None:
         """Take the moving display away, so that something else can be shown; the next report brings it back."""
+        self._loading.end()
         if self._moving is not None:
             self._moving.stop()
 
@@ -39,43 +46,83 @@ class TrainingDisplay:
 @contextmanager
 def training_progress() -> Iterator[TrainingDisplay]:
     """Yield what takes the reports of a training run."""
-    if out.live:
-        with _moving("learning") as update:
-            yield TrainingDisplay(update)
-        return
-    yield TrainingDisplay(None)
+    with _loading() as loading:
+        if out.live:
+            with _moving("learning") as update:
+                yield TrainingDisplay(update, loading)
+            return
+        yield TrainingDisplay(None, loading)
 
 
 @contextmanager
-def render_progress() -> Iterator[Callable[[int, int], None]]:
-    """Yield what takes (sampler steps done, steps in all) of a rendering."""
-    if out.live:
-        with _moving("rendering") as update:
-            yield lambda done, total: update(done, total, "", None)
-        return
-    gate = _Gate()
+def render_progress(pictures: int = 1) -> Iterator[Callable[[int, int], None]]:
+    """Yield what takes (sampler steps done, steps in all) of a rendering of so many pictures."""
 
-    def line(done: int, total: int) -> None:
-        if gate.opens(False) and done < total:
-            out.note(f"rendering {100 * done // max(total, 1)} %")
+    def picture(done: int, total: int) -> str:
+        number = min(done * pictures // max(total, 1) + 1, pictures)
+        return f"picture {number}/{pictures}" if pictures > 1 else ""
 
-    yield line
+    with _loading() as loading, _moving("rendering") as update:
+        gate = _Gate()
+
+        def show(done: int, total: int) -> None:
+            loading.end()
+            if out.live:
+                update(done, total, None, pictures=picture(done, total))
+            elif gate.opens(False) and done < total:
+                said = ("rendering", picture(done, total), f"{100 * done // max(total, 1)} %")
+                out.note(" ".join(filter(None, said)))
+
+        yield show
 
 
 @contextmanager
 def picture_progress() -> Iterator[Callable[[str, int, int], None]]:
     """Yield what takes (name, pictures done, pictures in all) of an evaluation."""
-    if out.live:
-        with _moving("evaluating") as update:
-            yield lambda name, done, total: update(done, total, name, None)
-        return
-    gate = _Gate()
+    with _loading() as loading, _moving("evaluating", unit="pictures") as update:
+        gate = _Gate()
 
-    def line(name: str, done: int, total: int) -> None:
-        if gate.opens(False) and done < total:
-            out.note(f"{name}: {done} of {total} pictures")
+        def show(name: str, done: int, total: int) -> None:
+            loading.end()
+            if out.live:
+                update(done, total, None, pictures=name)
+            elif gate.opens(False) and done < total:
+                out.note(f"{name}: {done} of {total} pictures")
 
-    yield line
+        yield show
+
+
+class _Loading:
+    """Says that something is being loaded: at once in a terminal, elsewhere only where it takes a while."""
+
+    _at_work: ClassVar[bool] = False  # of several displays at a time one says it
+
+    def __init__(self) -> None:
+        self._mine, self._timer = not _Loading._at_work, threading.Timer(_SECONDS_UNTIL_TOLD, out.note, [_LOADING])
+        if not self._mine:
+            return
+        _Loading._at_work = True
+        if out.live:
+            out.passing(_LOADING)
+        elif out.mode != "quiet":
+            self._timer.daemon = True  # it keeps nobody from ending
+            self._timer.start()
+
+    def end(self) -> None:
+        """What was loaded is at work; may be called again and again."""
+        if self._mine:
+            _Loading._at_work = self._mine = False
+            self._timer.cancel()
+            out.passing("")
+
+
+@contextmanager
+def _loading() -> Iterator[_Loading]:
+    loading = _Loading()
+    try:
+        yield loading
+    finally:
+        loading.end()
 
 
 class _Gate:
@@ -95,25 +142,28 @@ class _Gate:
 class _MovingDisplay:
     """A bar that appears with the first report and goes with the last, so that several can follow each other."""
 
-    def __init__(self, label: str) -> None:
-        self._label = label
+    def __init__(self, label: str, unit: str) -> None:
+        self._label, self._unit = label, unit
         self._progress: Progress | None = None
         self._started = 0.0
         self._first = 0
 
-    def __call__(self, done: int, total: int, losses: str, seconds_left: float | None) -> None:
+    def __call__(self, done: int, total: int, seconds_left: float | None, **said: str) -> None:
         if self._progress is None:
             self._start(done, total)
         assert self._progress is not None
         speed = (done - self._first) / max(time.monotonic() - self._started, 1e-6)
         left = (total - done) / speed if seconds_left is None and speed else seconds_left
-        self._progress.update(
-            self._progress.task_ids[0],
-            completed=done,
-            losses=losses,
-            speed=f"{speed:.1f} steps/s" if speed else "",
-            left="" if left is None else f"{_duration(left)} left",
-        )
+        fields = {
+            "pictures": said.get("pictures", ""),
+            "count": f"{done}/{total} {self._unit}",
+            "losses": said.get("losses", ""),
+            "speed": f"{speed:.1f} {self._unit}/s" if speed else "",
+            "left": "" if left is None else f"{_duration(left)} left",
+        }
+        room = self._progress.console.width - len(self._label) - _BAR_WIDTH - 2
+        shown = fitting_fields(fields, said.get("loss", ""), room)
+        self._progress.update(self._progress.task_ids[0], completed=done, said=shown)
         if done >= total:
             self.stop()
 
@@ -127,27 +177,43 @@ class _MovingDisplay:
         # rich takes a moment to import and is only needed here.
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
-        fields = ("losses", "speed", "left")
         columns = (
-            TextColumn("{task.completed}/{task.total}"),
-            *(TextColumn(f"{{task.fields[{key}]}}") for key in fields),
+            TextColumn(self._label),
+            BarColumn(bar_width=_BAR_WIDTH),
+            TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True)),
         )
-        self._progress = Progress(
-            TextColumn(self._label), BarColumn(bar_width=30), *columns, console=Console(stderr=True), transient=True
-        )
-        self._progress.add_task(self._label, total=total, losses="", speed="", left="")
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._progress.add_task(self._label, total=total, said="")
         self._progress.start()
         self._started, self._first = time.monotonic(), done
 
 
 @contextmanager
-def _moving(label: str) -> Iterator[_MovingDisplay]:
-    display = _MovingDisplay(label)
+def _moving(label: str, unit: str = "steps") -> Iterator[_MovingDisplay]:
+    display = _MovingDisplay(label, unit)
     try:
         yield display
     finally:
         display.stop()
+
+
+def fitting_fields(fields: Mapping[str, str], loss: str, room: int) -> str:
+    """What is said beside a bar, in one line: what matters least is left out first where it is too long.
+
+    Args:
+        fields: "pictures", "count", "losses", "speed" and "left", in the order in which they are shown.
+        loss: What can be said instead of "losses".
+        room: Characters.
+    """
+    kept = dict(fields)
+    for name, shorter in (("losses", loss), ("speed", ""), ("losses", ""), ("left", ""), ("pictures", "")):
+        line = "  ".join(filter(None, kept.values()))
+        if len(line) <= room:
+            return line
+        kept[name] = shorter
+    return "  ".join(filter(None, kept.values()))
 
 
 def _losses(report: StepReport) -> str:

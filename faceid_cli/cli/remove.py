@@ -1,62 +1,108 @@
-"""`faceid remove`: forget a person."""
+"""`faceid remove`: forget people."""
 
 from __future__ import annotations
+
+from typing import Annotated, Any
 
 import typer
 
 from faceid_cli.cli import views
-from faceid_cli.cli.options import Json, Name, Quiet, Verbose, Yes, examples
+from faceid_cli.cli.options import Json, Names, Quiet, Verbose, Yes, examples
 from faceid_cli.cli.output import out
 from faceid_cli.errors import OutputError, UnknownNameError
 
-EPILOG = examples("faceid remove alice", "faceid remove alice -y --json")
+EPILOG = examples("faceid remove alice", "faceid remove alice bob -y --if-enrolled")
 
 
-def remove(name: Name, yes: Yes = False, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Forget a person, or an interrupted enrolment.
+def remove(
+    names: Names,
+    if_enrolled: Annotated[
+        bool, typer.Option("--if-enrolled", help="Be content where a name is not, or no longer, enrolled.")
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Forget people, or interrupted enrolments.
 
     Deletes what was learned, and the records of how, and of what was made. Pictures stay where they are and are listed.
     """
-    from faceid_cli.api import remove as removing
-    from faceid_cli.api.show import show
-
-    try:
-        person = show(name).identity
-    except UnknownNameError:
-        if not removing.is_unfinished(name):
-            raise
-        _remove_unfinished(name, yes)
-        return
-    _make_sure(f"Forget {person.name}, with everything that was learned?", yes)
-    removed = removing.remove(person.name)
-    pictures = [str(path) for path in removed.pictures if path.exists()]
-    lines = [f"removed {person.name} and {views.plural(removed.runs, 'training run')}"]
-    if pictures:
-        lines += [f"{views.plural(len(pictures), 'picture')} left in place:", *(f"  {path}" for path in pictures)]
-    left = [str(path) for path in removed.left]
-    out.result(_data(person.name, person.id, removed.runs, pictures, left), lines, [person.name])
+    people, unfinished = _looked_up(names, if_enrolled)
+    _make_sure(people, unfinished, yes)
+    removed = [_remove(name) for name in people] + [_remove_unfinished(name) for name in unfinished]
+    lines = [line for _, said in removed for line in said]
+    data = [each for each, _ in removed]
+    # The keys of one person are those of before several could be given.
+    first = data[0] if len(data) == 1 else {}
+    out.result({"command": "remove", **first, "removed": data}, lines, [each["name"] for each in data])
+    left = [path for each in data for path in each["left"]]
     for path in left:
         out.warn(f"could not be deleted or cleaned, do it by hand: {path}")
     if left:
         raise typer.Exit(OutputError.exit_code)
 
 
-def _remove_unfinished(name: str, yes: bool) -> None:
+def _looked_up(names: list[str], if_enrolled: bool) -> tuple[list[str], list[str]]:
+    """Who is enrolled, and whose enrolment was interrupted, by names as they are kept, once each.
+
+    Raises:
+        UnknownNameError: One of them is neither, and that is not allowed; nobody has been removed then.
+    """
+    from faceid_cli.api.remove import is_unfinished
+    from faceid_cli.api.show import show
+
+    people: dict[str, str] = {}
+    unfinished: dict[str, str] = {}
+    for name in names:
+        try:
+            people.setdefault(name.lower(), show(name).identity.name)
+        except UnknownNameError:
+            if is_unfinished(name):
+                unfinished.setdefault(name.lower(), name)
+            elif if_enrolled:
+                out.note(f"{name} is not enrolled")
+            else:
+                raise
+    return list(people.values()), list(unfinished.values())
+
+
+def _remove(name: str) -> tuple[dict[str, Any], list[str]]:
     from faceid_cli.api import remove as removing
 
-    _make_sure(f"Forget the interrupted enrolment of {name}?", yes)
+    removed = removing.remove(name)
+    pictures = [str(path) for path in removed.pictures if path.exists()]
+    lines = [f"removed {name} and {views.plural(removed.runs, 'training run')}"]
+    if pictures:
+        lines += [f"{views.plural(len(pictures), 'picture')} left in place:", *(f"  {path}" for path in pictures)]
+    left = [str(path) for path in removed.left]
+    return _data(name, removed.identity.id, removed.runs, pictures, left), lines
+
+
+def _remove_unfinished(name: str) -> tuple[dict[str, Any], list[str]]:
+    from faceid_cli.api import remove as removing
+
     removing.remove_unfinished(name)
-    out.result(_data(name, None, 0, [], []), [f"removed the interrupted enrolment of {name}"], [name])
+    return _data(name, None, 0, [], []), [f"removed the interrupted enrolment of {name}"]
 
 
-def _make_sure(question: str, yes: bool) -> None:
-    if not out.confirm(question, yes):
+def _make_sure(people: list[str], unfinished: list[str], yes: bool) -> None:
+    what = []
+    if people:
+        what.append(f"{_listed(people)}, with everything that was learned")
+    if unfinished:
+        what.append(f"the interrupted enrolment of {_listed(unfinished)}")
+    if what and not out.confirm(f"Forget {', and '.join(what)}?", yes):
         out.note("nothing was removed")
         raise typer.Exit(1)
 
 
-def _data(name: str, id_: str | None, runs: int, pictures: list[str], left: list[str]) -> dict[str, object]:
-    return {"command": "remove", "name": name, "id": id_, "runs": runs, "pictures": pictures, "left": left}
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _data(name: str, id_: str | None, runs: int, pictures: list[str], left: list[str]) -> dict[str, Any]:
+    return {"name": name, "id": id_, "runs": runs, "pictures": pictures, "left": left}
 
 
 def register(app: typer.Typer) -> None:

@@ -72,8 +72,16 @@ class EnrolOrder(Options):
     fit_batch: bool = option(False, "Halve the batch until a step fits into memory.", is_recorded=False)
     resume: bool = option(
         False,
-        "Go on with an interrupted enrolment.",
+        "Go on with an interrupted enrolment; begin where none was begun.",
         "--resume",
+        is_repeated=False,
+        is_recorded=False,
+        is_settable=False,
+    )
+    if_missing: bool = option(
+        False,
+        "Learn nothing, and be content, where the name is enrolled already.",
+        "--if-missing",
         is_repeated=False,
         is_recorded=False,
         is_settable=False,
@@ -142,6 +150,13 @@ class EnrolOrder(Options):
     )
     model: str | None = option(None, MODEL.help, *MODEL.flags, metavar=MODEL.metavar, is_source=True, is_recorded=False)
     options: ModelOptions | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.if_missing and self.replace:
+            raise UsageError(
+                "--if-missing leaves who is there, --replace replaces them", "give one of them: they exclude each other"
+            )
 
     def request(self) -> dict[str, Any]:
         """What a training run records of the order, as JSON values; the person is "{name}" in it."""

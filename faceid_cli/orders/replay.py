@@ -30,7 +30,7 @@ def render_command(order: RenderOrder, seed: int, always: Collection[str] = ()) 
     prompt = order.prompt if not order.prompt.startswith("-") else f" {order.prompt}"
     config = words(order.config, RenderConfig(device="auto", precision="auto"), always=always)
     rest = words(order, without=("config",), always=always)
-    return shlex.join(["faceid", command, *order.names, prompt, "--seed", str(seed), *config, *rest])
+    return _join(["faceid", command, *order.names, prompt, "--seed", str(seed), *config, *rest])
 
 
 def enrol_command(order: EnrolOrder, always: Collection[str] = ()) -> str:

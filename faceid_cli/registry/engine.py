@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,19 +59,76 @@ def make_engine(file: Path | None) -> Engine:
     return engine
 
 
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch the file to write-ahead logging, once and for all.
+def is_writable(file: Path) -> bool:
+    """Whether the registry can be written: the file, and its folder, where SQLite keeps a journal."""
+    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK | os.X_OK)
 
-    SQLite does not wait for its lock here, whatever the timeout, so two processes that create one registry collide.
+
+def make_copy(file: Path) -> Engine:
+    """Return an engine for a copy in memory of a file that cannot be written; SQLite needs to write even to read it."""
+    engine = make_engine(None)
+    copy = engine.raw_connection()
+    try:
+        assert isinstance(copy.driver_connection, sqlite3.Connection)
+        _read_into(copy.driver_connection, file)
+    finally:
+        copy.close()
+    return engine
+
+
+def forbid_writing(engine: Engine) -> None:
+    """Let everything that would change a copy in memory be an error, so that nothing is lost without a word."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+
+
+def _read_into(copy: sqlite3.Connection, file: Path) -> None:
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as source:
+            source.backup(copy)
+            return
+    except sqlite3.OperationalError as error:
+        if "unable to open" not in str(error) and "readonly" not in str(error):
+            raise
+    with tempfile.TemporaryDirectory(prefix="faceid-") as folder:  # where the log can be read together with the file
+        there = Path(folder) / file.name
+        for name in (file.name, f"{file.name}-wal"):
+            if file.with_name(name).exists():
+                shutil.copyfile(file.with_name(name), there.with_name(name))
+        with closing(sqlite3.connect(there)) as source:
+            source.backup(copy)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch the file to write-ahead logging, once and for all, where it can be had.
+
+    On network drives it cannot: SQLite then says which journal it keeps instead, and that will do. SQLite does not wait
+    for its lock here, whatever the timeout, so two processes that create one registry collide.
     """
     give_up = time.monotonic() + BUSY_SECONDS
-    while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+    while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                connection.execute("PRAGMA journal_mode = WAL")
+            return
         except sqlite3.OperationalError as error:
+            if "unable to open" in str(error):
+                _without_shared_memory(connection)
+                return
             if "locked" not in str(error) or time.monotonic() > give_up:
                 raise
             time.sleep(0.01)
+
+
+def _without_shared_memory(connection: sqlite3.Connection) -> None:
+    """Bring a file that was copied from a place with write-ahead logging to one without back to an ordinary journal.
+
+    Who has the file to themselves needs no shared memory to read the log.
+    """
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA locking_mode = NORMAL")
+    connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # lets go of the lock
 
 
 @contextmanager
@@ -106,9 +165,16 @@ def _translated(error: Exception, file: Path | None) -> FaceIDError:
         return RegistryError(
             f"the registry {file} is damaged", "put a backup in its place, or move it away to begin anew"
         )
+    if "readonly database" in text:
+        return not_writable(file)
     return RegistryError(
         f"the registry {file} cannot be used: {error}", "check the folder's permissions, or set FACEID_HOME"
     )
+
+
+def not_writable(file: Path | None) -> RegistryError:
+    """The error for a registry that can only be read."""
+    return RegistryError(f"the registry {file} cannot be written", "check its permissions, or set FACEID_HOME")
 
 
 def _has_no_room(text: str, file: Path | None) -> bool:

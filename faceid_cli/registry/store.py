@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 
 from faceid_cli.errors import UnknownNameError
 from faceid_cli.kept import paths
-from faceid_cli.registry.engine import make_engine, plain_errors
+from faceid_cli.registry.engine import forbid_writing, is_writable, make_copy, make_engine, not_writable, plain_errors
 from faceid_cli.registry.migrations import migrate
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, RenderRecord, Run, check_tags
@@ -62,10 +62,13 @@ class Registry:
         self.file = file
         self.embeddings_dir = embeddings_dir
         self.backup: Path | None = None
+        self.is_read_only = False
 
     @classmethod
     def open(cls, path: Path | None = None, embeddings_dir: Path | None = None, create: bool = True) -> Registry:
         """Open the registry and bring it up to date; `backup` then says where the older version was kept, if any.
+
+        One that cannot be written can be read all the same; `is_read_only` then says so, and changes are errors.
 
         Args:
             path: The database; the user's own by default.
@@ -79,10 +82,21 @@ class Registry:
         wanted = paths.registry_file() if path is None else path
         file = wanted if create or wanted.exists() else None
         with plain_errors(wanted):
+            if file is not None and file.exists() and not is_writable(file):
+                return cls._open_copy(file, embeddings_dir or paths.identities_dir())
             if file is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
             registry = cls(make_engine(file), file, embeddings_dir or paths.identities_dir())
             registry.backup = migrate(registry._engine, file)
+        return registry
+
+    @classmethod
+    def _open_copy(cls, file: Path, embeddings_dir: Path) -> Registry:
+        """Open what cannot be written for reading alone, brought up to date in memory."""
+        registry = cls(make_copy(file), file, embeddings_dir)
+        migrate(registry._engine, None)
+        forbid_writing(registry._engine)
+        registry.is_read_only = True
         return registry
 
     def __enter__(self) -> Registry:
@@ -92,6 +106,11 @@ class Registry:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def check_writable(self) -> None:
+        """Raise RegistryError where it can only be read."""
+        if self.is_read_only:
+            raise not_writable(self.file)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -44,7 +44,6 @@ def home_files() -> set[str]:
             2,
             "do not fit into the 40",
         ),
-        (("enroll", "bob", "{photos}", "--resume", "--no-detect", "--model", "{model}"), 8, "checkpoint"),
         (("import", "{photos}/0.png"), 11, "is not a safetensors file"),
         (("export", "alice", "-o", "alice.pt"), 2, "cannot export to alice.pt"),
     ],

@@ -205,7 +205,8 @@ def test_every_option_of_an_enrolment_reaches_it(faceid, photos, monkeypatch) ->
         raise UsageError("seen")
 
     monkeypatch.setattr(enroll, "_checked", stop)
-    words, expected = together(EnrolOrder, ("name", "photos"))
+    # --if-missing does not go with --replace; tests/cli/test_again.py has it.
+    words, expected = together(EnrolOrder, ("name", "photos", "if_missing"))
     more = ("--set", "warm_up=3", "--set", "self_attention=true", "--set", "background_weight=0.5")
     answer = faceid("enroll", "alice", photos, *words, *more)
     assert "seen" in answer.err
@@ -221,7 +222,7 @@ def test_every_option_of_an_enrolment_reaches_it(faceid, photos, monkeypatch) ->
 
 
 def test_every_option_of_an_enrolment_is_recorded_and_repeated(tmp_path) -> None:
-    _, expected = together(EnrolOrder, ("name", "photos", "resume", "replace"))
+    _, expected = together(EnrolOrder, ("name", "photos", "resume", "replace", "if_missing"))
     config = {**asdict(preset("sefi", device="cpu", precision="float32")), "templates": "face"}
     order = EnrolOrder.of(name="alice", photos=["/photos/a b"], **{**expected, "self_attention": True, "warm_up": 4})
     method = {**config, **asdict(order.config), **(order.options or ModelOptions()).kept()}
@@ -234,7 +235,7 @@ def test_every_option_of_an_enrolment_is_recorded_and_repeated(tmp_path) -> None
     left = replace(order, name="anna", preview="{name} at night", options=replace(order.options, compile=False))
     assert again == left
     said = shlex.split(enrol_command(again))
-    for words, _ in told(EnrolOrder, ("name", "photos", "resume", "replace", "preview", "compile")):
+    for words, _ in told(EnrolOrder, ("name", "photos", "resume", "replace", "if_missing", "preview", "compile")):
         assert " ".join(words) in " ".join(said), words
     assert " ".join(said).count("--set") == 2
     assert said[:4] == ["faceid", "enroll", "anna", "/photos/a b"]

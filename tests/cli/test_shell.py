@@ -150,3 +150,27 @@ def test_no_file_gets_the_number_of_a_closed_stream(add_person, tmp_path) -> Non
     )
     _shell(f'{sys.executable} -c "$0" <&- >&- 2>&-'.replace("$0", code), cwd=_PACKAGE)
     assert (tmp_path / "said").read_text() == "True\n"
+
+
+def test_a_home_that_cannot_be_written_can_be_rendered_from(alice, faceid, photos, quick, monkeypatch) -> None:
+    from faceid_cli.registry import store
+
+    monkeypatch.setattr(store, "is_writable", lambda file: False)
+    answer = faceid("generate", "alice", "x", "--steps", 1)
+    assert answer.code == 0, answer.err
+    assert Path("alice.png").is_file()
+    assert "registry.db cannot be written, so it does not know of these pictures" in answer.err
+    assert faceid("report", "alice", "--no-attention", "--no-open", "-o", ".").code == 0
+    assert faceid("export", "alice").code == 0
+    assert faceid("list", "-q").out == "alice\n"
+    assert faceid("doctor").code in (0, 1)
+    for words in (
+        ("rename", "alice", "bob"),
+        ("remove", "alice", "-y"),
+        ("import", "alice.safetensors", "--name", "b"),
+    ):
+        answer = faceid(*words)
+        assert (answer.code, answer.out) == (6, "")
+        assert "registry.db cannot be written" in answer.err
+    assert "registry.db cannot be written" in faceid("enroll", "bob", photos, *quick, "--model", "builtin").err
+    assert faceid("list", "-q").out == "alice\n"
