@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from faceid_cli.cli import options, views
-from faceid_cli.cli.options import complete_names, examples, output_folder, spread
+from faceid_cli.cli.options import complete_names, complete_prompt, examples, output_folder, spread
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import render_progress
 from faceid_cli.errors import UsageError
@@ -28,7 +28,7 @@ def compose(
         typer.Argument(
             metavar="NAME NAME PROMPT",
             help="Two or more enrolled people, then the prompt; <NAME> marks each of them, or none is marked.",
-            autocompletion=complete_names,
+            autocompletion=lambda incomplete: complete_names(incomplete) or complete_prompt(incomplete),
         ),
     ],
     given: dict[str, Any],

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from faceid_cli.cli import options, views
-from faceid_cli.cli.options import examples, output_folder, spread
+from faceid_cli.cli.options import complete_prompt, examples, output_folder, spread
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import render_progress
 from faceid_cli.kept.settings import rendering_order
@@ -27,6 +27,7 @@ def generate(
         typer.Argument(
             metavar="PROMPT",
             help='<NAME> or {name} marks the person; unmarked, the prompt follows "a photo of <NAME>".',
+            autocompletion=complete_prompt,
         ),
     ],
     given: dict[str, Any],

@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from faceid_cli.cli.output import out
+from faceid_cli.errors import FaceIDError
 from faceid_cli.kept.settings import read_setting
 from faceid_cli.orders.loading import MODEL
 from faceid_cli.orders.option import Option, Options, leaves
 from faceid_cli.registry.names import known_names
+from faceid_cli.types import BUILTIN
 
 Group = TypeVar("Group", bound=Options)
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -47,6 +50,18 @@ def examples(*lines: str) -> str:
 def complete_names(incomplete: str) -> list[str]:
     """Names of enrolled people that begin so, for shell completion."""
     return [name for name in known_names() if name.startswith(incomplete)]
+
+
+def complete_prompt(incomplete: str) -> list[str]:
+    """The prompt with what the built-in model can draw that begins as its last word; nothing for other base models."""
+    from faceid_cli.builtin.words import DRAWS
+
+    with suppress(FaceIDError):
+        if read_setting("model") == BUILTIN:
+            start = max(incomplete.rfind(" "), incomplete.rfind(",")) + 1
+            said, word = incomplete[:start], incomplete[start:].lower()
+            return [said + each for kind in DRAWS.values() for each in kind if word and each.startswith(word)]
+    return []
 
 
 def one_of(choices: Iterable[str]) -> Callable[[str], list[str]]:

@@ -112,3 +112,13 @@ def test_there_is_a_file_for_each_shell() -> None:
     assert {path.name for path in FILES.iterdir()} == {"faceid.bash", "_faceid", "faceid.fish", "faceid.ps1"}
     for path in FILES.iterdir():
         assert "_FACEID_COMPLETE" in path.read_text()
+
+
+def test_prompts_are_completed_with_what_the_built_in_model_can_draw(ask) -> None:
+    def offered(prompt: str) -> list[str]:
+        parts = ["faceid", "generate", "alice", prompt]
+        return ask(_FACEID_COMPLETE="complete_bash", COMP_WORDS="\n".join(parts), COMP_CWORD="3").stdout.splitlines()
+
+    assert "eiffel tower" in offered("eif")
+    assert "smiling,basketball" in offered("smiling,bask")
+    assert offered("") in ([], [""])
