@@ -135,17 +135,21 @@ class Options:
 
 
 Group = TypeVar("Group", bound=Options)
+Leaf = tuple[Option, Any, Any]
+_LEAVES: dict[type[Options], dict[str, Leaf]] = {}  # looked up often, and type hints take long to read
 
 
-def leaves(group: type[Options]) -> dict[str, tuple[Option, Any, Any]]:
+def leaves(group: type[Options]) -> dict[str, Leaf]:
     """All options of a group and of those within it: (option, type, default) by field name."""
-    hints, found = get_type_hints(group), {}
-    for field in fields(group):
-        if field.name in group.groups:
-            found.update(leaves(group.groups[field.name]))
-        elif (asked := option_of(field)) is not None:
-            found[field.name] = (asked, hints[field.name], field.default)
-    return found
+    if group not in _LEAVES:
+        hints = get_type_hints(group)
+        found = _LEAVES[group] = {}
+        for field in fields(group):
+            if field.name in group.groups:
+                found.update(leaves(group.groups[field.name]))
+            elif (asked := option_of(field)) is not None:
+                found[field.name] = (asked, hints[field.name], field.default)
+    return _LEAVES[group]
 
 
 def takes(group: type[Options], without: Sequence[str] = ()) -> Callable[[Function], Function]:
