@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,6 @@ def render_order(
     guidance = with_face_mask(guidance, order.face, opened.is_builtin, opened.device)
 
     # These bring in torch, which takes seconds.
-    from faceid_cli.evaluation.auto import choose_likeness
     from faceid_cli.rendering.control import control_for
     from faceid_cli.rendering.generate import render_batches
     from faceid_cli.tokens import read_embedding
@@ -89,13 +88,16 @@ def render_order(
     words = {word: read_embedding(file, base) for word, file in files.items()}
     control = control_for(guidance, base)
     if order.auto:
+        from faceid_cli.evaluation.auto import choose_likeness  # loads judges, which the other renderings do without
+
         person = opened.people[0]
         config, chosen = choose_likeness(base, person, tokens[person.name], prompt, order.config, on_note)
         order = replace(order, config=config)
     batches = render_batches(
         base, prompt, tokens, seeds, order.config, on_progress, guidance.init, words, guidance.mask, control, on_note
     )
-    told = (_told(batch, order, _untold(order, files, chosen, base)) for batch in batches)
+    more, always = _untold(order, files, chosen, base), fields_with_defaults(RenderOrder)
+    told = (_told(batch, order, more, always) for batch in batches)
     if order.output is None:
         return [picture for batch in told for picture in batch]
     # Only now, when nothing is left that could be wrong with the order, is anything written.
@@ -129,9 +131,10 @@ def _untold(order: RenderOrder, embeddings: Mapping[str, Path], chosen: str, bas
     }
 
 
-def _told(batch: Sequence[Render], order: RenderOrder, more: Mapping[str, object]) -> list[Render]:
+def _told(
+    batch: Sequence[Render], order: RenderOrder, more: Mapping[str, object], always: Collection[str]
+) -> list[Render]:
     """Add that to the settings, with the prompt as it was written, and the command that makes the picture again."""
-    always = fields_with_defaults(RenderOrder)
     return [
         replace(
             picture,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from faceid_cli.kept.identity_file import IdentityFile, load_identity
-from faceid_cli.kept.settings import read_setting
+from faceid_cli.kept.settings import read_settings
 from faceid_cli.orders import ModelOptions, RenderConfig, TrainConfig
 from faceid_cli.registry.sources import checked_options, options_for, source_for
 from faceid_cli.registry.store import Registry
@@ -114,8 +114,5 @@ def opened(
 
 def on_machine(config: Config) -> Config:
     """Settings with device and precision, from the user's own settings where nothing is said."""
-    return replace(
-        config,
-        device=config.device or read_setting("device"),
-        precision=config.precision or read_setting("precision"),
-    )
+    mine = read_settings()
+    return replace(config, device=config.device or mine["device"], precision=config.precision or mine["precision"])

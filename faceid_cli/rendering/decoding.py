@@ -5,16 +5,14 @@ Shapes: B pictures, h x w a latent picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from faceid_cli.backbone import BaseModel
+from faceid_cli.backbone.autoencoder import in_float32, latent_statistics
 from faceid_cli.backbone.finite import is_finite
 
 
@@ -40,7 +38,7 @@ def decode(base: BaseModel, latents: Tensor) -> list[Image.Image | Lost]:
     if not alive:
         return images
     chosen = latents if len(alive) == len(latents) else latents[alive]
-    pixels = _decoded(base, chosen, upcast=must_upcast(base))
+    pixels = _decoded(base, chosen, upcast=_must_upcast(base))
     for row, index in enumerate(alive):
         picture = pixels[row : row + 1]
         if not is_finite(picture) and base.pipeline.vae.dtype != torch.float32:
@@ -49,41 +47,23 @@ def decode(base: BaseModel, latents: Tensor) -> list[Image.Image | Lost]:
     return images
 
 
-def must_upcast(base: BaseModel) -> bool:
+def _must_upcast(base: BaseModel) -> bool:
     """Whether the autoencoder says of itself that it overflows in the precision that it was loaded in."""
     vae = base.pipeline.vae
     return base.family == "sdxl" and vae.dtype == torch.float16 and bool(getattr(vae.config, "force_upcast", False))
 
 
-@contextmanager
-def in_float32(vae: Any) -> Iterator[None]:
-    """Have an autoencoder in float32 while the context lasts."""
-    dtype = vae.dtype
-    vae.to(torch.float32)
-    try:
-        yield
-    finally:
-        vae.to(dtype)
-
-
 def _decoded(base: BaseModel, latents: Tensor, upcast: bool) -> Tensor:
     """Pixels from -1 to 1, (B, 3, height, width)."""
     vae = base.pipeline.vae
-    if upcast:
-        with in_float32(vae):
-            return _through(base, latents.to(torch.float32))
-    return _through(base, latents)
-
-
-def _through(base: BaseModel, latents: Tensor) -> Tensor:
-    vae = base.pipeline.vae
-    mean, spread = getattr(vae.config, "latents_mean", None), getattr(vae.config, "latents_std", None)
-    if base.family == "sdxl" and mean is not None and spread is not None:
-        mean, spread = (torch.tensor(each).view(1, -1, 1, 1).to(latents) for each in (mean, spread))
+    latents = latents.to(torch.float32) if upcast else latents
+    if (statistics := latent_statistics(base, latents)) is not None:
+        mean, spread = statistics
         latents = latents * spread / vae.config.scaling_factor + mean
     else:
         latents = latents / vae.config.scaling_factor
-    pixels: Tensor = vae.decode(latents, return_dict=False)[0]
+    with in_float32(vae, upcast):
+        pixels: Tensor = vae.decode(latents, return_dict=False)[0]
     return pixels
 
 

@@ -6,7 +6,7 @@ Shapes: B pictures, S stages, T text positions, C width of the encoded text, h x
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,9 @@ from torch import Tensor
 
 from faceid_cli.attention import split_attention
 from faceid_cli.backbone import BaseModel
+from faceid_cli.backbone.autoencoder import in_float32, latent_statistics
 from faceid_cli.orders import RenderConfig
-from faceid_cli.rendering.decoding import Lost, decode, in_float32
+from faceid_cli.rendering.decoding import Lost, decode
 from faceid_cli.rendering.schedulers import scheduler_for
 
 Contexts = dict[str, Tensor]
@@ -217,14 +218,14 @@ class _Hold:
 def _encoded(base: BaseModel, image: Image.Image, generator: torch.Generator) -> Tensor:
     """A picture as the pipelines encode it, (1, channels, h, w)."""
     vae = base.pipeline.vae
-    upcast = base.family == "sdxl" and base.dtype != torch.float32 and getattr(vae.config, "force_upcast", False)
+    forced = bool(getattr(vae.config, "force_upcast", False))
+    upcast = base.family == "sdxl" and base.dtype != torch.float32 and forced
     pixels = torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 255)
     rows = (2 * pixels.permute(2, 0, 1)[None] - 1).to(base.device, torch.float32 if upcast else base.dtype)
-    with in_float32(vae) if upcast else nullcontext():
+    with in_float32(vae, upcast):
         latents: Tensor = vae.encode(rows).latent_dist.sample(generator).to(base.dtype)
-    mean, spread = getattr(vae.config, "latents_mean", None), getattr(vae.config, "latents_std", None)
-    if base.family == "sdxl" and mean is not None and spread is not None:
-        mean, spread = (torch.tensor(each).view(1, -1, 1, 1).to(latents) for each in (mean, spread))
+    if (statistics := latent_statistics(base, latents)) is not None:
+        mean, spread = statistics
         latents = (latents - mean) / spread
     return latents * float(vae.config.scaling_factor)
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from faceid_cli.backbone import BaseModel
+from faceid_cli.backbone.autoencoder import in_float32
 from faceid_cli.errors import UsageError
 from faceid_cli.faces.crop import head_box
 from faceid_cli.types import FaceCrop
@@ -122,7 +122,11 @@ def encode_latents(base: BaseModel, crops: Sequence[FaceCrop], mirror: bool = Fa
             )
     if mirror:
         images += [ImageOps.mirror(image) for image in images]
-    with torch.no_grad(), _vae_precision(base) as dtype:
+    vae = base.pipeline.vae
+    # Autoencoders that overflow in float16, as that of Stable Diffusion XL does, say so.
+    upcast = base.dtype == torch.float16 and bool(getattr(vae.config, "force_upcast", False))
+    dtype = torch.float32 if upcast else base.dtype
+    with torch.no_grad(), in_float32(vae, upcast):
         return torch.cat([_encode_image(base, image, dtype) for image in images])
 
 
@@ -199,20 +203,6 @@ def hash_of_crop(crop: FaceCrop) -> str:
     image = crop.image.convert("RGB")
     others = "".join(f"{box} " for box in crop.others)
     return hashlib.sha256(f"{image.width} {image.height} {others}".encode() + image.tobytes()).hexdigest()
-
-
-@contextmanager
-def _vae_precision(base: BaseModel) -> Iterator[torch.dtype]:
-    """The type to encode in: float32 for autoencoders that overflow in float16, as that of Stable Diffusion XL does."""
-    vae = base.pipeline.vae
-    if base.dtype != torch.float16 or not getattr(vae.config, "force_upcast", False):
-        yield base.dtype
-        return
-    vae.to(torch.float32)
-    try:
-        yield torch.float32
-    finally:
-        vae.to(base.dtype)
 
 
 def _encode_image(base: BaseModel, image: Image.Image, dtype: torch.dtype) -> Tensor:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from faceid_cli.backbone import BaseModel, load_base_model
+from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import ModelError, UnsupportedModelError
 from faceid_cli.model_files.lora_names import first_name
-from faceid_cli.orders import ModelOptions
+from tests.backbone.lora_files import CROSS, QUERY, changes, kohya, load, merged, random, weights
 
-CROSS = "mid_block.attentions.0.transformer_blocks.0"
 TEXT = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc1", "mlp.fc2")
 LAYERS = {
     "unet": (f"{CROSS}.attn1.to_q", f"{CROSS}.attn2.to_k", f"{CROSS}.attn2.to_out.0", f"{CROSS}.ff.net.0.proj"),
@@ -31,20 +29,6 @@ KOHYA = {
     },
 }
 IN_XL = "middle_block_1_transformer_blocks_0"  # kohya counts XL's blocks as its first implementation does
-
-
-def load(folder: Path, *loras: str) -> BaseModel:
-    return load_base_model(str(folder), "cpu", "float32", ModelOptions(loras=loras or None))
-
-
-def weights(base: BaseModel) -> dict[str, torch.Tensor]:
-    """Of UNet and text encoders, by part and name."""
-    parts = {"unet": base.unet, **{encoder.name: encoder.module for encoder in base.encoders}}
-    return {
-        f"{part} {name.removeprefix('text_model.')}": value
-        for part, module in parts.items()
-        for name, value in module.state_dict().items()
-    }
 
 
 def adapter(base: BaseModel, family: str, layout: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -110,31 +94,6 @@ def test_a_lora_of_which_nothing_fits_is_refused(tiny_families, tmp_path, prefix
     assert capfd.readouterr() == ("", "")
 
 
-QUERY = f"{CROSS}.attn1.to_q"  # (64, 64)
-WIDER = f"{CROSS}.ff.net.0.proj"  # (512, 64)
-CONV = "mid_block.resnets.0.conv1"  # (64, 64, 3, 3)
-
-
-def random(*shape: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
-
-
-def merged(
-    folder: Path, path: Path, tensors: dict[str, torch.Tensor], scale: float = 1.0, **metadata: str
-) -> BaseModel:
-    save_file({name: value.clone().contiguous() for name, value in tensors.items()}, path, metadata or None)
-    return load(folder, f"{path}:{scale}")
-
-
-def changes(before: BaseModel, after: BaseModel) -> dict[str, torch.Tensor]:
-    old, new = weights(before), weights(after)
-    return {name: new[name] - old[name] for name in old if not torch.equal(new[name], old[name])}
-
-
-def kohya(layer: str) -> str:
-    return f"lora_unet_{layer.replace('.', '_')}"
-
-
 @pytest.mark.parametrize(
     "names",
     [
@@ -198,135 +157,6 @@ def test_embeddings_and_other_tensors_beside_a_lora_are_told(tiny_families, tmp_
     embeddings, others = base.notes
     assert "the embeddings beside it are left out: ink, pen.v2" in embeddings
     assert others.endswith("2 tensors are no part of a LoRA and left out: lora_te_x.alpha, something.else")
-
-
-def kinds() -> dict[str, tuple[str, dict[str, torch.Tensor], torch.Tensor]]:
-    """Of each kind of change: a layer, its tensors, and what they add at scale 1; the alpha is always 3."""
-    down, up, core = random(4, 64), random(64, 4), random(4, 4, 3, 3)
-    w1a, w1b, w2a, w2b = random(64, 2), random(2, 64), random(64, 2) * 2, random(2, 64) * 0.5
-    small, large, left, right = random(4, 4), random(16, 16), random(16, 2), random(2, 16)
-    t1, t2 = random(2, 2, 3, 3), random(2, 2, 3, 3) * 2
-    conv = {"hada_w1_a": random(2, 64), "hada_w1_b": w1b, "hada_t1": t1}
-    conv |= {"hada_w2_a": random(2, 64) * 3, "hada_w2_b": w2b, "hada_t2": t2}
-    rebuilt = [
-        torch.stack([torch.stack([a.t() @ t[:, :, y, x] @ b for x in range(3)], -1) for y in range(3)], -2)
-        for a, t, b in ((conv["hada_w1_a"], t1, w1b), (conv["hada_w2_a"], t2, w2b))
-    ]
-    cp = torch.stack([torch.stack([up @ core[:, :, y, x] @ down for x in range(3)], -1) for y in range(3)], -2)
-    return {
-        "LoCon": (
-            CONV,
-            {"lora_down.weight": random(4, 64, 3, 3), "lora_up.weight": up[:, :, None, None]},
-            torch.einsum("or,ripq->oipq", up, random(4, 64, 3, 3)) * 0.75,
-        ),
-        "LoCon with a core": (
-            CONV,
-            {
-                "lora_down.weight": down[:, :, None, None],
-                "lora_up.weight": up[:, :, None, None],
-                "lora_mid.weight": core,
-            },
-            cp * 0.75,
-        ),
-        "LoHa": (
-            QUERY,
-            {"hada_w1_a": w1a, "hada_w1_b": w1b, "hada_w2_a": w2a, "hada_w2_b": w2b},
-            (w1a @ w1b) * (w2a @ w2b) * 1.5,
-        ),
-        "LoHa with cores": (CONV, conv, rebuilt[0] * rebuilt[1] * 1.5),
-        "LoKr, whole": (QUERY, {"lokr_w1": small, "lokr_w2": large}, torch.kron(small, large)),
-        "LoKr": (
-            QUERY,
-            {"lokr_w1": small, "lokr_w2_a": left, "lokr_w2_b": right},
-            torch.kron(small, left @ right) * 1.5,
-        ),
-        "LoKr of a convolution": (
-            CONV,
-            {"lokr_w1": small, "lokr_w2": random(16, 16, 3, 3)},
-            torch.einsum("ab,cdyx->acbdyx", small, random(16, 16, 3, 3)).reshape(64, 64, 3, 3),
-        ),
-        "difference": (QUERY, {"diff": random(64, 64)}, random(64, 64)),
-    }
-
-
-@pytest.mark.parametrize("kind", kinds())
-def test_every_kind_of_change_is_merged_by_its_rule(tiny_families, tmp_path, kind):
-    layer, tensors, expected = kinds()[kind]
-    folder = tiny_families("sd1").folder
-    named = {f"{kohya(layer)}.{end}": value for end, value in tensors.items()}
-    named[f"{kohya(layer)}.alpha"] = torch.tensor(3.0)
-    base = merged(folder, tmp_path / "a.safetensors", named, 0.5)
-    found = changes(load(folder), base)
-    assert list(found) == [f"unet {layer}.weight"]
-    assert torch.allclose(found[f"unet {layer}.weight"], 0.5 * expected, atol=1e-3)
-    assert base.notes == ()
-
-
-def test_differences_of_norms_and_biases_are_merged(tiny_families, tmp_path):
-    folder = tiny_families("sd1").folder
-    norm, out = f"{CROSS}.norm1", f"{CROSS}.attn1.to_out.0"
-    tensors = {f"{kohya(norm)}.w_norm": random(64), f"{kohya(norm)}.b_norm": random(64) * 2}
-    tensors |= {f"{kohya(out)}.diff": random(64, 64), f"{kohya(out)}.diff_b": random(64) * 3}
-    found = changes(load(folder), merged(folder, tmp_path / "a.safetensors", tensors, 0.5))
-    expected = {
-        f"unet {norm}.weight": random(64) / 2,
-        f"unet {norm}.bias": random(64),
-        f"unet {out}.weight": random(64, 64) / 2,
-        f"unet {out}.bias": random(64) * 1.5,
-    }
-    assert found.keys() == expected.keys()
-    assert all(torch.allclose(value, expected[name], atol=1e-5) for name, value in found.items())
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape", "axis"),
-    [(WIDER, (1, 64), 0), (WIDER, (512, 1), 1), (QUERY, (1, 64), 0), (QUERY, (64, 1), 1), (CONV, (1, 64, 1, 1), 0)],
-)
-def test_a_dora_of_lycoris_is_merged_with_its_magnitudes(tiny_families, tmp_path, layer, shape, axis):
-    folder = tiny_families("sd1").folder
-    plain = load(folder)
-    weight = weights(plain)[f"unet {layer}.weight"]
-    down, up = random(2, *weight.shape[1:]), random(len(weight), 2, *(1,) * (weight.ndim - 2))
-    change = (up.flatten(1) @ down.flatten(1)).view(weight.shape) / 2
-    magnitude = random(*shape).abs() + 0.5
-    changed = weight + change
-    axes = [1, *range(2, weight.ndim)] if axis else [0, *range(2, weight.ndim)]
-    expected = changed * magnitude / changed.square().sum(axes, keepdim=True).sqrt()
-    tensors = {"lora_down.weight": down, "lora_up.weight": up, "alpha": torch.tensor(1.0), "dora_scale": magnitude}
-    named = {f"{kohya(layer)}.{end}": value for end, value in tensors.items()}
-    for scale in (1.0, 0.25):
-        base = merged(folder, tmp_path / "a.safetensors", named, scale)
-        found = weights(base)[f"unet {layer}.weight"] - weight
-        assert torch.allclose(found, scale * (expected - weight), atol=1e-4)
-        assert base.notes == ()
-
-
-def test_a_dora_of_diffusers_is_what_peft_makes_of_it_in_the_text_encoder_too(tiny_families, tmp_path):
-    pytest.importorskip("peft")
-    from diffusers import StableDiffusionPipeline
-
-    folder = tiny_families("sd1").folder
-    query = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
-    tensors = {}
-    for layer, width in ((f"unet.{QUERY}", 64), (f"unet.{CONV}", 64), (query, 32)):
-        kernel = (3, 3) if layer.endswith("conv1") else ()
-        tensors[f"{layer}.lora_A.weight"] = random(2, width, *kernel)
-        tensors[f"{layer}.lora_B.weight"] = random(width, 2, *(1 for _ in kernel))
-        shape = (1, width, 1, 1) if kernel else (width,)
-        tensors[f"{layer}.lora_magnitude_vector"] = random(*shape).abs() + 0.5
-    base = merged(folder, tmp_path / "a.safetensors", tensors)
-    stock = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
-    stock.load_lora_weights(str(tmp_path), weight_name="a.safetensors")
-    stock.fuse_lora(components=["unet"])
-    stock.unload_lora_weights()
-    found, unet = weights(base), stock.unet.state_dict()
-    for layer in (QUERY, CONV):
-        assert torch.allclose(found[f"unet {layer}.weight"], unet[f"{layer}.weight"], atol=1e-4), layer
-    # The libraries leave out the magnitudes of the text encoder, so what is right there is worked out.
-    old = weights(load(folder))["text_encoder encoder.layers.0.self_attn.q_proj.weight"]
-    changed = old + tensors[f"{query}.lora_B.weight"] @ tensors[f"{query}.lora_A.weight"]
-    expected = changed * (tensors[f"{query}.lora_magnitude_vector"] / changed.norm(dim=1))[:, None]
-    assert torch.allclose(found["text_encoder encoder.layers.0.self_attn.q_proj.weight"], expected, atol=1e-4)
 
 
 def test_the_scale_that_diffusers_writes_beside_the_weights_is_heard(tiny_families, tmp_path):
