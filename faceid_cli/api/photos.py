@@ -19,7 +19,7 @@ from faceid_cli.photo_files import find_photos
 from faceid_cli.registry.sources import chosen_source
 from faceid_cli.types import BUILTIN
 
-_SIZE_PX = {True: 128, False: 512}
+_SIZE_PX = {True: 256, False: 512}
 """Side of the crops, for the built-in model and for others: large enough to measure in."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from faceid_cli.builtin.draw.picture import Figure, Picture
-from faceid_cli.builtin.vocabulary import PLAIN_SCENES
+from faceid_cli.builtin.vocabulary import HELD_OBJECTS, PLAIN_SCENES
 
 _OPENINGS = (
     "a photo of",
@@ -72,23 +72,28 @@ _LIGHTS = {
     "moonlight": ("in moonlight", "by moonlight"),
     "dim light": ("in dim light", "dim light"),
 }
+# Of the captions that say two things of one person: "and" must not always mean a second one.
+_JOINED_SHARE = 0.35
 _GROUPS = {2: ("two people", "two persons", "a couple"), 3: ("three people", "three persons", "three friends")}
 
 
-def caption(picture: Picture, names: Sequence[str | None], rng: np.random.Generator) -> str:
+def caption(picture: Picture, names: Sequence[str | None], rng: np.random.Generator, said: str | None = None) -> str:
     """A caption for the picture.
 
     Args:
         picture: What is shown.
         names: How to call each figure: a name, or None for a class word.
         rng: Decides the wording and what is left out.
+        said: An attribute or thing that is not left out where the picture shows it, or None.
     """
-    if len(picture.figures) == 1 and rng.random() < 0.16:
-        return _face_caption(picture, names[0], rng)
+    if len(picture.figures) == 1 and rng.random() < 0.16 and said not in HELD_OBJECTS:
+        return _face_caption(picture, names[0], rng, said)
     commas = rng.random() < 0.35
-    subject, details = _subject(picture, names, rng)
-    tail = details + _things(picture, rng, commas)
+    subject, details = _subject(picture, names, rng, said)
+    tail = details + _things(picture, rng, commas, said)
     rng.shuffle(tail)
+    if len(tail) > 1 and rng.random() < _JOINED_SHARE:
+        tail[:2] = [f"{tail[0]} and {_bare(tail[1])}"]
     scene = _scene(picture, rng, commas)
     if scene:
         tail.insert(len(tail) if rng.random() < 0.7 else 0, scene)
@@ -99,33 +104,47 @@ def caption(picture: Picture, names: Sequence[str | None], rng: np.random.Genera
     return joint.join([f"{opening} {subject}".strip(), *tail])
 
 
-def _face_caption(picture: Picture, name: str | None, rng: np.random.Generator) -> str:
+def _bare(phrase: str) -> str:
+    """What comes behind "and": of "with a crown" mostly "a crown"."""
+    return phrase.removeprefix("with ").removeprefix("wearing ")
+
+
+def _face_caption(picture: Picture, name: str | None, rng: np.random.Generator, said: str | None) -> str:
     figure = picture.figures[0]
     parts = [f"{_pick(_FACE_OPENINGS, rng)} {name or _class_word(figure, rng)}"]
-    parts += [_attribute(word, rng) for word in sorted(figure.attributes) if rng.random() < 0.92]
+    told = [_attribute(word, rng) for word in _told(figure, 0.92, rng, said)]
+    if len(told) > 1 and rng.random() < _JOINED_SHARE:
+        told[:2] = [f"{told[0]} and {_bare(told[1])}"]
+    parts += told
     if rng.random() < 0.5 and (scene := _scene(picture, rng, False)):
         parts.append(scene)
     return " ".join(parts)
 
 
-def _subject(picture: Picture, names: Sequence[str | None], rng: np.random.Generator) -> tuple[str, list[str]]:
+def _told(figure: Figure, share: float, rng: np.random.Generator, said: str | None) -> list[str]:
+    """Which of a figure's attributes are told: each with the probability `share`, `said` always."""
+    return [word for word in sorted(figure.attributes) if rng.random() < share or word == said]
+
+
+def _subject(
+    picture: Picture, names: Sequence[str | None], rng: np.random.Generator, said: str | None
+) -> tuple[str, list[str]]:
     """The people, and what is said of a single one of them."""
     figures = picture.figures
     if len(figures) == 1:
-        subject, details = _single(figures[0], names[0], rng)
-        return subject, details
-    if not any(names) and rng.random() < 0.6:
+        return _single(figures[0], names[0], rng, said)
+    if not any(names) and said is None and rng.random() < 0.6:
         return _pick(_GROUPS[len(figures)], rng), []
     people = []
     for figure, name in zip(figures, names, strict=True):
-        words = [_attribute(word, rng) for word in sorted(figure.attributes) if rng.random() < 0.8]
+        words = [_attribute(word, rng) for word in _told(figure, 0.8, rng, said)]
         people.append(" ".join([name or _class_word(figure, rng), *words]))
     joined = ", ".join(people[:-1]) + (" and " if len(people) == 2 or rng.random() < 0.7 else ", and ") + people[-1]
     return joined, []
 
 
-def _single(figure: Figure, name: str | None, rng: np.random.Generator) -> tuple[str, list[str]]:
-    words = [word for word in sorted(figure.attributes) if rng.random() < 0.92]
+def _single(figure: Figure, name: str | None, rng: np.random.Generator, said: str | None) -> tuple[str, list[str]]:
+    words = _told(figure, 0.92, rng, said)
     subject = name or _class_word(figure, rng)
     if "old" in words and rng.random() < 0.5:
         words.remove("old")
@@ -142,11 +161,11 @@ def _single(figure: Figure, name: str | None, rng: np.random.Generator) -> tuple
     return subject, details
 
 
-def _things(picture: Picture, rng: np.random.Generator, commas: bool) -> list[str]:
+def _things(picture: Picture, rng: np.random.Generator, commas: bool, said: str | None) -> list[str]:
     if picture.shared == "chess":
         return [_pick(("playing chess", "at a chess board", "chess"), rng)] if rng.random() < 0.92 else []
     for figure in picture.figures:
-        if figure.held and rng.random() < 0.92:
+        if figure.held and (rng.random() < 0.92 or figure.held == said):
             article = _ARTICLES.get(figure.held, "a")
             if commas and rng.random() < 0.3:
                 return [figure.held]

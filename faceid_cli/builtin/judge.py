@@ -26,7 +26,7 @@ from faceid_cli.types import Box, Face
 PICTURE_PX, FACE_PX, STRIDE, EMBEDDING_WIDTH = 128, 64, 8, 96
 # Where the five landmarks of an aligned face lie, in pixels of FACE_PX.
 TEMPLATE = np.array([[25.0, 29.0], [39.0, 29.0], [32.0, 37.5], [27.0, 44.5], [37.0, 44.5]])
-_LEAST_SCORE, _MOST_OVERLAP = 0.4, 0.4
+_LEAST_SCORE, _MOST_OVERLAP, _LEAST_OBJECT = 0.4, 0.4, 0.5
 
 
 class Residual(nn.Module):
@@ -145,6 +145,13 @@ class Judge:
         """Probability of each object, independent of each other."""
         _, _, objects = self._look(_to_square(image)[0])
         return dict(zip(OBJECTS, objects.amax((2, 3)).sigmoid()[0].tolist(), strict=True))
+
+    def count(self, image: Image.Image, thing: str) -> int:
+        """How many of a thing, a word of vocabulary.OBJECTS, are seen in different places."""
+        _, _, objects = self._look(_to_square(image)[0])
+        seen = objects[:, OBJECTS.index(thing)].sigmoid()
+        peaks = (seen > _LEAST_OBJECT) & (seen == functional.max_pool2d(seen, 5, stride=1, padding=2))
+        return int(peaks.sum())
 
     def embed(self, image: Image.Image, face: Face) -> NDArray[np.float32]:
         """Identity embedding of a face found in the image, float32 (E,) of unit length."""

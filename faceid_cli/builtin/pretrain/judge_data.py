@@ -15,7 +15,7 @@ from faceid_cli.builtin.draw import figure_face
 from faceid_cli.builtin.draw.picture import Picture
 from faceid_cli.builtin.judge import PICTURE_PX, alignment
 from faceid_cli.builtin.people import TRAITS
-from faceid_cli.builtin.pretrain.pictures import Example, shard_examples, shard_file
+from faceid_cli.builtin.pretrain.pictures import SIZE_PX, Example, shard_examples, shard_file
 from faceid_cli.builtin.vocabulary import ALL_SCENES, ATTRIBUTES, OBJECTS
 
 MOST_FACES, NONE = 3, -1
@@ -100,8 +100,9 @@ class Shards:
         self._pixels: list[NDArray[np.uint8]] = []
         examples: list[Example] = []
         while shard_file(work, len(self._pixels)).exists():
-            examples += shard_examples(len(self._pixels))
-            self._pixels.append(np.load(shard_file(work, len(self._pixels)), mmap_mode="r"))
+            pixels = np.load(shard_file(work, len(self._pixels)), mmap_mode="r")
+            examples += shard_examples(len(self._pixels), len(pixels))
+            self._pixels.append(pixels)
         if not self._pixels:
             raise SystemExit(f"no pictures in {work}: draw them with faceid_cli.builtin.pretrain.pictures first")
         self.truth = truth_of(examples)
@@ -111,7 +112,8 @@ class Shards:
         """Pictures (B, 3, 128, 128) in -1..1."""
         size = len(self._pixels[0])
         stacked = np.stack([self._pixels[place // size][place % size] for place in places.tolist()])
-        return torch.from_numpy(stacked).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        drawn = torch.from_numpy(stacked).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        return functional.avg_pool2d(drawn, SIZE_PX // PICTURE_PX)
 
     def faces(self) -> NDArray[np.int64]:
         """Where the faces are: (faces, 2), picture and number in it."""

@@ -46,7 +46,7 @@ def render(
 
 
 def check_concepts(judge: Judge, prompts: list[KnownPrompt], images: list[Image.Image]) -> dict[str, list[bool]]:
-    """Whether scene, object, attribute and number of faces are as asked for."""
+    """Whether scene, object, attribute and number of faces are as asked for; each attribute also by itself."""
     found: dict[str, list[bool]] = defaultdict(list)
     for prompt, image in zip(prompts, images, strict=True):
         faces = judge.find_faces(image)
@@ -55,9 +55,14 @@ def check_concepts(judge: Judge, prompts: list[KnownPrompt], images: list[Image.
             scenes = judge.scenes(image)
             found["scene"].append(max(scenes, key=scenes.__getitem__) == prompt.scene)
         if prompt.held:
-            found["object"].append(judge.objects(image)[prompt.held] > 0.5)
+            number = judge.count(image, prompt.held)
+            found["object"].append(number > 0)
+            if number:
+                found["one object, not several"].append(number == 1)
         if prompt.attribute:
-            found["attribute"].append(bool(faces) and judge.attributes(image, faces[0])[prompt.attribute] > 0.5)
+            seen = bool(faces) and judge.attributes(image, faces[0])[prompt.attribute] > 0.5
+            found["attribute"].append(seen)
+            found[f"attribute: {prompt.attribute}"].append(seen)
     return found
 
 
@@ -85,13 +90,14 @@ def check_autoencoder(judge: Judge, known: np.ndarray, model: Path, count: int) 
     """What is still seen of drawings that went through the autoencoder and back: the most the model can reach."""
     rng = np.random.default_rng(HELD_OUT_SEED)
     autoencoder = AutoencoderKL.from_pretrained(model, subfolder="vae", torch_dtype=torch.float32)
+    size_px = autoencoder.config.sample_size
     people = rng.choice(len(roster()), count, replace=False)
-    photos = [draw(photo_picture(person_from_seed(int(person)), rng)).image for person in people]
+    photos = [draw(photo_picture(person_from_seed(int(person)), rng), size_px).image for person in people]
     found: dict[str, list[bool]] = defaultdict(list)
     found["name"] = check_names(judge, known, people, [there_and_back(autoencoder, photo) for photo in photos])
     for person in people:
         picture = random_picture([person_from_seed(int(person))], rng)
-        image = there_and_back(autoencoder, draw(picture).image)
+        image = there_and_back(autoencoder, draw(picture, size_px).image)
         faces, figure = judge.find_faces(image), picture.figures[0]
         if figure.held:
             found["object"].append(judge.objects(image)[figure.held] > 0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,6 +16,15 @@ from faceid_cli.builtin.pretrain.tokenizer import WINDOW
 
 TEXT_WIDTH = 192
 EMBEDDING_SCALE = 0.05
+
+
+def half_precision(device: torch.device) -> torch.autocast:
+    """Matrix products and convolutions in bfloat16, where the device multiplies it itself.
+
+    Cast weights are not kept: a recorded step has to cast those that it is replayed with.
+    """
+    native = device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=native, cache_enabled=False)
 
 
 class PeopleEncoder(nn.Module):
@@ -37,25 +47,29 @@ class PeopleEncoder(nn.Module):
         return functional.layer_norm(made.float(), (TEXT_WIDTH,)) * EMBEDDING_SCALE
 
 
-def around(people: Tensor) -> Tensor:
-    """Embeddings of people (n, D), moved a little.
+def around(people: Tensor, noise: Tensor) -> Tensor:
+    """Embeddings of people (..., D), moved a little.
 
     Learned tokens will not lie exactly where names lie: the surroundings of a name shall mean the same person.
+
+    Args:
+        people: The embeddings.
+        noise: Of unit variance, (..., 1 + D): the first value lengthens an embedding, the others move it.
     """
-    lengthened = people * (1 + 0.12 * torch.randn_like(people[:, :1]))
-    return lengthened + 0.08 * EMBEDDING_SCALE * torch.randn_like(people)
+    return people * (1 + 0.12 * noise[..., :1]) + 0.08 * EMBEDDING_SCALE * noise[..., 1:]
 
 
 def build_unet() -> UNet2DConditionModel:
-    """The denoiser: 32 x 32 x 4 latents, cross-attention at 16 x 16 and below."""
+    """The denoiser: 32 x 32 x 4 latents, cross-attention in all four resolutions."""
+    channels = (64, 128, 192, 192)
     return UNet2DConditionModel(
         sample_size=32,
         in_channels=4,
         out_channels=4,
         layers_per_block=1,
-        block_out_channels=(32, 64, 128, 192),
-        down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * 3,
-        up_block_types=("CrossAttnUpBlock2D",) * 3 + ("UpBlock2D",),
+        block_out_channels=channels,
+        down_block_types=("CrossAttnDownBlock2D",) * len(channels),
+        up_block_types=("CrossAttnUpBlock2D",) * len(channels),
         attention_head_dim=4,
         cross_attention_dim=TEXT_WIDTH,
         norm_num_groups=16,
@@ -98,11 +112,20 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
-def encode_text(text_encoder: CLIPTextModel, ids: Tensor, rows: Tensor, positions: Tensor, people: Tensor) -> Tensor:
-    """Encode token ids (B, T) with the embeddings at (rows, positions) replaced by `people` (n, D): (B, T, D)."""
+def encode_text(text_encoder: CLIPTextModel, ids: Tensor, placeholders: Sequence[int], people: Tensor) -> Tensor:
+    """Encode token ids (B, T) with people's embeddings in the place of placeholder tokens: (B, T, D).
+
+    Args:
+        text_encoder: The text transformer.
+        ids: Token ids.
+        placeholders: The token that stands for the first, second, ... person of a picture.
+        people: Their embeddings, (B, P, D).
+    """
 
     def substitute(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        return output.index_put((rows, positions), people.to(output.dtype))
+        for place, token in enumerate(placeholders):
+            output = torch.where((ids == token)[..., None], people[:, place, None].to(output.dtype), output)
+        return output
 
     handle = text_encoder.get_input_embeddings().register_forward_hook(substitute)
     try:

@@ -21,11 +21,12 @@ from torch.nn import functional
 
 from faceid_cli.builtin.people import TRAITS
 from faceid_cli.builtin.pretrain.checkpoints import Checkpoint
-from faceid_cli.builtin.pretrain.dataset import Captioner
+from faceid_cli.builtin.pretrain.dataset import Captioner, describe
 from faceid_cli.builtin.pretrain.networks import TEXT_WIDTH, PeopleEncoder, around, build_text_encoder, encode_text
 from faceid_cli.builtin.pretrain.pictures import Example, shard_examples
 from faceid_cli.builtin.pretrain.tokenizer import build_tokenizer
 from faceid_cli.builtin.vocabulary import ALL_SCENES, ATTRIBUTES, COLORS, GARMENTS, LIGHTS, OBJECTS
+from faceid_cli.kept.paths import builtin_model_dir
 
 LEARNING_RATE = 1.5e-3
 # What is told from a whole caption, each one choice of so many.
@@ -42,9 +43,9 @@ CHOICES = {
 class TextModel(nn.Module):
     """The text encoder, the people encoder, and the heads that are thrown away."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.tokenizer = build_tokenizer(work / "tokenizer")
+        self.tokenizer = build_tokenizer(builtin_model_dir() / "tokenizer")
         self.text_encoder = build_text_encoder(self.tokenizer)
         self.people = PeopleEncoder()
         self.choices = nn.ModuleDict({name: nn.Linear(TEXT_WIDTH, count) for name, count in CHOICES.items()})
@@ -73,18 +74,21 @@ def answers(examples: list[Example]) -> tuple[dict[str, Tensor], Tensor]:
 
 def loss_of(model: TextModel, captioner: Captioner, examples: list[Example], rng: np.random.Generator) -> Tensor:
     """How badly the heads read the captions of the examples."""
-    ids, named = captioner.ids(examples)
-    traits = torch.from_numpy(np.stack([person.vector() for _, _, person in named]))
-    rows = torch.tensor([row for row, _, _ in named])
-    positions = torch.tensor([position for _, position, _ in named])
-    people = around(model.people(traits))
-    states = encode_text(model.text_encoder, torch.from_numpy(ids).long(), rows, positions, people)
-    ends = (ids == model.tokenizer.eos_token_id).argmax(axis=1)
-    behind = rng.integers(ends, ids.shape[1])
+    described = describe(examples, captioner)
+    ids = described.ids[:, 0].long()
+    placeholders = model.tokenizer.convert_tokens_to_ids([f"{name}</w>" for name in captioner.placeholders])
+    people = model.people(described.traits)
+    people = around(people, torch.randn(*people.shape[:2], 1 + TEXT_WIDTH))
+    states = encode_text(model.text_encoder, ids, placeholders, people)
+    rows, positions = torch.isin(ids, torch.tensor(placeholders)).nonzero(as_tuple=True)
+    places = (ids[rows, positions, None] == torch.tensor(placeholders)).int().argmax(dim=1)
+    traits = described.traits[rows, places]
+    ends = (ids == model.tokenizer.eos_token_id).int().argmax(dim=1)
+    behind = torch.from_numpy(rng.integers(ends.numpy(), ids.shape[1]))
     choices, attributes = answers(examples)
     loss = torch.zeros(())
     for place in (ends, behind):
-        summary = states[torch.arange(len(ids)), torch.from_numpy(place)]
+        summary = states[torch.arange(len(ids)), place]
         for name, head in model.choices.items():
             loss = loss + functional.cross_entropy(head(summary), choices[name]) / 2
         loss = loss + 4 * functional.binary_cross_entropy_with_logits(model.attributes(summary), attributes) / 2
@@ -95,7 +99,7 @@ def loss_of(model: TextModel, captioner: Captioner, examples: list[Example], rng
 
 def train(work: Path, minutes: float, batch_size: int) -> None:
     """Train for some minutes more; the learning rate falls to nothing at the end."""
-    model = TextModel(work)
+    model = TextModel()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01)
     checkpoint = Checkpoint(work / "text", {"model": model}, optimizer)
     first = step = checkpoint.load()
