@@ -42,6 +42,7 @@ WARM_UP_STEPS, EMA_DECAY = 30, 0.998
 TRUTH_WEIGHT = 0.3
 KINDS = ("twin crop", "twin crop", "twin whole", "crop", "twin crop", "whole", "twin whole", "crop")
 RULES = ("one hand",)
+RULE_KINDS = ("twin whole", "twin whole", "whole", "twin whole", "crop")  # where things go is settled in whole pictures
 SHARD = 512  # pictures drawn and encoded at a time
 PLAIN_SHARDS = 5000  # ordinary pictures of lessons begin here: no other training sees them
 
@@ -149,9 +150,10 @@ def teach(work: Path, model: Model, word: str, minutes: float, batch_size: int, 
     """Train for some minutes; returns the averaged model."""
     torch.manual_seed(1)
     lesson, pool, log = Lesson(model, rate), pool_of(work, word, str(model.unet.device)), Log(work / "lesson.jsonl")
+    kinds = RULE_KINDS if word in RULES else KINDS
     started, step = time.time(), 0
     while (share := (time.time() - started) / (60 * minutes)) < 1:
-        kind = KINDS[step % len(KINDS)]
+        kind = kinds[step % len(kinds)]
         batch = pool.batch(kind, batch_size if is_cropped(kind) else max(batch_size // 3, 2))
         loss = lesson.step(batch, step, share)
         step += 1
