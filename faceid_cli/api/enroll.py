@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -134,15 +133,14 @@ def enroll_order(
             tokens, report = train_identity(base, crops, config, folder, resume, on_step, order.preview_every, previews)
         except KeyboardInterrupt as error:
             raise InterruptedRunError(f"the enrolment of {order.name} was stopped", "start it again") from error
-        identity = keep(
+        return keep(
             replace(order, config=config),
             source,
             base.fingerprint,
             Outcome(tokens, report, intake, crops, masks, held, () if order.consent is None else asked),
             samples if order.preview_every else None,
+            folder,
         )
-        shutil.rmtree(folder, ignore_errors=True)
-        return identity
 
 
 def already_enrolled(order: EnrolOrder) -> Identity | None:

@@ -1,15 +1,17 @@
 """Forgetting for good: what SQLite files still hold of somebody after their rows are deleted.
 
 SQLite leaves the bytes of deleted rows in its free pages and in its write-ahead log, and copies that were made before
-an update hold everybody of that time. Standard library only.
+an update hold everybody of that time. Needs no SQLModel.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+
+from faceid_cli.kept.locks import locked
 
 _BUSY_SECONDS = 10.0
 
@@ -17,6 +19,45 @@ _BUSY_SECONDS = 10.0
 def backups_of(file: Path) -> list[Path]:
     """Copies of a registry from before updates, oldest first."""
     return sorted(file.parent.glob(f"{file.name}.*.bak"))
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """A connection that overwrites what it deletes, and takes runs, scores and links along with a person."""
+    connection = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None)
+    for pragma in ("foreign_keys = ON", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def delete_rows(connection: sqlite3.Connection, identity_ids: Collection[str]) -> None:
+    """Delete people and the records of pictures that they are in, all or nobody; who is not there does not matter."""
+    connection.execute("BEGIN IMMEDIATE")
+    for each in identity_ids:
+        connection.execute(
+            "DELETE FROM renders WHERE id IN (SELECT render_id FROM render_people WHERE identity_id = ?)", (each,)
+        )
+        connection.execute("DELETE FROM identities WHERE id = ?", (each,))
+    connection.execute("COMMIT")
+
+
+def is_held(file: Path, identity_id: str) -> bool:
+    """Whether a registry's file, or its write-ahead log, holds an id, be it in what SQLite takes for free space."""
+    return any(identity_id.encode() in each.read_bytes() for each in (file, _log(file)) if each.exists())
+
+
+def _log(file: Path) -> Path:
+    return file.with_name(f"{file.name}-wal")
+
+
+def half_backup(backup: Path) -> Path:
+    """What a backup is called until it is whole."""
+    return backup.with_name(f"{backup.name}.part")
+
+
+def drop_half_backups(file: Path) -> None:
+    """Delete what a process that was killed has left of making backups; nobody else may be making one."""
+    for path in file.parent.glob(f"{file.name}.*.bak.part*"):
+        path.unlink(missing_ok=True)
 
 
 def scrub(file: Path, identity_id: str, name: str, others: Collection[str]) -> list[Path]:
@@ -34,6 +75,9 @@ def scrub(file: Path, identity_id: str, name: str, others: Collection[str]) -> l
     """
     if file.exists():
         _rewrite(file)
+    with suppress(OSError), locked(file.with_name(f"{file.name}.lock")) as is_ours:
+        if is_ours:
+            drop_half_backups(file)
     failed = []
     for backup in backups_of(file):
         try:
@@ -56,34 +100,22 @@ def strangers_in(backup: Path, known_ids: Collection[str]) -> list[str]:
 def _rewrite(file: Path) -> None:
     """Write the database anew without its free pages, and empty its log.
 
-    Where another program is at work in it, that has to wait for the next removal: deleted rows are zeroed in any case.
+    Where another program is at work in it, that has to wait: deleted rows are zeroed in any case.
     """
-    try:
-        with closing(sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sqlite3.Error:
-        return
+    with suppress(sqlite3.Error), closing(connect(file)) as connection:
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _clean_backup(backup: Path, identity_id: str, name: str, others: Collection[str]) -> None:
-    with closing(sqlite3.connect(backup, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+    with closing(connect(backup)) as connection:
         gone = [
             found
             for found, called in connection.execute("SELECT id, name FROM identities").fetchall()
             if found == identity_id or (found not in others and str(called).lower() == name.lower())
         ]
-        if not gone:
+        if not gone and not is_held(backup, identity_id):  # the latter where a process was killed before the end
             return
-        # A backup has no log of its own; foreign keys take runs, scores and links along.
-        for pragma in ("journal_mode = DELETE", "foreign_keys = ON", "secure_delete = ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        connection.execute("BEGIN IMMEDIATE")
-        for each in gone:
-            connection.execute(
-                "DELETE FROM renders WHERE id IN (SELECT render_id FROM render_people WHERE identity_id = ?)", (each,)
-            )
-            connection.execute("DELETE FROM identities WHERE id = ?", (each,))
-        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = DELETE")  # a backup has no log of its own
+        delete_rows(connection, gone)
         connection.execute("VACUUM")

@@ -14,6 +14,9 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from faceid_cli.errors import RegistryError, RegistryTooNewError
+from faceid_cli.kept.locks import locked
+from faceid_cli.registry.engine import BUSY_SECONDS
+from faceid_cli.registry.forgetting import drop_half_backups, half_backup
 
 Migration = Callable[[Connection], None]
 
@@ -110,6 +113,17 @@ def migrate(engine: Engine, file: Path | None, migrations: Sequence[Migration] =
     """
     with engine.begin() as connection:
         applied = _applied(connection, file)
+    if file is None or not applied or len(applied) == len(migrations):
+        return _bring_up(engine, file, applied, migrations)
+    with locked(file.with_name(f"{file.name}.lock"), BUSY_SECONDS) as is_ours:
+        if not is_ours:
+            raise RegistryError(f"the registry {file} is being updated by another process", "wait for it and try again")
+        with engine.begin() as connection:  # another process may have been quicker
+            applied = _applied(connection, file)
+        return _bring_up(engine, file, applied, migrations)
+
+
+def _bring_up(engine: Engine, file: Path | None, applied: set[str], migrations: Sequence[Migration]) -> Path | None:
     known = [migration.__name__ for migration in migrations]
     unknown = sorted(applied - set(known))
     if unknown:
@@ -151,8 +165,16 @@ def _applied(connection: Connection, file: Path | None) -> set[str]:
 
 
 def _back_up(file: Path, version: str) -> Path:
-    """Copy the database next to itself, rows that are still in the write-ahead log included."""
+    """Copy the database next to itself, rows that are still in the write-ahead log included; whole or not at all."""
+    drop_half_backups(file)
     target = file.with_name(f"{file.name}.{version}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}.bak")
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(target)) as copy:
-        source.backup(copy)
+    part = half_backup(target)
+    try:
+        part.touch(0o600)
+        with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(part)) as copy:
+            source.backup(copy)
+        part.replace(target)
+    except BaseException:
+        drop_half_backups(file)
+        raise
     return target

@@ -1,13 +1,16 @@
 """The registry: who has been enrolled, how, and what was made of them.
 
 An identity is a row and a file. The file is written first and the row last; whatever fails leaves neither. On removal
-the row goes first. So every row has its file, and the worst that a crash leaves is a stray file.
+the row goes first. So every row has its file. What a crash leaves of the rest is in the journal, and the next one who
+opens the registry finishes it.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +19,18 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from faceid_cli.errors import UnknownNameError
+from faceid_cli.errors import FaceIDError, UnknownNameError
 from faceid_cli.kept import paths
+from faceid_cli.kept.files import make_folder
+from faceid_cli.kept.runs import move_checkpoint
+from faceid_cli.kept.signals import held_signals
 from faceid_cli.registry.engine import forbid_writing, is_writable, make_copy, make_engine, not_writable, plain_errors
+from faceid_cli.registry.forgetting import is_held
+from faceid_cli.registry.journal import Entry, Journal
 from faceid_cli.registry.migrations import migrate
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, RenderRecord, Run, check_tags
+from faceid_cli.registry.recovery import Finished, finish, finish_removal, forget_files
 from faceid_cli.registry.rows import (
     delete_identity,
     identity_row,
@@ -61,14 +70,17 @@ class Registry:
         self._reader = engine.execution_options(read_only=True)
         self.file = file
         self.embeddings_dir = embeddings_dir
+        self._journal = Journal(file)
         self.backup: Path | None = None
+        self.finished: list[Finished] = []
         self.is_read_only = False
 
     @classmethod
     def open(cls, path: Path | None = None, embeddings_dir: Path | None = None, create: bool = True) -> Registry:
         """Open the registry and bring it up to date; `backup` then says where the older version was kept, if any.
 
-        One that cannot be written can be read all the same; `is_read_only` then says so, and changes are errors.
+        What a process that has died had begun is finished; `finished` says what that was. A registry that cannot be
+        written can be read all the same; `is_read_only` then says so, and changes are errors.
 
         Args:
             path: The database; the user's own by default.
@@ -85,9 +97,13 @@ class Registry:
             if file is not None and file.exists() and not is_writable(file):
                 return cls._open_copy(file, embeddings_dir or paths.identities_dir())
             if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(file.parent)
+                if not file.exists():
+                    file.touch(0o600)
             registry = cls(make_engine(file), file, embeddings_dir or paths.identities_dir())
             registry.backup = migrate(registry._engine, file)
+            if file is not None:
+                registry.finished = finish(file, registry.embeddings_dir)
         return registry
 
     @classmethod
@@ -154,29 +170,32 @@ class Registry:
 
     # Writing
 
-    def add_identity(self, new: NewIdentity, write_embedding: WriteEmbedding, run: NewRun | None = None) -> Identity:
+    def add_identity(
+        self, new: NewIdentity, write_embedding: WriteEmbedding, run: NewRun | None = None, spent: Path | None = None
+    ) -> Identity:
         """Keep a new identity: its file first, then its row and that of its training run.
 
         Args:
             new: What to keep.
-            write_embedding: Writes the file `identity.path`; its folder exists.
+            write_embedding: Writes the file `identity.path`, whose folder exists, and the material.
             run: The run it came from.
+            spent: Folder of the run's checkpoint, which goes once the identity is kept; None if there is none.
 
         Raises:
-            NameTakenError: The name is taken; neither file nor row is left.
+            NameTakenError: The name is taken; neither file, material nor row is left.
         """
         if taken := self.find(new.name):
             raise name_taken(taken.name)
-        return self._keep(new, write_embedding, run, replace=False)
+        return self._keep(new, write_embedding, run, replace=False, spent=spent)
 
     def replace_identity(
-        self, new: NewIdentity, write_embedding: WriteEmbedding, run: NewRun | None = None
+        self, new: NewIdentity, write_embedding: WriteEmbedding, run: NewRun | None = None, spent: Path | None = None
     ) -> Identity:
         """Like `add_identity`, but an identity of that name gives way once the new one is complete.
 
-        Its runs and the records of its renders go with it: they could not be repeated any more.
+        Its material, its runs and the records of its renders go with it: they could not be repeated any more.
         """
-        return self._keep(new, write_embedding, run, replace=True)
+        return self._keep(new, write_embedding, run, replace=True, spent=spent)
 
     def rename(self, old: str, new: str) -> Identity:
         """Give an identity another name.
@@ -187,14 +206,18 @@ class Registry:
             NameTakenError: Somebody else has the new name.
         """
         check_name(new)
-        with self._session() as session:
-            row = self._row(session, old)
-            row.name = new
+        person = self.get(old)
+        entry = Entry("rename", person.id, person.name, new)
+        with self._begun(entry):
             try:
-                session.flush()
-            except IntegrityError as error:
-                raise name_taken(new, "choose another name, or remove them first") from error
-            return self._identity(row)
+                renamed = self._rename(person, new)
+            except FaceIDError:
+                self._journal.close(entry)
+                raise
+            with suppress(OSError):  # on a full disk the next command does it
+                move_checkpoint(person.name, new)
+                self._journal.close(entry)
+        return renamed
 
     def describe(self, name: str, tags: tuple[str, ...] | None = None, note: str | None = None) -> Identity:
         """Give an identity other tags, or another note; what is None stays.
@@ -214,22 +237,39 @@ class Registry:
             return self._identity(row)
 
     def remove(self, name: str) -> Removed:
-        """Forget an identity: its row, its runs, the records of pictures it is in, and its file.
+        """Forget an identity: row, embedding, crops, runs, checkpoint and records of pictures.
 
-        The pictures themselves stay; the answer lists them.
+        What the registry's file and its backups still hold of them is overwritten. The pictures themselves stay; the
+        answer lists them, and what could not be deleted or cleaned.
 
         Raises:
             UnknownNameError: Nobody of that name.
         """
-        with self._session() as session:
-            row = self._row(session, name)
-            identity = self._identity(row)
-            runs = len(session.exec(select(RunRow.id).where(RunRow.identity_id == row.id)).all())
-            pictures = tuple(record.render.path for record in renders_with(session, row.id))
-            delete_identity(session, row)
-        with plain_errors(identity.path):
-            identity.path.unlink(missing_ok=True)
-        return Removed(identity, runs, pictures)
+        identity = self.get(name)
+        entry = Entry("remove", identity.id, identity.name)
+        with ExitStack() as stack:
+            with held_signals():  # written down and gone, or neither
+                stack.enter_context(self._begun(entry))
+                try:
+                    removed = self._delete(identity)
+                except FaceIDError:
+                    self._journal.close(entry)
+                    raise
+            with plain_errors(self.file):
+                assert self.file is not None
+                left = finish_removal(self.file, self.embeddings_dir, entry)
+                if left or not is_held(self.file, identity.id):
+                    self._journal.close(entry, is_finished=not left)
+        return dataclasses.replace(removed, left=left)
+
+    def finish_removal(self, name: str) -> Finished | None:
+        """Finish the removal of a person that stopped half-way; None where there is none.
+
+        Opening the registry may have done so already, or have found that something cannot be deleted.
+        """
+        again = [] if self.file is None or self.is_read_only else finish(self.file, self.embeddings_dir, name, True)
+        found = (each for each in (*again, *self.finished) if each.entry.kind == "remove")
+        return next((each for each in found if each.entry.name.lower() == name.lower()), None)
 
     def add_renders(self, renders: Sequence[NewRender]) -> None:
         """Record pictures that were made, all or none.
@@ -276,20 +316,48 @@ class Registry:
         with plain_errors(self.file), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def _keep(self, new: NewIdentity, write: WriteEmbedding, run: NewRun | None, replace: bool) -> Identity:
+    @contextmanager
+    def _begun(self, entry: Entry) -> Iterator[None]:
+        self.check_writable()
+        with ExitStack() as stack:
+            with plain_errors(self.file):
+                stack.enter_context(self._journal.entry(entry))
+            yield
+
+    def _keep(
+        self, new: NewIdentity, write: WriteEmbedding, run: NewRun | None, replace: bool, spent: Path | None
+    ) -> Identity:
         row = identity_row(new)
         identity = self._identity(row)
-        with plain_errors(self.file):
-            self.embeddings_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            write(identity)
-            old = self._insert(row, run, replace)
-        except BaseException:
-            identity.path.unlink(missing_ok=True)
-            raise
-        if old is not None:
-            old.path.unlink(missing_ok=True)
+        old = self.find(new.name) if replace else None
+        entry = Entry("keep", row.id, row.name, replaces=old.id if old else "", spent=spent.name if spent else "")
+        with self._begun(entry):
+            try:
+                with plain_errors(self.file):
+                    make_folder(self.embeddings_dir)
+                write(identity)
+            except BaseException:
+                self._undo(entry)
+                raise
+            with held_signals():  # the new one and the old one change places
+                try:
+                    gone = self._insert(row, run, replace)
+                except BaseException:
+                    self._undo(entry)
+                    raise
+                left = forget_files(gone.id, self.embeddings_dir) if gone else []
+                if spent:
+                    shutil.rmtree(spent, ignore_errors=True)
+                self._journal.close(entry, is_finished=not left)
         return identity
+
+    def _undo(self, entry: Entry) -> None:
+        """Take away what was written of somebody who could not be kept; where nobody can say, the journal remembers."""
+        with suppress(FaceIDError):
+            there = self.find(entry.name)
+            if there is None or there.id != entry.identity_id:
+                left = forget_files(entry.identity_id, self.embeddings_dir)
+                self._journal.close(entry, is_finished=not left)
 
     def _insert(self, row: IdentityRow, run: NewRun | None, replace: bool) -> Identity | None:
         """Insert the rows; returns the identity that had to give way."""
@@ -306,6 +374,26 @@ class Registry:
             if run is not None:
                 session.add(run_row(row.id, run))
         return old
+
+    def _rename(self, person: Identity, new: str) -> Identity:
+        with self._session() as session:
+            row = self._row(session, person.name)
+            row.name = new
+            try:
+                session.flush()
+            except IntegrityError as error:
+                raise name_taken(new, "choose another name, or remove them first") from error
+            return self._identity(row)
+
+    def _delete(self, person: Identity) -> Removed:
+        with self._session() as session:
+            row = session.get(IdentityRow, person.id)
+            if row is None:  # another process was quicker
+                raise unknown_name(person.name, ())
+            runs = len(session.exec(select(RunRow.id).where(RunRow.identity_id == row.id)).all())
+            pictures = tuple(record.render.path for record in renders_with(session, row.id))
+            delete_identity(session, row)
+        return Removed(person, runs, pictures)
 
     def _row(self, session: Session, name: str) -> IdentityRow:
         row = session.exec(select(IdentityRow).where(IdentityRow.name == name)).first()
