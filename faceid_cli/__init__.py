@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from faceid_cli.types import StepReport as StepReport
 
 _HOME = {
+    "backup": "api.backup",
     "compose": "api.compose",
     "demo": "api.demo",
     "draw_samples": "api.samples",
@@ -56,6 +57,7 @@ _HOME = {
     "note": "api.notes",
     "remove": "api.remove",
     "rename": "api.rename",
+    "restore": "api.backup",
     "show": "api.show",
     "show_attention": "api.attention",
     "tag": "api.notes",

@@ -25,6 +25,7 @@
     ├── OutputError              9  a file that cannot be written or reached: permissions, full disk
     ├── OutOfMemoryError        10  not enough memory
     ├── IdentityFileError       11  a file that is no identity, or a damaged one
+    ├── BackupFileError         11  a file that is no backup, or a damaged one
     └── InterruptedRunError    130  stopped by Ctrl-C
 
 Only these become one line on stderr; any other exception is a bug and keeps its traceback.
@@ -161,6 +162,12 @@ class OutOfMemoryError(FaceIDError):
 
 class IdentityFileError(FaceIDError):
     """A file that is no identity, is damaged, or was written by a newer faceid."""
+
+    exit_code = 11
+
+
+class BackupFileError(FaceIDError):
+    """A file that is no backup, is damaged, or was written by a newer faceid."""
 
     exit_code = 11
 

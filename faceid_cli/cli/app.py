@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from faceid_cli.cli import (
     attention,
+    backup,
     compose,
     config,
     demo,
@@ -65,7 +66,7 @@ EPILOG = (
             "    8  a training checkpoint that does not match",
             "    9  a file that cannot be written or reached: permissions, a full disk",
             "   10  out of memory",
-            "   11  a file that is no identity, or a damaged one",
+            "   11  a file that is no identity or no backup, or a damaged one",
             "  130  interrupted with Ctrl-C",
         ]
     )
@@ -140,6 +141,7 @@ models.register(app)
 evaluate.register(app)
 attention.register(app)
 report.register(app)
+backup.register(app)
 photos.register(app)
 weights.register(app)
 

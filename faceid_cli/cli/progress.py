@@ -92,6 +92,21 @@ def picture_progress() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+@contextmanager
+def file_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield what takes (files done, files in all) of an archive."""
+    with _moving(label, unit="files") as update:
+        gate = _Gate()
+
+        def show(done: int, total: int) -> None:
+            if out.live:
+                update(done, total, None)
+            elif gate.opens(False) and done < total:
+                out.note(f"{done} of {total} files")
+
+        yield show
+
+
 class _Loading:
     """Says that something is being loaded: at once in a terminal, elsewhere only where it takes a while."""
 

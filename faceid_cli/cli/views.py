@@ -58,6 +58,6 @@ def method_text(method: Mapping[str, Any]) -> str:
     return f"{name}, {method['steps']} steps" if "steps" in method else name
 
 
-def plural(count: int, word: str) -> str:
-    """A number with its noun."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+def plural(count: int, word: str, several: str = "") -> str:
+    """A number with its noun; `several` is the noun of several, where that has not just an "s" more."""
+    return f"{count} {word}" if count == 1 else f"{count} {several or f'{word}s'}"

@@ -7,8 +7,8 @@ an update hold everybody of that time. Needs no SQLModel.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
-from contextlib import closing, suppress
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from faceid_cli.kept.locks import locked
@@ -29,15 +29,25 @@ def connect(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def delete_rows(connection: sqlite3.Connection, identity_ids: Collection[str]) -> None:
-    """Delete people and the records of pictures that they are in, all or nobody; who is not there does not matter."""
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing."""
     connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def delete_rows(connection: sqlite3.Connection, identity_ids: Collection[str]) -> None:
+    """Delete people and the records of pictures that they are in; who is not there does not matter."""
     for each in identity_ids:
         connection.execute(
             "DELETE FROM renders WHERE id IN (SELECT render_id FROM render_people WHERE identity_id = ?)", (each,)
         )
         connection.execute("DELETE FROM identities WHERE id = ?", (each,))
-    connection.execute("COMMIT")
 
 
 def is_held(file: Path, identity_id: str) -> bool:
@@ -114,8 +124,10 @@ def _clean_backup(backup: Path, identity_id: str, name: str, others: Collection[
             for found, called in connection.execute("SELECT id, name FROM identities").fetchall()
             if found == identity_id or (found not in others and str(called).lower() == name.lower())
         ]
-        if not gone and not is_held(backup, identity_id):  # the latter where a process was killed before the end
+        was_stopped = is_held(backup, identity_id) or backup.with_name(f"{backup.name}-journal").exists()
+        if not gone and not was_stopped:
             return
         connection.execute("PRAGMA journal_mode = DELETE")  # a backup has no log of its own
-        delete_rows(connection, gone)
+        with transaction(connection):
+            delete_rows(connection, gone)
         connection.execute("VACUUM")

@@ -10,18 +10,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 from faceid_cli.kept.files import make_folder
 from faceid_cli.kept.locks import locked
 
 Kind = Literal["keep", "rename", "remove"]
-_ID, _ID_OR_NONE = re.compile("[0-9a-f]+"), re.compile("[0-9a-f]*")
-_ENTRY, _LEFT = ".json", ".left"
+_ID = re.compile("[0-9a-f]+")
+_ENTRY, _LEFT, _STAGE = ".json", ".left", ".stage"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Entry:
         identity_id: Who.
         name: What they are called; before, if they are renamed.
         new_name: Afterwards, if they are renamed.
-        replaces: Id of the person who gives way to one who is kept.
+        others: Ids of people who give way to one who is kept, or are kept together with them.
         spent: Name of the checkpoint's folder that a person who is kept was learned in.
     """
 
@@ -41,7 +43,7 @@ class Entry:
     identity_id: str
     name: str
     new_name: str = ""
-    replaces: str = ""
+    others: tuple[str, ...] = ()
     spent: str = ""
 
 
@@ -70,6 +72,22 @@ class Journal:
             _write(path, entry)
             yield
 
+    @contextmanager
+    def stage(self) -> Iterator[Path]:
+        """An empty folder for what is put together; it goes with its process, be it by the next one.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        assert self._folder is not None
+        path = self._folder / f"{uuid4().hex}{_STAGE}"
+        with locked(path.with_suffix(".lock")):
+            make_folder(path)
+            try:
+                yield path
+            finally:
+                shutil.rmtree(path, ignore_errors=True)
+
     def unfinished(self, with_left: bool = False) -> Iterator[Entry]:
         """Entries of processes that have died, one after the other, each held until the next is asked for.
 
@@ -84,9 +102,10 @@ class Journal:
                 with locked(path.with_suffix(".lock"), is_sure=not with_left) as is_ours:
                     if is_ours and path.exists() and (entry := _read(path)) is not None:
                         yield entry
-            elif path.suffix == ".lock":
-                with locked(path):  # of a process that was killed between its entry and its lock
-                    pass
+            elif path.suffix in (_STAGE, ".lock"):
+                with locked(path.with_suffix(".lock"), is_sure=not with_left) as is_ours:
+                    if is_ours and path.suffix == _STAGE:
+                        shutil.rmtree(path, ignore_errors=True)
 
     def close(self, entry: Entry, is_finished: bool = True) -> None:
         """Take an entry away that is finished; what could not be is put aside, for `faceid doctor --fix`."""
@@ -123,11 +142,12 @@ def _write(path: Path, entry: Entry) -> None:
 
 def _read(path: Path, may_drop: bool = True) -> Entry | None:
     try:
-        entry = Entry(**json.loads(path.read_text(encoding="utf-8")))
-        if not _ID.fullmatch(entry.identity_id) or not all(map(_ID_OR_NONE.fullmatch, (entry.replaces, entry.spent))):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        entry = Entry(**{**found, "others": tuple(found["others"])})
+        if not all(map(_ID.fullmatch, (entry.identity_id, *entry.others, entry.spent or "0"))):
             raise ValueError("these become names of files")
         return entry
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, KeyError):
         if may_drop:
             path.unlink(missing_ok=True)
         return None

@@ -16,7 +16,7 @@ from faceid_cli.kept import paths
 from faceid_cli.kept.files import scratches_of
 from faceid_cli.kept.material import material_folder, remove_material
 from faceid_cli.kept.runs import checkpoint_dir, discard_checkpoint, move_checkpoint
-from faceid_cli.registry.forgetting import connect, delete_rows, is_held, scrub
+from faceid_cli.registry.forgetting import connect, delete_rows, is_held, scrub, transaction
 from faceid_cli.registry.journal import Entry, Journal
 
 
@@ -59,21 +59,14 @@ def settle(file: Path, embeddings_dir: Path, entry: Entry) -> tuple[Path, ...]:
     if entry.kind == "remove":
         return finish_removal(file, embeddings_dir, entry)
     with closing(connect(file)) as connection:
-        rows = connection.execute(
-            "SELECT id, name FROM identities WHERE id IN (?, ?)", (entry.identity_id, entry.replaces)
-        )
-        names = dict(rows.fetchall())
+        names = dict(connection.execute("SELECT id, name FROM identities").fetchall())
     if entry.kind == "rename":
         if names.get(entry.identity_id) == entry.new_name:
             move_checkpoint(entry.name, entry.new_name)
         return ()
-    # Of one who was to be kept and one who was to give way, whoever has no row.
-    left = [
-        path
-        for each in (entry.identity_id, entry.replaces)
-        if each and each not in names
-        for path in forget_files(each, embeddings_dir)
-    ]
+    # Of those who were to be kept and those who were to give way, whoever has no row.
+    gone = [each for each in (entry.identity_id, *entry.others) if each not in names]
+    left = [path for each in gone for path in forget_files(each, embeddings_dir)]
     if entry.identity_id in names and entry.spent:
         shutil.rmtree(paths.runs_dir() / entry.spent, ignore_errors=True)
     return tuple(left)
@@ -86,7 +79,8 @@ def finish_removal(file: Path, embeddings_dir: Path, entry: Entry) -> tuple[Path
         What could not be deleted or cleaned.
     """
     with closing(connect(file)) as connection:
-        delete_rows(connection, [entry.identity_id])
+        with transaction(connection):
+            delete_rows(connection, [entry.identity_id])
         others = {identity_id for (identity_id,) in connection.execute("SELECT id FROM identities")}
     left = forget_files(entry.identity_id, embeddings_dir)
     left += scrub(file, entry.identity_id, entry.name, others)

@@ -93,7 +93,7 @@ class Registry:
         """
         wanted = paths.registry_file() if path is None else path
         file = wanted if create or wanted.exists() else None
-        with plain_errors(wanted):
+        with plain_errors(wanted), held_signals():
             if file is not None and file.exists() and not is_writable(file):
                 return cls._open_copy(file, embeddings_dir or paths.identities_dir())
             if file is not None:
@@ -313,7 +313,12 @@ class Registry:
     def _session(self, read_only: bool = False) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back after any error."""
         engine = self._reader if read_only else self._engine
-        with plain_errors(self.file), Session(engine, expire_on_commit=False) as session, session.begin():
+        with (
+            plain_errors(self.file),
+            held_signals(),
+            Session(engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager
@@ -330,7 +335,8 @@ class Registry:
         row = identity_row(new)
         identity = self._identity(row)
         old = self.find(new.name) if replace else None
-        entry = Entry("keep", row.id, row.name, replaces=old.id if old else "", spent=spent.name if spent else "")
+        others = (old.id,) if old else ()
+        entry = Entry("keep", row.id, row.name, others=others, spent=spent.name if spent else "")
         with self._begun(entry):
             try:
                 with plain_errors(self.file):
