@@ -7,41 +7,19 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+import typer.main
 from typer.core import TyperGroup
 
-from faceid_cli.cli import (
-    attention,
-    backup,
-    compose,
-    config,
-    demo,
-    doctor,
-    enroll,
-    evaluate,
-    export,
-    generate,
-    import_,
-    models,
-    notes,
-    photos,
-    remove,
-    rename,
-    report,
-    samples,
-    show,
-    weights,
-)
-from faceid_cli.cli import list as list_
-from faceid_cli.cli.options import Verbose, examples
+from faceid_cli.cli.flags import Verbose, examples
 from faceid_cli.cli.output import out
 from faceid_cli.cli.streams import abandon, prepare_streams
 from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError, UsageError
-from faceid_cli.orders.checks import check_text, is_text, shown_text
 from faceid_cli.version import __version__
 
 EPILOG = (
@@ -92,8 +70,60 @@ _REFUSALS = {
 }
 
 
+_MODULES = {
+    "enroll": "enroll",
+    "list": "list",
+    "ls": "list",
+    "show": "show",
+    "generate": "generate",
+    "compose": "compose",
+    "export": "export",
+    "import": "import_",
+    "rename": "rename",
+    "tag": "notes",
+    "note": "notes",
+    "remove": "remove",
+    "backup": "backup",
+    "restore": "backup",
+    "samples": "samples",
+    "demo": "demo",
+    "doctor": "doctor",
+    "config": "config",
+    "models": "models",
+    "evaluate": "evaluate",
+    "attention": "attention",
+    "report": "report",
+    "photos": "photos",
+    "weights": "weights",
+}
+"""The commands as the help lists them, and the files that they are in."""
+
+
+class Commands(Mapping[str, Any]):
+    """The commands, each imported when it is asked for: `faceid list` and completion wait for no other."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            part = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+            import_module(f"faceid_cli.cli.{_MODULES[name]}").register(part)
+            self._made |= typer.main.get_group(part).commands
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+
 class Group(TyperGroup):
     """The command group, with Ctrl-C as one of our errors."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**(settings | {"commands": Commands()}))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -134,18 +164,6 @@ def root(
         typer.echo(context.get_help())
 
 
-for module in (enroll, list_, show, generate, compose, export, import_, rename, notes, remove, samples, demo, doctor):
-    module.register(app)
-config.register(app)
-models.register(app)
-evaluate.register(app)
-attention.register(app)
-report.register(app)
-backup.register(app)
-photos.register(app)
-weights.register(app)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the one place where errors become text.
 
@@ -184,6 +202,12 @@ def _check_words(words: Sequence[str]) -> None:
     Raises:
         UsageError: See above.
     """
+    if all(map(str.isascii, words)):
+        return
+
+    # This brings in all orders, which the quick commands do without.
+    from faceid_cli.orders.checks import check_text, is_text, shown_text
+
     for word in words:
         if is_text(word) or os.path.exists(word) or os.path.exists(word.partition("=")[2]):
             continue

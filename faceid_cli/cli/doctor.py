@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 import typer
 
-from faceid_cli.cli.options import Json, Quiet, Verbose, examples
+from faceid_cli.cli.flags import Json, Quiet, Verbose, examples
 from faceid_cli.cli.output import out
 
 EPILOG = examples("faceid doctor", "faceid doctor --json")

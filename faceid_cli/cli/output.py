@@ -42,8 +42,8 @@ class Output:
         if self.mode == "json":
             self._print(json.dumps({"version": JSON_VERSION, **data}, indent=2, default=str))
             return
-        for line in quiet if self.mode == "quiet" else human:
-            self._print(line)
+        if lines := list(quiet if self.mode == "quiet" else human):
+            self._print("\n".join(lines))  # at once: there may be ten thousand
 
     # Talk
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from faceid_cli.cli import views
-from faceid_cli.cli.options import Json, Names, Quiet, Verbose, Yes, examples
+from faceid_cli.cli.flags import Json, Names, Quiet, Verbose, Yes, examples
 from faceid_cli.cli.output import out
 from faceid_cli.errors import OutputError, UnknownNameError
 

@@ -20,9 +20,7 @@ from sqlmodel import create_engine
 
 from faceid_cli.errors import FaceIDError, OutputError, RegistryError
 from faceid_cli.orders.checks import check_text
-
-# How long a writer waits for another one before it gives up.
-BUSY_SECONDS = 10.0
+from faceid_cli.registry.forgetting import BUSY_SECONDS
 
 # SQLite needs a shared-memory file of 32 KiB and a write-ahead log beside the database, even to read it.
 _LEAST_FREE_BYTES = 128 * 1024

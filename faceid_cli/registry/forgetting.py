@@ -13,7 +13,8 @@ from pathlib import Path
 
 from faceid_cli.kept.locks import locked
 
-_BUSY_SECONDS = 10.0
+# How long a writer waits for another one before it gives up.
+BUSY_SECONDS = 10.0
 
 
 def backups_of(file: Path) -> list[Path]:
@@ -23,7 +24,7 @@ def backups_of(file: Path) -> list[Path]:
 
 def connect(file: Path) -> sqlite3.Connection:
     """A connection that overwrites what it deletes, and takes runs, scores and links along with a person."""
-    connection = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None)
     for pragma in ("foreign_keys = ON", "secure_delete = ON"):
         connection.execute(f"PRAGMA {pragma}")
     return connection

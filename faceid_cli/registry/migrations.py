@@ -10,15 +10,16 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-
-from sqlalchemy import Connection, Engine
+from typing import TYPE_CHECKING
 
 from faceid_cli.errors import RegistryError, RegistryTooNewError
 from faceid_cli.kept.locks import locked
-from faceid_cli.registry.engine import BUSY_SECONDS
-from faceid_cli.registry.forgetting import drop_half_backups, half_backup
+from faceid_cli.registry.forgetting import BUSY_SECONDS, drop_half_backups, half_backup
 
-Migration = Callable[[Connection], None]
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+Migration = Callable[["Connection"], None]
 
 
 def m001_initial(connection: Connection) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import faceid_cli
-from faceid_cli.registry.names import known_names
+from faceid_cli.registry.quick import known_names
 
 _PACKAGE = Path(faceid_cli.__file__).parents[1]
 
