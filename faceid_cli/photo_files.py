@@ -40,7 +40,7 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 """What transparency becomes: paper behind photos, and nothing where a picture guides another."""
 
 
-def find_photos(paths: Sequence[Path], on_problem: OnProblem | None = None) -> list[Path]:
+def find_photos(paths: Sequence[Path], on_problem: OnProblem | None = None, besides: Path | None = None) -> list[Path]:
     """List the picture files that the given files, folders and patterns stand for.
 
     Files are taken as they are, whatever they are called; folders are searched with all their subfolders, in sorted
@@ -51,6 +51,7 @@ def find_photos(paths: Sequence[Path], on_problem: OnProblem | None = None) -> l
     Args:
         paths: Files, folders and patterns.
         on_problem: Takes what is wrong with subfolders, and the search goes on; without it the first one is raised.
+        besides: A file in the folders that is no photo: the sheet that was made of them. None if there is none.
 
     Raises:
         PhotoNotFoundError: A path does not exist, or a folder or a pattern yields no pictures.
@@ -60,6 +61,8 @@ def find_photos(paths: Sequence[Path], on_problem: OnProblem | None = None) -> l
     for path in paths:
         for file in _photos_of(Path(path), on_problem):
             found.setdefault(file.resolve(), file)
+    if besides is not None and besides not in paths:
+        found.pop(besides.resolve(), None)
     return list(found.values())
 
 

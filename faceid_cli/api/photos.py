@@ -74,9 +74,8 @@ def check_photos(
         check_model(source)
     builtin = source == BUILTIN
     finder = finder_for(builtin, device or read_setting("device"), read_setting("detector"))
-    intake = judge_photos(files, finder, IntakeOptions(_SIZE_PX[builtin], face))
-    target = None
-    if sheet is not None:
-        target = Path(sheet).expanduser()
+    target = None if sheet is None else Path(sheet).expanduser()
+    intake = judge_photos(files, finder, IntakeOptions(_SIZE_PX[builtin], face), besides=target)
+    if target is not None:
         save_sheet(check_sheet(intake, finder), target)
     return PhotoCheck(intake.verdicts, intake.warnings, target)

@@ -79,6 +79,17 @@ def make_folder(folder: Path) -> None:
             each.mkdir(0o700 if _is_private(each) else 0o777, exist_ok=True)
 
 
+def make_private(folder: Path) -> None:
+    """Let only the owner read the files in a folder of faceid's home, which others have written there.
+
+    Raises:
+        OSError: That cannot be done.
+    """
+    for path in folder.iterdir():
+        if path.is_file():
+            path.chmod(0o600)
+
+
 def scratches_of(path: Path) -> list[Path]:
     """What a process that was killed has left of writing this file."""
     return sorted(path.parent.glob(f".faceid-{_key(path)}-*.tmp"))

@@ -6,7 +6,8 @@ Those of options stand in where an order is made: `rendering_order` and `enrolme
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,11 +16,14 @@ from typing import Any
 from faceid_cli.errors import FaceIDError, OutputError, UsageError
 from faceid_cli.kept import paths
 from faceid_cli.kept.defaults import OPTIONS, Kept, check_together, key_of, set_fields, with_defaults
-from faceid_cli.kept.files import write_atomically
+from faceid_cli.kept.files import output_error, write_atomically
+from faceid_cli.kept.locks import locked
 from faceid_cli.orders import EnrolOrder, RenderOrder
 from faceid_cli.orders.checks import PRECISIONS, check_device, one_of
 from faceid_cli.orders.option import Options
 from faceid_cli.types import BUILTIN, OnNote
+
+_PATIENCE_SECONDS = 10.0
 
 DETECTORS = ("mobilenet", "resnet50")
 
@@ -126,8 +130,9 @@ def write_setting(key: str, value: str) -> str:
         OutputError: The file cannot be written.
     """
     key = known_key(key)
-    kept = SETTINGS[key].check(value)
-    _write(_stored() | {key: kept})
+    with _alone():
+        kept = SETTINGS[key].check(value)
+        _write(_stored() | {key: kept})
     return kept
 
 
@@ -138,9 +143,11 @@ def unset_setting(key: str) -> str:
         UsageError: No such key.
         OutputError: The file cannot be written.
     """
-    key, stored = known_key(key), _stored()
-    if key in stored:
-        _write({name: value for name, value in stored.items() if name != key})
+    key = known_key(key)
+    with _alone():
+        stored = _stored()
+        if key in stored:
+            _write({name: value for name, value in stored.items() if name != key})
     return SETTINGS[key].default
 
 
@@ -171,6 +178,20 @@ def fields_with_defaults(order: type[Options]) -> set[str]:
 
 def _set_texts() -> dict[str, str]:
     return {key: text for key, text in _stored().items() if key in OPTIONS}
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let no other process write settings meanwhile: each reads all of them, and writes all of them."""
+    file = paths.config_file()
+    with ExitStack() as stack:
+        try:
+            is_ours = stack.enter_context(locked(file.with_suffix(".lock"), _PATIENCE_SECONDS))
+        except OSError as error:
+            raise output_error(file, error) from error
+        if not is_ours:
+            raise OutputError(f"the settings in {file} are being written by another program", "try again")
+        yield
 
 
 def _write(stored: dict[str, str]) -> None:

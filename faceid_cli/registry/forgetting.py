@@ -65,9 +65,14 @@ def half_backup(backup: Path) -> Path:
     return backup.with_name(f"{backup.name}.part")
 
 
+def half_backups(file: Path) -> list[Path]:
+    """What a process that was killed has left of making backups."""
+    return sorted(file.parent.glob(f"{file.name}.*.bak.part*"))
+
+
 def drop_half_backups(file: Path) -> None:
-    """Delete what a process that was killed has left of making backups; nobody else may be making one."""
-    for path in file.parent.glob(f"{file.name}.*.bak.part*"):
+    """Delete that; nobody else may be making a backup."""
+    for path in half_backups(file):
         path.unlink(missing_ok=True)
 
 

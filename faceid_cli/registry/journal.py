@@ -46,6 +46,11 @@ class Entry:
     others: tuple[str, ...] = ()
     spent: str = ""
 
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Ids of all whom it is about."""
+        return (self.identity_id, *self.others)
+
 
 class Journal:
     """The entries of one registry.

@@ -45,25 +45,16 @@ def quick_names_of_sources() -> dict[str, str] | None:
 
 def _identities(connection: sqlite3.Connection) -> list[Identity]:
     folder = str(paths.identities_dir())
-    return [
-        Identity(
-            name=name,
-            id=id_,
-            class_word=class_word,
-            base_model=base_model,
-            base_fingerprint=fingerprint,
-            method=dict(_loaded(method)),
-            photo_hashes=tuple(json.loads(hashes)),
-            path=Path(f"{folder}{os.sep}{id_}.safetensors"),  # quicker than the other way
-            created=created,
-            tags=tuple(_loaded(tags)),
-            note=note,
-            consent=consent,
-        )
-        for name, id_, class_word, base_model, fingerprint, method, hashes, created, tags, note, consent in (
-            connection.execute(f"SELECT {_COLUMNS} FROM identities ORDER BY name")
-        )
-    ]
+    found = []
+    for row in connection.execute(f"SELECT {_COLUMNS} FROM identities ORDER BY name"):
+        name, id_, class_word, base_model, fingerprint, method, hashes, created, tags, note, consent = row
+        values = (_loaded(method), json.loads(hashes), _loaded(tags))
+        if set(map(type, row)) != {str} or tuple(map(type, values)) != (dict, list, list):
+            raise ValueError("a damaged row: the registry says more of it")
+        path = Path(f"{folder}{os.sep}{id_}.safetensors")  # quicker than the other way
+        learned = (class_word, base_model, fingerprint, dict(values[0]), tuple(values[1]))
+        found.append(Identity(name, id_, *learned, path, created, tuple(values[2]), note, consent))
+    return found
 
 
 # Many people were learned in the same way; whoever gets a dictionary gets one of their own.

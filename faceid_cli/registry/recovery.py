@@ -65,7 +65,7 @@ def settle(file: Path, embeddings_dir: Path, entry: Entry) -> tuple[Path, ...]:
             move_checkpoint(entry.name, entry.new_name)
         return ()
     # Of those who were to be kept and those who were to give way, whoever has no row.
-    gone = [each for each in (entry.identity_id, *entry.others) if each not in names]
+    gone = [each for each in entry.people if each not in names]
     left = [path for each in gone for path in forget_files(each, embeddings_dir)]
     if entry.identity_id in names and entry.spent:
         shutil.rmtree(paths.runs_dir() / entry.spent, ignore_errors=True)

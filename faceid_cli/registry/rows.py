@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from faceid_cli.errors import NameTakenError, UnknownNameError
@@ -94,3 +95,71 @@ def delete_identity(session: Session, row: IdentityRow) -> None:
     session.execute(delete(RenderRow).where(col(RenderRow.id).in_(ids)))
     session.execute(delete(IdentityRow).where(col(IdentityRow.id) == row.id))
     session.expunge(row)
+
+
+def insert_identity(session: Session, row: IdentityRow, run: NewRun | None, replace: bool) -> IdentityRow | None:
+    """Insert an identity and its run; returns the row of whoever had to give way.
+
+    Raises:
+        NameTakenError: Somebody has the name, and is not to give way.
+    """
+    taken = session.exec(select(IdentityRow).where(IdentityRow.name == row.name)).first()
+    if taken is not None:
+        if not replace:
+            raise name_taken(taken.name)
+        delete_identity(session, taken)
+        session.flush()
+    session.add(row)
+    session.flush()
+    if run is not None:
+        session.add(run_row(row.id, run))
+    return taken
+
+
+def rename_identity(session: Session, row: IdentityRow, name: str) -> IdentityRow:
+    """Give an identity another name.
+
+    Raises:
+        NameTakenError: Somebody else has it.
+    """
+    row.name = name
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise name_taken(name, "choose another name, or remove them first") from error
+    return row
+
+
+def delete_person(session: Session, identity_id: str, name: str) -> tuple[int, tuple[Path, ...]]:
+    """Delete an identity; returns how many runs it had, and the pictures that it is in.
+
+    Raises:
+        UnknownNameError: It has gone meanwhile.
+    """
+    row = session.get(IdentityRow, identity_id)
+    if row is None:
+        raise unknown_name(name, ())
+    runs = len(session.exec(select(RunRow.id).where(RunRow.identity_id == identity_id)).all())
+    pictures = tuple(record.render.path for record in renders_with(session, identity_id))
+    delete_identity(session, row)
+    return runs, pictures
+
+
+def add_render_rows(session: Session, renders: Sequence[NewRender]) -> None:
+    """Record pictures.
+
+    Raises:
+        UnknownNameError: Somebody in them has gone meanwhile.
+    """
+    created = now()
+    for new in renders:
+        row = RenderRow(created=created, path=str(new.path), prompt=new.prompt, seed=new.seed, settings=new.settings)
+        session.add(row)
+        session.flush()
+        assert row.id is not None
+        for position, identity_id in enumerate(new.identity_ids):
+            session.add(RenderPersonRow(render_id=row.id, position=position, identity_id=identity_id))
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise UnknownNameError("a person in the picture is not in the registry any more") from error

@@ -7,7 +7,6 @@ opens the registry finishes it.
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,10 +15,9 @@ from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from faceid_cli.errors import FaceIDError, UnknownNameError
+from faceid_cli.errors import FaceIDError
 from faceid_cli.kept import paths
 from faceid_cli.kept.files import make_folder
 from faceid_cli.kept.runs import move_checkpoint
@@ -32,16 +30,17 @@ from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, RenderRecord, Run, check_tags
 from faceid_cli.registry.recovery import Finished, finish, finish_removal, forget_files
 from faceid_cli.registry.rows import (
-    delete_identity,
+    add_render_rows,
+    delete_person,
     identity_row,
+    insert_identity,
     name_taken,
-    now,
+    rename_identity,
     renders_with,
     run_from,
-    run_row,
     unknown_name,
 )
-from faceid_cli.registry.tables import IdentityRow, RenderPersonRow, RenderRow, RunRow
+from faceid_cli.registry.tables import IdentityRow, RunRow
 from faceid_cli.types import Identity
 
 # Named here because inside the class `list` is the method.
@@ -210,7 +209,8 @@ class Registry:
         entry = Entry("rename", person.id, person.name, new)
         with self._begun(entry):
             try:
-                renamed = self._rename(person, new)
+                with self._session() as session:
+                    renamed = self._identity(rename_identity(session, self._row(session, person.name), new))
             except FaceIDError:
                 self._journal.close(entry)
                 raise
@@ -251,7 +251,8 @@ class Registry:
             with held_signals():  # written down and gone, or neither
                 stack.enter_context(self._begun(entry))
                 try:
-                    removed = self._delete(identity)
+                    with self._session() as session:
+                        runs, pictures = delete_person(session, identity.id, identity.name)
                 except FaceIDError:
                     self._journal.close(entry)
                     raise
@@ -260,7 +261,7 @@ class Registry:
                 left = finish_removal(self.file, self.embeddings_dir, entry)
                 if left or not is_held(self.file, identity.id):
                     self._journal.close(entry, is_finished=not left)
-        return dataclasses.replace(removed, left=left)
+        return Removed(identity, runs, pictures, left)
 
     def finish_removal(self, name: str) -> Finished | None:
         """Finish the removal of a person that stopped half-way; None where there is none.
@@ -277,21 +278,8 @@ class Registry:
         Raises:
             UnknownNameError: One of the people has been removed in the meantime.
         """
-        created = now()
         with self._session() as session:
-            for new in renders:
-                row = RenderRow(
-                    created=created, path=str(new.path), prompt=new.prompt, seed=new.seed, settings=new.settings
-                )
-                session.add(row)
-                session.flush()
-                assert row.id is not None
-                for position, identity_id in enumerate(new.identity_ids):
-                    session.add(RenderPersonRow(render_id=row.id, position=position, identity_id=identity_id))
-            try:
-                session.flush()
-            except IntegrityError as error:
-                raise UnknownNameError("a person in the picture is not in the registry any more") from error
+            add_render_rows(session, renders)
 
     # Checking
 
@@ -304,7 +292,10 @@ class Registry:
         found += [f"a row of {row[0]} refers to a row of {row[2]} that is gone" for row in broken]
         identities = self.list()
         found += [f"{entry.name} has no file: {entry.path}" for entry in identities if not entry.path.is_file()]
-        files = set(self.embeddings_dir.glob("*")) - {entry.path for entry in identities}
+        known = {entry.path for entry in identities} | {  # what another process is just keeping is no stray file
+            self.embeddings_dir / f"{each}.safetensors" for entry in self._journal.entries() for each in entry.people
+        }
+        files = set(self.embeddings_dir.glob("*")) - known
         return found + [f"a file that belongs to nobody: {file}" for file in sorted(files)]
 
     # Internals
@@ -347,11 +338,13 @@ class Registry:
                 raise
             with held_signals():  # the new one and the old one change places
                 try:
-                    gone = self._insert(row, run, replace)
+                    with self._session() as session:
+                        taken = insert_identity(session, row, run, replace)
+                        gone = None if taken is None else taken.id
                 except BaseException:
                     self._undo(entry)
                     raise
-                left = forget_files(gone.id, self.embeddings_dir) if gone else []
+                left = forget_files(gone, self.embeddings_dir) if gone else []
                 if spent:
                     shutil.rmtree(spent, ignore_errors=True)
                 self._journal.close(entry, is_finished=not left)
@@ -364,42 +357,6 @@ class Registry:
             if there is None or there.id != entry.identity_id:
                 left = forget_files(entry.identity_id, self.embeddings_dir)
                 self._journal.close(entry, is_finished=not left)
-
-    def _insert(self, row: IdentityRow, run: NewRun | None, replace: bool) -> Identity | None:
-        """Insert the rows; returns the identity that had to give way."""
-        with self._session() as session:
-            taken = session.exec(select(IdentityRow).where(IdentityRow.name == row.name)).first()
-            if taken is not None and not replace:
-                raise name_taken(taken.name)
-            old = self._identity(taken) if taken else None
-            if taken is not None:
-                delete_identity(session, taken)
-                session.flush()
-            session.add(row)
-            session.flush()
-            if run is not None:
-                session.add(run_row(row.id, run))
-        return old
-
-    def _rename(self, person: Identity, new: str) -> Identity:
-        with self._session() as session:
-            row = self._row(session, person.name)
-            row.name = new
-            try:
-                session.flush()
-            except IntegrityError as error:
-                raise name_taken(new, "choose another name, or remove them first") from error
-            return self._identity(row)
-
-    def _delete(self, person: Identity) -> Removed:
-        with self._session() as session:
-            row = session.get(IdentityRow, person.id)
-            if row is None:  # another process was quicker
-                raise unknown_name(person.name, ())
-            runs = len(session.exec(select(RunRow.id).where(RunRow.identity_id == row.id)).all())
-            pictures = tuple(record.render.path for record in renders_with(session, row.id))
-            delete_identity(session, row)
-        return Removed(person, runs, pictures)
 
     def _row(self, session: Session, name: str) -> IdentityRow:
         row = session.exec(select(IdentityRow).where(IdentityRow.name == name)).first()
