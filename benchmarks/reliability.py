@@ -2,6 +2,7 @@
 
     python -m benchmarks.reliability                  # all of it, some minutes; Linux with a C compiler
     python -m benchmarks.reliability --every 10       # every tenth point
+    python -m benchmarks.reliability --together 60    # and ten processes at once, for a minute
 
 Each change of the registry is run once to count its system calls, and then once for each of them and each fault, in a
 copy of a small home. Afterwards the next command runs, and then: whoever was there, or was to be kept, must be there
@@ -11,26 +12,24 @@ with every byte; who was removed must have left none; nothing else may lie about
 from __future__ import annotations
 
 import argparse
-import atexit
-import ctypes
 import json
 import os
+import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.faults import are_loaded, home, struck, with_faults
 from faceid_cli.cli.app import entry
-from faceid_cli.errors import FaceIDError
+from faceid_cli.errors import FaceIDError, NameTakenError, UnknownNameError
 from faceid_cli.kept import paths
 from faceid_cli.kept.identity_file import load_identity, save_identity
 from faceid_cli.kept.material import keep_material, material_folder
@@ -176,65 +175,6 @@ CHANGES = {
 # Faults
 
 
-@contextmanager
-def home(template: Path) -> Iterator[Path]:
-    """A copy of a folder that holds a home, which is the user's own meanwhile."""
-    with tempfile.TemporaryDirectory(prefix="faceid-reliability-") as name:
-        folder = Path(name) / "it"
-        shutil.copytree(template, folder)
-        os.environ["FACEID_HOME"] = str(folder / "home")
-        yield folder
-
-
-def struck(change: Change, folder: Path, kind: int, point: int) -> tuple[int, str, int]:
-    """Run a change in a process of its own and let a fault strike it.
-
-    Returns:
-        How the process ended (an exit code, or a signal as a negative number), what it said, and how many points it
-        has passed.
-    """
-    said = folder / "said"
-    reading, writing = os.pipe()
-    process = os.fork()
-    if process == 0:
-        os.close(reading)
-        os._exit(_in_child(change, folder, said, kind, point, writing))
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        seen = pipe.read()
-    _, status = os.waitpid(process, 0)
-    return os.waitstatus_to_exitcode(status), said.read_text(errors="replace"), int(seen or 0)
-
-
-def _in_child(change: Change, folder: Path, said: Path, kind: int, point: int, pipe: int) -> int:
-    shim = ctypes.CDLL(None)
-    number = os.open(said, os.O_WRONLY | os.O_CREAT)
-    os.dup2(number, 1)
-    os.dup2(number, 2)
-    os.chdir(folder)
-    atexit._clear()
-    code = 0
-    try:
-        shim.faults_arm(kind, point)
-        change.run(folder)
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    except FaceIDError as error:
-        code = error.exit_code
-    except KeyboardInterrupt:
-        code = 130
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        code = 1
-    os.write(pipe, str(shim.faults_seen()).encode())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    atexit._run_exitfuncs()
-    return code
-
-
 def try_all(name: str, every: int) -> list[Tally]:
     """One change under all faults, at each point."""
     change, tallies = CHANGES[name], []
@@ -244,7 +184,7 @@ def try_all(name: str, every: int) -> list[Tally]:
         change.fill(template)
         save_identity(template / "new.safetensors", *features(2), new_identity("carol").metadata())
         with home(template) as folder:
-            code, said, points = struck(change, folder, 0, 0)
+            code, said, points = struck(change.run, folder, 0, 0)
             assert code == 0, said
             assert people() == change.after
         for fault, kind in FAULTS.items():
@@ -258,7 +198,7 @@ def try_all(name: str, every: int) -> list[Tally]:
 
 def _try(change: Change, folder: Path, kind: int, point: int, tally: Tally) -> None:
     where = f"{tally.change}, {tally.fault}, call {point}"
-    code, said, _ = struck(change, folder, kind, point)
+    code, said, _ = struck(change.run, folder, kind, point)
     tally.points += 1
     if "Traceback" in said or (kind == -1 and code not in (0, 6, 9)):
         tally.tracebacks.append(f"{where}: ended with {code}: {said[-900:]}")
@@ -284,9 +224,61 @@ def wrecks(found: dict[str, float], folder: Path) -> list[str]:
     known |= {paths.fingerprints_file(), *paths.home().glob("registry.db.*.bak")}
     files = [path for path in paths.home().rglob("*") if path.is_file() and path.stat().st_size]
     strange = [f"{path.relative_to(paths.home())} is left" for path in files if path not in known]
-    if MARK not in found and "dora" not in found and "ada" not in found:
+    if not {MARK, "dora", "ada", "ben", "ann", "cid", "dot"} & set(found):
         strange += [f"{path.name} holds the name" for path in files if MARK.encode() in path.read_bytes()]
     return [*strange, *problems]
+
+
+# Several at once
+
+
+def try_together(processes: int, seconds: float) -> Tally:
+    """Several processes that enroll, rename, replace and remove the same few names, until the time is up."""
+    tally = Tally("all at once", f"{processes} processes")
+    with tempfile.TemporaryDirectory(prefix="faceid-reliability-") as made:
+        folder = Path(made)
+        os.environ["FACEID_HOME"] = str(folder / "home")
+        fill_home(folder)
+        children = []
+        for number in range(processes):
+            if (child := os.fork()) == 0:
+                os._exit(_rush(folder / f"said-{number}", number, time.monotonic() + seconds))
+            children.append(child)
+        for child in children:
+            os.waitpid(child, 0)
+        for number in range(processes):
+            count, *wrong = (folder / f"said-{number}").read_text().splitlines()
+            tally.points += int(count)
+            tally.tracebacks += wrong
+        found = people()
+        if found.get("bob") != 7.0:
+            tally.lost.append(f"bob, whom nobody touched, is {found.get('bob')}")
+        tally.wrecks += wrecks(found, folder)
+    return tally
+
+
+def _rush(said: Path, number: int, until: float) -> int:
+    chance, done, wrong = random.Random(number), 0, []
+    while time.monotonic() < until:
+        name, other = chance.sample(["ann", "ben", "cid", "dot", MARK], 2)
+        try:
+            with Registry.open() as registry:
+                match chance.randrange(4):
+                    case 0:
+                        registry.add_identity(new_identity(name), person(name, number))
+                    case 1:
+                        registry.replace_identity(new_identity(name), person(name, number))
+                    case 2:
+                        registry.rename(name, other)
+                    case 3:
+                        registry.remove(name)
+            done += 1
+        except (NameTakenError, UnknownNameError):
+            done += 1
+        except Exception as error:
+            wrong.append(f"{type(error).__name__}: {error}".replace("\n", " "))
+    said.write_text("\n".join([str(done), *wrong]))
+    return 0
 
 
 # The table
@@ -297,12 +289,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("changes", nargs="*", choices=[*CHANGES, []], help="some of the changes; all by default")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="try each Nth point only")
+    parser.add_argument("--together", type=float, default=0, metavar="SECONDS", help="then ten processes at once")
     parser.add_argument("--json", action="store_true", help="write JSON")
     options = parser.parse_args()
-    if "faults" not in os.environ.get("LD_PRELOAD", ""):
-        sys.exit(_with_faults(sys.argv[1:]))
+    if not are_loaded():
+        sys.exit(with_faults("benchmarks.reliability", sys.argv[1:]))
     began = time.monotonic()
     tallies = [tally for name in options.changes or CHANGES for tally in try_all(name, options.every)]
+    if options.together:
+        tallies.append(try_together(10, options.together))
     if options.json:
         print(json.dumps([asdict(tally) for tally in tallies]))
         return
@@ -314,17 +309,6 @@ def main() -> None:
     for each in tallies:
         for line in (*each.lost, *each.wrecks, *each.tracebacks):
             print(line)
-
-
-def _with_faults(words: list[str]) -> int:
-    """Begin anew with the library of faults before all others."""
-    with tempfile.TemporaryDirectory(prefix="faceid-reliability-") as folder:
-        library = Path(folder) / "faults.so"
-        source = Path(__file__).with_name("faults.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-        more = {"LD_PRELOAD": str(library), "NO_COLOR": "1"}
-        again = [sys.executable, "-m", "benchmarks.reliability", *words]
-        return subprocess.run(again, env=os.environ | more, check=False).returncode
 
 
 if __name__ == "__main__":

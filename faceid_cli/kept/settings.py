@@ -16,7 +16,7 @@ from typing import Any
 from faceid_cli.errors import FaceIDError, OutputError, UsageError
 from faceid_cli.kept import paths
 from faceid_cli.kept.defaults import OPTIONS, Kept, check_together, key_of, set_fields, with_defaults
-from faceid_cli.kept.files import output_error, write_atomically
+from faceid_cli.kept.files import write_atomically
 from faceid_cli.kept.locks import locked
 from faceid_cli.orders import EnrolOrder, RenderOrder
 from faceid_cli.orders.checks import PRECISIONS, check_device, one_of
@@ -188,7 +188,8 @@ def _alone() -> Iterator[None]:
         try:
             is_ours = stack.enter_context(locked(file.with_suffix(".lock"), _PATIENCE_SECONDS))
         except OSError as error:
-            raise output_error(file, error) from error
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(f"cannot write {file}: {reason}", "set FACEID_HOME to a folder of yours") from error
         if not is_ours:
             raise OutputError(f"the settings in {file} are being written by another program", "try again")
         yield

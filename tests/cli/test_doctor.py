@@ -204,3 +204,22 @@ def test_a_network_of_several_files_is_one_finding(faceid, tmp_path, monkeypatch
     assert f"warn  clip: missing: {folder / 'tokenizer.json'}\n" in faceid("doctor").out
     (folder / "config.json").write_text("other")
     assert f"warn  clip: {folder / 'config.json'} is not the file it should be" in faceid("doctor").out
+
+
+def test_what_could_not_be_finished_is_finished_when_it_can_be(faceid, add_person) -> None:
+    alice = add_person("alice")
+    backup = paths.registry_file().with_name("registry.db.m001.1.bak")
+    backup.write_bytes(b"rubbish " * 1000)
+    answer = faceid("remove", "alice", "-y")
+    assert (answer.code, f"could not be deleted or cleaned, do it by hand: {backup}" in answer.err) == (9, True)
+    answer = faceid("remove", "alice", "-y")
+    assert (answer.code, f"do it by hand: {backup}" in answer.err) == (9, True), "it is not said to be done"
+    assert faceid("list", "-q").out == ""
+    assert "a change of alice has stopped half-way" in faceid("doctor").out
+    backup.unlink()
+    answer = faceid("remove", "alice", "-y")
+    assert (answer.code, answer.out) == (0, "finished the removal of alice\n")
+    assert faceid("remove", "alice", "-y").code == 3
+    assert not alice.path.exists()
+    assert alice.id.encode() not in paths.registry_file().read_bytes()
+    assert not list((paths.home() / "unfinished").iterdir())
