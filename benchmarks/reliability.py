@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.faults import are_loaded, home, struck, with_faults
+from faceid_cli.api.backup import backup
 from faceid_cli.cli.app import entry
 from faceid_cli.errors import FaceIDError, NameTakenError, UnknownNameError
 from faceid_cli.kept import paths
@@ -110,6 +111,14 @@ def fill_home(folder: Path) -> None:
     shutil.copy(file, file.with_name(f"{file.name}.m002_consent.20260101T000000000000.bak"))
 
 
+def fill_with_backup(folder: Path) -> None:
+    """The same with a backup of both, after which one was learned anew."""
+    fill_home(folder)
+    backup(folder / "all.zip")
+    with Registry.open() as registry:
+        registry.replace_identity(new_identity(MARK), person(MARK, 5))
+
+
 def fill_old_home(folder: Path) -> None:
     """The registry of the first version, with one person."""
     file = paths.registry_file()
@@ -145,10 +154,10 @@ class Change:
 
 
 def command(*words: str) -> Callable[[Path], None]:
-    """A command line; "FILE" in it is somebody's file."""
+    """A command line, run in the folder of `try_all`."""
 
     def run(folder: Path) -> None:
-        sys.argv = ["faceid", *(str(folder / "new.safetensors") if word == "FILE" else word for word in words)]
+        sys.argv = ["faceid", *words]
         entry()
 
     return run
@@ -162,12 +171,14 @@ def end_of_an_enrolment(folder: Path) -> None:
 
 
 _BOTH = {"bob": 7.0, MARK: 1.0}
+_FILE = "new.safetensors"
 CHANGES = {
     "enroll": Change(end_of_an_enrolment, fill_home, _BOTH, {**_BOTH, MARK: 2.0}),
-    "import": Change(command("import", "FILE", "--name", "carol"), fill_home, _BOTH, {**_BOTH, "carol": 2.0}),
-    "replace": Change(command("import", "FILE", "--name", MARK, "--replace"), fill_home, _BOTH, {**_BOTH, MARK: 2.0}),
+    "import": Change(command("import", _FILE, "--name", "carol"), fill_home, _BOTH, {**_BOTH, "carol": 2.0}),
+    "replace": Change(command("import", _FILE, "--name", MARK, "--replace"), fill_home, _BOTH, {**_BOTH, MARK: 2.0}),
     "rename": Change(command("rename", MARK, "dora"), fill_home, _BOTH, {"bob": 7.0, "dora": 1.0}),
     "remove": Change(command("remove", MARK, "-y"), fill_home, _BOTH, {"bob": 7.0}),
+    "restore": Change(command("restore", "all.zip", "--replace"), fill_with_backup, {**_BOTH, MARK: 5.0}, _BOTH),
     "migrate": Change(command("show", "ada"), fill_old_home, {"ada": 3.0}, {"ada": 3.0}),
 }
 
@@ -182,7 +193,7 @@ def try_all(name: str, every: int) -> list[Tally]:
         template = Path(made)
         os.environ["FACEID_HOME"] = str(template / "home")
         change.fill(template)
-        save_identity(template / "new.safetensors", *features(2), new_identity("carol").metadata())
+        save_identity(template / _FILE, *features(2), new_identity("carol").metadata())
         with home(template) as folder:
             code, said, points = struck(change.run, folder, 0, 0)
             assert code == 0, said

@@ -85,6 +85,8 @@ def check_copy(archive: Path, folder: Path) -> list[Identity]:
             people = copy.list()
             problems = [line for line in copy.problems() if line]
     except (sqlite3.Error, ValueError, TypeError) as error:
+        if "disk i/o" in str(error).lower() or "disk is full" in str(error).lower():  # no fault of the archive
+            raise
         raise damaged(archive, str(error)) from error
     if problems:
         raise damaged(archive, problems[0])
