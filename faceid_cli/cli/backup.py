@@ -11,8 +11,8 @@ from faceid_cli.cli import views
 from faceid_cli.cli.flags import Json, Quiet, Verbose, examples
 from faceid_cli.cli.output import out
 
-BACKUP_EPILOG = examples("faceid backup faceid.zip", "faceid backup /media/usb/faceid.zip --replace")
-RESTORE_EPILOG = examples("faceid restore faceid.zip", "faceid restore faceid.zip --replace")
+BACKUP_EPILOG = examples("faceid backup people.zip", "faceid backup /media/usb/people.zip --replace")
+RESTORE_EPILOG = examples("faceid restore people.zip", "faceid restore people.zip --replace")
 
 
 def backup(
