@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from faceid_cli.api.list import list_identities
 from faceid_cli.errors import FaceIDError
 from faceid_cli.kept import paths
 from faceid_cli.kept.identity_file import load_identity
@@ -201,8 +202,8 @@ def _home() -> list[Finding]:
 def _registry() -> list[Finding]:
     with Registry.open(create=False) as registry:
         problems = registry.problems()
-        people = registry.list()
         unfinished = mending.unfinished(registry)
+    people = list_identities()
     findings = [Finding("registry", "ok", f"{len(people)} enrolled, {paths.registry_file()}")] if not problems else []
     for problem in problems:
         stray = problem.startswith("a file that belongs to nobody")
