@@ -94,7 +94,7 @@ def restore(
         with plain_errors(registry.file), Journal(registry.file).stage() as folder:
             names = read_archive(path, folder, on_file)
             people = check_copy(path, folder)
-            take_in(registry, path, folder, people, replace)
+            take_in(registry, folder, people, replace)
             if SETTINGS in names:
                 _take_settings(folder / SETTINGS, on_note)
         there = {person.name: person for person in registry.list()}

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,8 +108,10 @@ def mend(may_delete: Callable[[Sequence[Path]], bool]) -> list[Finding]:
     Returns:
         What was done, and what could not be.
     """
-    if not paths.home().exists():
-        return []
+    return list(_looked("mending", partial(_mended, may_delete))) if paths.home().exists() else []
+
+
+def _mended(may_delete: Callable[[Sequence[Path]], bool]) -> list[Finding]:
     with Registry.open(create=False) as registry:
         registry.check_writable()
         finished = mending.finish_begun(registry)

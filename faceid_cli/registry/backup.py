@@ -83,7 +83,7 @@ def check_copy(archive: Path, folder: Path) -> list[Identity]:
             if _schema(file) != _own_schema(folder / "own.db"):
                 raise damaged(archive, "its registry has tables that faceid has not")
             people = copy.list()
-            problems = [line for line in copy.problems() if line]
+            problems = copy.problems()
     except (sqlite3.Error, ValueError, TypeError) as error:
         if "disk i/o" in str(error).lower() or "disk is full" in str(error).lower():  # no fault of the archive
             raise
@@ -95,12 +95,11 @@ def check_copy(archive: Path, folder: Path) -> list[Identity]:
     return people
 
 
-def take_in(registry: Registry, archive: Path, folder: Path, people: Collection[Identity], replace: bool) -> None:
+def take_in(registry: Registry, folder: Path, people: Collection[Identity], replace: bool) -> None:
     """Take the people of a checked copy into the registry, with all that belongs to them: everybody or nobody.
 
     Args:
         registry: Where they go. Whoever is there stays, unless they give way to somebody of their name.
-        archive: Named in errors.
         folder: Where the copy is unpacked; what is in it is used up.
         people: Who is in it.
         replace: Whether people of the registry give way.
