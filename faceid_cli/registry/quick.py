@@ -90,8 +90,10 @@ def _asked(file: Path, question: Callable[[sqlite3.Connection], Answer]) -> Answ
 
 
 def _connections(file: Path) -> Iterator[sqlite3.Connection]:
-    """Ways to read the file: the latter where SQLite may write nothing, not even to read, and nobody can write."""
-    for how in ("mode=ro", "mode=ro&immutable=1"):
+    """Ways to read the file. Only who may write takes SQLite's log away again when it closes; the last is for where
+    SQLite may write nothing, not even to read, and nobody can write.
+    """
+    for how in ("mode=rw", "mode=ro", "mode=ro&immutable=1"):
         try:
             with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=0.2)) as connection:
                 yield connection
