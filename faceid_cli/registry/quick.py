@@ -15,9 +15,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from faceid_cli.errors import FaceIDError
 from faceid_cli.kept import paths
 from faceid_cli.registry.journal import Journal
 from faceid_cli.registry.migrations import MIGRATIONS
+from faceid_cli.registry.names import is_name
 from faceid_cli.types import Identity
 
 Answer = TypeVar("Answer")
@@ -28,9 +30,13 @@ def known_names(path: Path | None = None) -> list[str]:
     """Names in the registry, sorted, for shell completion: read-only, and empty when anything is wrong."""
 
     def names(connection: sqlite3.Connection) -> list[str]:
-        return [str(name) for (name,) in connection.execute("SELECT name FROM identities ORDER BY name")]
+        found = connection.execute("SELECT name FROM identities ORDER BY name")
+        return [name for (name,) in found if isinstance(name, str) and is_name(name)]
 
-    return _asked(paths.registry_file() if path is None else path, names) or []
+    try:
+        return _asked(paths.registry_file() if path is None else path, names) or []
+    except FaceIDError:  # there can be no such home
+        return []
 
 
 def quick_identities() -> list[Identity] | None:
