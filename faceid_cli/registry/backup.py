@@ -52,7 +52,7 @@ def copy_registry(registry: Registry, target: Path, without: Collection[str] = (
                 with transaction(copy):
                     delete_rows(copy, without)
                 copy.execute("VACUUM")
-    with Registry(make_engine(target), target, registry.embeddings_dir) as opened:
+    with held_signals(), Registry(make_engine(target), target, registry.embeddings_dir) as opened:
         people = opened.list()
     for more in ("-wal", "-shm"):
         target.with_name(target.name + more).unlink(missing_ok=True)
@@ -78,15 +78,15 @@ def check_copy(archive: Path, folder: Path) -> list[Identity]:
             (state,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if not kinds <= {"table", "index"} or state != "ok":
             raise damaged(archive, "its registry is damaged, or of another program")
-        with Registry(make_engine(file), file, folder / "identities") as copy:
+        with held_signals(), Registry(make_engine(file), file, folder / "identities") as copy:
             migrate(copy._engine, file)
             if _schema(file) != _own_schema(folder / "own.db"):
                 raise damaged(archive, "its registry has tables that faceid has not")
             people = copy.list()
             problems = copy.problems()
     except (sqlite3.Error, ValueError, TypeError) as error:
-        if "disk i/o" in str(error).lower() or "disk is full" in str(error).lower():  # no fault of the archive
-            raise
+        if any(words in str(error).lower() for words in ("disk i/o", "disk is full", "unable to open")):
+            raise  # no fault of the archive
         raise damaged(archive, str(error)) from error
     if problems:
         raise damaged(archive, problems[0])
