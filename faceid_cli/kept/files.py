@@ -75,7 +75,7 @@ def make_folder(folder: Path) -> None:
         OSError: It cannot be made.
     """
     for each in reversed([folder, *folder.parents]):
-        if not each.is_dir():
+        if not each.exists():
             each.mkdir(0o700 if _is_private(each) else 0o777, exist_ok=True)
 
 
