@@ -27,6 +27,7 @@ def reading(
     kind: type[FaceIDError],
     hint: str,
     what: str = "",
+    verb: str = "is damaged",
     passes: Callable[[Exception], bool] = lambda error: False,
 ) -> Iterator[None]:
     """Turn whatever goes wrong while a file is read into one error that names it; errors of ours stay as they are.
@@ -38,6 +39,7 @@ def reading(
         kind: Class of the error.
         hint: What to do next.
         what: What it is, as the first words of the message, such as "weight file".
+        verb: What is said of it.
         passes: Tells errors that have another cause than the file; they are raised as they are.
 
     Raises:
@@ -52,7 +54,7 @@ def reading(
     except Exception as error:
         if passes(error):
             raise
-        raise kind(f"{f'{what} ' if what else ''}{path} is damaged: {reason_of(error)}", hint) from error
+        raise kind(f"{f'{what} ' if what else ''}{path} {verb}: {reason_of(error)}", hint) from error
 
 
 def reason_of(error: Exception) -> str:

@@ -19,7 +19,7 @@ def _text(value: str) -> str:
 
 
 def _here(value: str) -> str:
-    """A path that begins so names another machine, on some systems; looking whether it exists would ask that machine."""
+    """Refuse a path on another machine, as some systems have them: to look whether it is there would ask that one."""
     if value.startswith(("\\\\", "//")):
         raise ValueError("it is on another machine")
     return value

@@ -194,7 +194,7 @@ def check_pickled(path: Path) -> None:
 
 
 def _names_in_archive(path: Path) -> list[str]:
-    """Return what is in a ZIP archive, as torch writes them: stored as it is, for what is packed can unpack to anything.
+    """Return what is in a ZIP archive, which has to be as torch writes them: what is packed can unpack to anything.
 
     Raises:
         ModelError: Another kind, or a damaged one.

@@ -70,6 +70,11 @@ def check_output(path: Path | str) -> Path:
     return target
 
 
+def user_path(text: Path | str) -> Path:
+    """Return a path with "~" as the user's folder; where there is no such user it stays, and nothing is found there."""
+    return Path(os.path.expanduser(text))
+
+
 def is_text(value: str) -> bool:
     """Whether it can be written as UTF-8. Bytes of a command line or a file name that are no text cannot."""
     try:
