@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -170,7 +171,7 @@ def _base_model() -> list[Finding]:
         source = read_setting("model")
     except FaceIDError as error:
         return [Finding("settings", "fail", error.message, error.hint or "")]
-    if source != BUILTIN and not Path(source).exists():
+    if source != BUILTIN and not os.path.exists(source):
         return [Finding("base model", "warn", f"{source}: not a folder or file here; looked up when it is used")]
     try:
         check_model(source)

@@ -9,6 +9,7 @@ from faceid_cli.errors import IdentityFileError, UsageError
 from faceid_cli.kept.identity_file import load_identity, save_identity
 from faceid_cli.kept.material import remove_material
 from faceid_cli.orders import ModelOptions
+from faceid_cli.orders.checks import user_path
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity
 from faceid_cli.registry.sources import source_of_fingerprint
@@ -41,7 +42,7 @@ def import_identity(
     """
     if name is not None:
         check_name(name)
-    path = Path(file).expanduser()
+    path = user_path(file)
     stored = load_identity(path)
     found = stored.metadata
     source = source_of_fingerprint(found.base_model, found.base_fingerprint)

@@ -13,7 +13,7 @@ from faceid_cli.faces.sheets import check_sheet, save_sheet
 from faceid_cli.faces.verdict import PhotoVerdict
 from faceid_cli.kept.settings import read_setting
 from faceid_cli.model_files import check_model
-from faceid_cli.orders.checks import check_output
+from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.orders.enrolling import photo_paths
 from faceid_cli.photo_files import find_photos
 from faceid_cli.registry.sources import chosen_source
@@ -77,6 +77,6 @@ def check_photos(
     intake = judge_photos(files, finder, IntakeOptions(_SIZE_PX[builtin], face))
     target = None
     if sheet is not None:
-        target = Path(sheet).expanduser()
+        target = user_path(sheet)
         save_sheet(check_sheet(intake, finder), target)
     return PhotoCheck(intake.verdicts, intake.warnings, target)

@@ -11,7 +11,7 @@ from faceid_cli.errors import FaceIDError, OutputError, UsageError
 from faceid_cli.kept.files import write_atomically
 from faceid_cli.kept.material import material_folder
 from faceid_cli.orders import RenderConfig
-from faceid_cli.orders.checks import check_output, shown_text
+from faceid_cli.orders.checks import check_output, shown_text, user_path
 from faceid_cli.registry.store import Registry
 from faceid_cli.report import MARK, ReportContent, report_page
 from faceid_cli.report.attention_maps import AttentionMaps, kept_maps
@@ -100,7 +100,7 @@ def _target(person: Identity, output: Path | str | None) -> Path:
     """Where the report goes; checked before anything is rendered."""
     if output is None:
         return material_folder(person.id) / "report.html"
-    path = check_output(output).expanduser()
+    path = user_path(check_output(output))
     if path.is_dir():
         path = path / f"{person.name}-report.html"
     if path.suffix.lower() not in _SUFFIXES:

@@ -27,6 +27,7 @@ from faceid_cli.model_files import NOT_SUPPORTED, SUPPORTED, check_model, finger
 from faceid_cli.model_files.families import COMPONENTS
 from faceid_cli.model_files.folder import AGAIN, read_json, variant_of, weight_files
 from faceid_cli.orders import ModelOptions
+from faceid_cli.orders.checks import user_path
 from faceid_cli.types import BUILTIN
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -225,7 +226,7 @@ def _with_sound_schedule(pipeline: Any) -> tuple[str, ...]:
 def _vae_line(source: str | None) -> tuple[str, ...]:
     if not source:
         return ()
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.is_file():
         return (f"vae {path.name} {hash_of_file(path)}",)
     files = sorted(path.rglob("diffusion_pytorch_model*.safetensors"))

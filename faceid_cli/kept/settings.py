@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import FaceIDError, OutputError, UsageError
@@ -17,7 +16,7 @@ from faceid_cli.kept import paths
 from faceid_cli.kept.defaults import OPTIONS, Kept, check_together, key_of, set_fields, with_defaults
 from faceid_cli.kept.files import write_atomically
 from faceid_cli.orders import EnrolOrder, RenderOrder
-from faceid_cli.orders.checks import PRECISIONS, check_device, one_of
+from faceid_cli.orders.checks import PRECISIONS, check_device, one_of, user_path
 from faceid_cli.orders.option import Options
 from faceid_cli.types import BUILTIN, OnNote
 
@@ -34,7 +33,7 @@ class Setting:
 
 
 def _output(value: str) -> str:
-    folder = Path(value).expanduser()
+    folder = user_path(value)
     if not folder.is_dir():
         raise OutputError(f"there is no folder {value}", "make the folder first")
     return str(folder.resolve()) if value != "." else value

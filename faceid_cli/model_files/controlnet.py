@@ -13,6 +13,7 @@ from faceid_cli.model_files.components import check_sizes
 from faceid_cli.model_files.controlnet_file import read_controlnet_file
 from faceid_cli.model_files.layout import Piece
 from faceid_cli.model_files.source import HUB_ID, hub_hint, hub_reason
+from faceid_cli.orders.checks import user_path
 
 _WEIGHTS = "diffusion_pytorch_model"
 _FILES = ("config.json", f"{_WEIGHTS}.safetensors", f"{_WEIGHTS}-*.safetensors", f"{_WEIGHTS}.safetensors.index.json")
@@ -48,7 +49,7 @@ def find_controlnet(source: str) -> ControlNetFiles:
         UnsupportedModelError: Something else than a ControlNet.
         ModelError: Damaged.
     """
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.is_file():
         pieces, config = read_controlnet_file(path)
         return ControlNetFiles(path.name, path, config, pieces)

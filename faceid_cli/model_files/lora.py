@@ -14,6 +14,7 @@ from pathlib import Path
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError, UsageError
 from faceid_cli.kept.foreign import reading
 from faceid_cli.model_files.weight_file import PICKLES, check_pickled, open_weight_file
+from faceid_cli.orders.checks import user_path
 
 # What a tensor is to its layer, by the end of its name.
 _PARTS = {
@@ -78,10 +79,10 @@ def parse_lora(text: str) -> tuple[Path, float]:
         UsageError: A scale that is no number.
     """
     path, colon, scale = text.rpartition(":")
-    if not colon or Path(text).expanduser().is_file() or "/" in scale or "\\" in scale:
-        return Path(text).expanduser(), 1.0
+    if not colon or user_path(text).is_file() or "/" in scale or "\\" in scale:
+        return user_path(text), 1.0
     try:
-        return Path(path).expanduser(), float(scale)
+        return user_path(path), float(scale)
     except ValueError:
         raise UsageError(f"the scale of {text!r} is no number", "write it as FILE:0.8") from None
 

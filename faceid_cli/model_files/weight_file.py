@@ -118,14 +118,14 @@ def read_pickled_weights(path: Path) -> dict[str, Any]:
         state = state if isinstance(state, dict) else {}
         tensors = {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
         for name, tensor in tensors.items():
-            _check_tensor(name, tensor)
+            check_tensor(name, tensor)
     if not tensors:
         held = "a single tensor without a name" if isinstance(content, torch.Tensor) else "no weights"
         raise UnsupportedModelError(f"{path} holds {held}", "give a file with a model's weights by their names")
     return tensors
 
 
-def _check_tensor(name: str, tensor: Any) -> None:
+def check_tensor(name: str, tensor: Any) -> None:
     """Check that a tensor is a plain one, whose numbers are all in the file; others can claim to be of any size.
 
     Raises:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import check_text
+from faceid_cli.orders.checks import check_text, user_path
 
 _KEY = "option"
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -215,9 +215,9 @@ def said(flag: str, value: object) -> list[str]:
 def whole_path(source: str) -> str:
     """FILE, or FILE:WORD, with its whole path; names and hub ids stay as they are."""
     file, colon, word = source, "", ""
-    if not Path(source).expanduser().exists():
+    if not user_path(source).exists():
         file, colon, word = source.rpartition(":")
-    path = Path(file).expanduser()
+    path = user_path(file)
     return f"{path.absolute()}{colon}{word}" if file and path.exists() else source
 
 
@@ -246,6 +246,6 @@ def _words_of(asked: Option, value: Any) -> Iterator[str]:
     elif isinstance(value, tuple):
         yield from (flag, *(whole_path(each) if asked.is_source else each for each in value))
     elif isinstance(value, Path):
-        yield from said(flag, value.expanduser().absolute())
+        yield from said(flag, user_path(value).absolute())
     else:
         yield from said(flag, whole_path(value) if asked.is_source and isinstance(value, str) else value)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import FACES, at_least, check_output, check_prompt, check_seed
+from faceid_cli.orders.checks import FACES, at_least, check_output, check_prompt, check_seed, user_path
 from faceid_cli.orders.emphasis import check_weights
 from faceid_cli.orders.loading import MODEL, ModelOptions
 from faceid_cli.orders.option import Options, group, option, required
@@ -112,7 +112,7 @@ class RenderOrder(Options):
         super().__post_init__()
         for name in ("init", "mask", "into", "control_image", "output"):
             if (path := getattr(self, name)) is not None:
-                object.__setattr__(self, name, Path(path).expanduser())
+                object.__setattr__(self, name, user_path(path))
         check_weights(self.prompt)
         self._check_pictures()
         self._check_control()

@@ -19,6 +19,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from faceid_cli.errors import NotAnImageError, PhotoNotFoundError
+from faceid_cli.photo_files import opened_picture
 from faceid_cli.rendering.infotext import parameters_text, xmp_packet
 from faceid_cli.rendering.record import RenderMetadata
 
@@ -72,7 +73,7 @@ def read_metadata(path: Path) -> RenderMetadata | None:
         NotAnImageError: Not a picture, or a damaged one.
     """
     try:
-        with Image.open(path) as image:
+        with opened_picture(path) as image:
             text = image.info.get(CHUNK)
             if text is None and isinstance(image, PngImagePlugin.PngImageFile):
                 text = image.text.get(CHUNK)  # chunks may also follow the pixels; this reads to the end of the file
@@ -80,7 +81,7 @@ def read_metadata(path: Path) -> RenderMetadata | None:
         raise PhotoNotFoundError(f"no such file: {path}", "check the spelling and the current folder") from error
     except UnidentifiedImageError as error:
         raise NotAnImageError(f"{path} is not a picture", "give a picture that faceid wrote") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # decoders raise nearly anything on damaged files
         raise NotAnImageError(f"{path} is damaged and cannot be read ({error})", "copy the file again") from error
     return from_json(text) if isinstance(text, str) else None
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from faceid_cli.errors import OutputError, UsageError
 from faceid_cli.kept.files import check_writable, output_error, write_new
+from faceid_cli.orders.checks import user_path
 from faceid_cli.rendering.metadata import png_bytes
 from faceid_cli.rendering.record import RenderMetadata
 from faceid_cli.types import Render
@@ -55,7 +56,7 @@ def plan_output(output: Path | None, default_stem: str, count: int) -> OutputPla
         UsageError: A file of another format than PNG.
         OutputError: A folder that is missing, is a file, or cannot be written.
     """
-    output = Path() if output is None else Path(output).expanduser()
+    output = Path() if output is None else user_path(output)
     with _as_output_error(output):  # even asking about a path can fail: too long a name, a folder one may not enter
         return _plan(output, default_stem, count)
 

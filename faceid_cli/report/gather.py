@@ -13,6 +13,7 @@ from faceid_cli.kept.material import INDEX, SCORES, material_folder, preview_fil
 from faceid_cli.kept.settings import fields_with_defaults
 from faceid_cli.orders import EnrolOrder, ModelOptions
 from faceid_cli.orders.replay import enrol_command
+from faceid_cli.photo_files import opened_picture
 from faceid_cli.registry.base_models import ModelScore, names_of_sources, scores_of, shown_source
 from faceid_cli.registry.records import Run
 from faceid_cli.registry.run_record import RunRecord
@@ -169,9 +170,9 @@ def _picture(folder: Path, name: object, mode: str = "RGB") -> Image.Image | Non
     if not isinstance(name, str):
         return None
     try:
-        with Image.open(folder / Path(name).name) as image:
+        with opened_picture(folder / Path(name).name) as image:
             return image.convert(mode)
-    except (OSError, ValueError):
+    except Exception:  # decoders raise nearly anything on damaged files
         return None
 
 
