@@ -43,6 +43,9 @@ def list_people(
         table(rows, _HEADING) if rows else (),
         [person.name for person in people],
     )
+    for person in people:
+        if person.damaged:
+            out.warn(f"the entry of {person.name} is damaged: {', '.join(person.damaged)}; `faceid doctor` says more")
     if not people:
         out.note("nobody is enrolled" if tag is None else f"nobody has the tag {tag}")
         out.hint("next: faceid demo, or faceid enroll NAME PHOTOS...")

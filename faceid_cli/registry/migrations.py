@@ -141,7 +141,7 @@ def _apply(engine: Engine, file: Path | None, migration: Migration) -> None:
 def _applied(connection: Connection, file: Path | None) -> set[str]:
     tables = {name for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "migrations" in tables:
-        return {name for (name,) in connection.exec_driver_sql("SELECT name FROM migrations")}
+        return {str(name) for (name,) in connection.exec_driver_sql("SELECT name FROM migrations")}
     if tables:
         raise RegistryError(
             f"{file} is a database, but not a registry of faceid",

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from faceid_cli.errors import InvalidNameError
+from faceid_cli.errors import FaceIDError, InvalidNameError
 from faceid_cli.kept import paths
 
 MAX_LENGTH = 64
@@ -42,12 +42,15 @@ def is_name(name: str) -> bool:
 
 def known_names(path: Path | None = None) -> list[str]:
     """Names in the registry, sorted, for shell completion: quick, read-only, and empty when anything is wrong."""
-    file = paths.registry_file() if path is None else path
+    try:
+        file = paths.registry_file() if path is None else path
+    except FaceIDError:
+        return []
     for how in ("mode=ro", "mode=ro&immutable=1"):  # the latter where SQLite may write nothing, not even to read
         try:
             with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=0.2)) as connection:
                 rows = connection.execute("SELECT name FROM identities ORDER BY name").fetchall()
         except sqlite3.Error:
             continue
-        return [str(name) for (name,) in rows]
+        return [name for (name,) in rows if isinstance(name, str) and is_name(name)]
     return []

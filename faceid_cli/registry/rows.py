@@ -12,6 +12,7 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from faceid_cli.errors import NameTakenError, UnknownNameError
+from faceid_cli.registry.damage import losses_from, number_from, table_from
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, RenderRecord, Run
 from faceid_cli.registry.tables import IdentityRow, RenderPersonRow, RenderRow, RunRow
 
@@ -68,8 +69,10 @@ def run_row(identity_id: str, run: NewRun) -> RunRow:
 def run_from(row: RunRow) -> Run:
     """The training run of a row."""
     assert row.id is not None
-    losses = tuple((reconstruction, attention) for reconstruction, attention in row.losses)
-    return Run(row.id, row.created, NewRun(row.settings, losses, row.seconds, row.resumed_from, row.scores))
+    scores = {key: value for key, value in table_from(row.scores).items() if isinstance(value, int | float)}
+    seconds, resumed_from = number_from(row.seconds), int(number_from(row.resumed_from))
+    run = NewRun(table_from(row.settings), losses_from(row.losses), seconds, resumed_from, scores)
+    return Run(row.id, str(row.created), run)
 
 
 def renders_with(session: Session, identity_id: str) -> list[RenderRecord]:
@@ -83,8 +86,9 @@ def renders_with(session: Session, identity_id: str) -> list[RenderRecord]:
             .where(RenderPersonRow.render_id == row.id)
             .order_by(col(RenderPersonRow.position))
         ).all()
-        new = NewRender(tuple(people), Path(row.path), row.prompt, row.seed, row.settings)
-        records.append(RenderRecord(row.id, row.created, new))
+        settings, seed = table_from(row.settings), int(number_from(row.seed))
+        new = NewRender(tuple(map(str, people)), Path(str(row.path)), str(row.prompt), seed, settings)
+        records.append(RenderRecord(row.id, str(row.created), new))
     return records
 
 

@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 
 from faceid_cli.errors import UnknownNameError
 from faceid_cli.kept import paths
+from faceid_cli.registry.damage import identity_from
 from faceid_cli.registry.engine import forbid_writing, is_writable, make_copy, make_engine, not_writable, plain_errors
 from faceid_cli.registry.migrations import migrate
 from faceid_cli.registry.names import check_name
@@ -263,6 +264,9 @@ class Registry:
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         found += [f"a row of {row[0]} refers to a row of {row[2]} that is gone" for row in broken]
         identities = self.list()
+        found += [
+            f"the entry of {entry.name} is damaged: {', '.join(entry.damaged)}" for entry in identities if entry.damaged
+        ]
         found += [f"{entry.name} has no file: {entry.path}" for entry in identities if not entry.path.is_file()]
         files = set(self.embeddings_dir.glob("*")) - {entry.path for entry in identities}
         return found + [f"a file that belongs to nobody: {file}" for file in sorted(files)]
@@ -309,22 +313,11 @@ class Registry:
 
     def _row(self, session: Session, name: str) -> IdentityRow:
         row = session.exec(select(IdentityRow).where(IdentityRow.name == name)).first()
+        row = row or session.get(IdentityRow, name)  # a damaged row may have lost its name
         if row is None:
-            raise unknown_name(name, session.exec(select(IdentityRow.name)).all())
+            known = session.exec(select(IdentityRow.name)).all()
+            raise unknown_name(name, [each for each in known if isinstance(each, str)])
         return row
 
     def _identity(self, row: IdentityRow) -> Identity:
-        return Identity(
-            name=row.name,
-            id=row.id,
-            class_word=row.class_word,
-            base_model=row.base_model,
-            base_fingerprint=row.base_fingerprint,
-            method=row.method,
-            photo_hashes=tuple(row.photo_hashes),
-            path=self.embeddings_dir / f"{row.id}.safetensors",
-            created=row.created,
-            tags=tuple(row.tags),
-            note=row.note,
-            consent=row.consent,
-        )
+        return identity_from(row, self.embeddings_dir)
