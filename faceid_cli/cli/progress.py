@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from faceid_cli.cli.output import out
+from faceid_cli.cli.visible import visible
 from faceid_cli.types import StepReport
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class _MovingDisplay:
         speed = (done - self._first) / max(time.monotonic() - self._started, 1e-6)
         left = (total - done) / speed if seconds_left is None and speed else seconds_left
         fields = {
-            "pictures": said.get("pictures", ""),
+            "pictures": visible(said.get("pictures", "")),
             "count": f"{done}/{total} {self._unit}",
             "losses": said.get("losses", ""),
             "speed": f"{speed:.1f} {self._unit}/s" if speed else "",
@@ -180,9 +181,9 @@ class _MovingDisplay:
         from rich.table import Column
 
         columns = (
-            TextColumn(self._label),
+            TextColumn(self._label, markup=False),
             BarColumn(bar_width=_BAR_WIDTH),
-            TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[said]}", markup=False, table_column=Column(no_wrap=True)),
         )
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self._progress.add_task(self._label, total=total, said="")

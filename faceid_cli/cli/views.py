@@ -24,7 +24,7 @@ def identity_data(identity: Identity) -> dict[str, Any]:
         "note": identity.note,
         "consent": identity.consent,
         "file": str(identity.path),
-        "damaged": list(identity.damaged),
+        **({"damaged": list(identity.damaged)} if identity.damaged else {}),
     }
 
 

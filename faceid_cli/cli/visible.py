@@ -1,0 +1,28 @@
+"""Text that may come from anyone, as it is shown: what would steer the terminal, or hide, is seen as an escape."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# C0, DEL and C1; directions, tags and other marks without a picture; ends of lines and paragraphs.
+_STEERING = frozenset({"Cc", "Cf", "Zl", "Zp"})
+_JOINERS = "\u200c\u200d"  # some languages are not written without them, nor many an emoji
+
+
+def visible(text: str) -> str:
+    """Return the text in one line, with `\\x1b` for the escape that a terminal would obey, and the like.
+
+    Bytes of file names that are no text stay: the streams show them, or write them as they are.
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
+
+
+def visible_lines(text: str) -> str:
+    """The same for text of several lines of our own."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def _shown(letter: str) -> str:
+    if unicodedata.category(letter) in _STEERING and letter not in _JOINERS:
+        return letter.encode("unicode_escape").decode("ascii")
+    return letter
