@@ -61,7 +61,7 @@ def from_json(text: str) -> RenderMetadata | None:
             return None
         known = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
         return RenderMetadata(**known)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, RecursionError, OverflowError):
         return None
 
 
