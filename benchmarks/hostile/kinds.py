@@ -7,9 +7,10 @@ import json
 import random
 import shutil
 import sqlite3
+import unicodedata
 import zlib
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -25,11 +26,13 @@ from faceid_cli.api.doctor import _registry as registry_findings
 from faceid_cli.api.import_ import import_identity
 from faceid_cli.api.list import list_identities
 from faceid_cli.api.remove import remove
-from faceid_cli.api.show import show
 from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.backbone.additions import load_vae
 from faceid_cli.backbone.lora import merge_lora
-from faceid_cli.cli.app import main
+from faceid_cli.cli.list import list_people
+from faceid_cli.cli.models import list_ as list_models
+from faceid_cli.cli.output import out
+from faceid_cli.cli.show import show as show_person
 from faceid_cli.errors import FaceIDError
 from faceid_cli.kept import paths
 from faceid_cli.kept.identity_file import IdentityMetadata, load_identity, save_identity
@@ -47,6 +50,20 @@ from faceid_cli.tokens import read_embedding
 from faceid_cli.types import Identity
 
 METHOD = {"method": "sefi", "steps": 300, "model_options": {"variant": None, "vae": "v.safetensors", "loras": ["a:1"]}}
+
+
+def _said(command: Callable[..., None], *words: object) -> None:
+    """Let a command say what it has to, for people and as JSON, and look whether that is only letters."""
+    for mode in ("human", "json"):
+        out.reset()
+        out.mode = mode
+        with redirect_stdout(io.StringIO()) as said, redirect_stderr(io.StringIO()) as aside:
+            command(*words)
+        text = said.getvalue() + aside.getvalue()
+        if mode == "json":
+            json.loads(said.getvalue())
+        if any(unicodedata.category(letter) in ("Cc", "Cf") for letter in text.replace("\n", "")):
+            raise RuntimeError(f"{command.__name__} let through what steers a terminal: {text!r}")
 
 
 class Kind(Protocol):
@@ -131,9 +148,9 @@ def imported(folder: Path) -> Kind:
 
     def take(path: Path) -> None:
         person = import_identity(path, name="bob", replace=True)
-        for words in (["list"], ["list", "--json"], ["show", "bob"], ["show", "bob", "--json"], ["models", "list"]):
-            if code := main(words):
-                raise RuntimeError(f"{words} ended with {code}")
+        _said(list_people)
+        _said(show_person, "bob")
+        _said(list_models)
         registry_findings()
         remove(person.name)
 
@@ -389,11 +406,10 @@ class Registries:
         known_names()
         registry_findings()
         people = list_identities()
-        for words in (["list"], ["list", "--json"], ["models", "list", "--json"]):
-            main(words)
+        _said(list_people)
+        _said(list_models)
         for person in people:
-            show(person.name)
-            main(["show", person.name])
+            _said(show_person, person.name)
         if self._by_row and len(people) != 2:
             raise RuntimeError("somebody is hidden")
         for person in people:
