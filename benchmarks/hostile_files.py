@@ -27,17 +27,17 @@ from benchmarks.hostile import kinds
 from faceid_cli.errors import FaceIDError
 
 COUNTS = {
-    "identity": 30_000,
-    "imported": 1_500,
-    "weights": 24_000,
-    "pickles": 6_000,
-    "lora": 8_000,
-    "folders": 8_000,
-    "loaded": 60,
-    "metadata": 14_000,
-    "photos": 6_000,
-    "registry": 2_000,
-    "rows": 1_500,
+    "identity": 54_000,
+    "imported": 600,
+    "weights": 6_000,
+    "pickles": 2_000,
+    "lora": 4_000,
+    "folders": 6_000,
+    "loaded": 30,
+    "metadata": 20_000,
+    "photos": 8_000,
+    "registry": 100,
+    "rows": 40,
 }
 """Inputs of each kind: as many as are cheap."""
 

@@ -164,11 +164,13 @@ def check_pickled(path: Path) -> None:
         UnsupportedModelError: It is a safetensors file, or of another known kind.
         ModelError: It is what web sites send in the place of a download, or empty.
     """
-    try:
-        with open_file(path) as file:
-            start = file.read(64)
-    except OSError as error:
-        raise ModelError(f"weight file {path} cannot be read: {error.strerror or error}", _AGAIN) from error
+    with reading(path, ModelError, _AGAIN, "weight file"):
+        _check_pickled(path)
+
+
+def _check_pickled(path: Path) -> None:
+    with open_file(path) as file:
+        start = file.read(64)
     length = int.from_bytes(start[:8], "little")
     if start[8:9] == b"{" and length <= path.stat().st_size - 8:
         new = path.with_suffix(".safetensors").name
