@@ -168,6 +168,20 @@ def test_packages_stay_in_their_rooms(package: str, rooms: set[str]) -> None:
     assert found == set()
 
 
+def test_the_command_line_says_everything_through_one_place() -> None:
+    """There, what came from others is shown escaped. Help is our own, and pictures are bytes of a protocol."""
+    found = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path, room, tree in parsed()
+        if room == "cli" and path.name not in ("output.py", "terminal_pictures.py")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[-1] in ("echo", "secho", "write", "print")
+        and ast.unparse(node) != "typer.echo(context.get_help())"
+    ]
+    assert found == []
+
+
 def test_only_the_command_line_and_the_training_recipes_print() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"

@@ -47,7 +47,7 @@ class Output:
             self._print(_json_text({"version": JSON_VERSION, **data}))
             return
         for line in quiet if self.mode == "quiet" else human:
-            self._print(visible(line))
+            self._print(visible(line, keep_bytes=self.mode == "quiet"))
 
     # Talk
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import unicodedata
 
+from faceid_cli.cli.streams import is_byte, shown_byte
+
 # C0, DEL and C1; directions, tags and other marks without a picture; ends of lines and paragraphs.
 _STEERING = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"  # some languages are not written without them, nor many an emoji
 
 
-def visible(text: str) -> str:
+def visible(text: str, keep_bytes: bool = False) -> str:
     """Return the text in one line, with `\\x1b` for the escape that a terminal would obey, and the like.
 
-    Bytes of file names that are no text stay: the streams show them, or write them as they are.
+    Args:
+        text: To be shown.
+        keep_bytes: Leave bytes of file names that are no text: where paths alone are printed, a program reads them.
     """
-    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(each if keep_bytes and is_byte(each) else _shown(each) for each in text)
 
 
 def visible_lines(text: str) -> str:
@@ -23,6 +29,8 @@ def visible_lines(text: str) -> str:
 
 
 def _shown(letter: str) -> str:
+    if unicodedata.category(letter) == "Cs":
+        return shown_byte(letter)
     if unicodedata.category(letter) in _STEERING and letter not in _JOINERS:
         return letter.encode("unicode_escape").decode("ascii")
     return letter
