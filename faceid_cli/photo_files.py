@@ -45,7 +45,7 @@ _FORMATS = (
 # Of an ISO media file, after its four bytes of length: HEIC and its relatives, which need pillow-heif.
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
-_BAND_PIXELS = 2_000_000
+_BAND_PIXELS = 500_000
 
 OnProblem = Callable[[PhotoError], None]
 
