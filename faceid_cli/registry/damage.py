@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from faceid_cli.orders.checks import is_text
 from faceid_cli.registry.tables import IdentityRow
 from faceid_cli.types import Identity
 
@@ -37,6 +38,7 @@ def identity_from(row: IdentityRow, folder: Path) -> Identity:
     """
     texts = {name: getattr(row, name) for name in _TEXTS}
     damaged = [name for name, value in texts.items() if not isinstance(value, str)]
+    damaged += ["name"] if "name" not in damaged and not is_text(row.name) else []  # folders are named after it
     texts |= dict.fromkeys(damaged, "")
     identity_id = row.id
     if not isinstance(identity_id, str) or not _ID.fullmatch(identity_id):  # it becomes a part of paths

@@ -67,6 +67,10 @@ def test_text_that_is_no_utf_8_hides_nobody(people) -> None:
     with closing(sqlite3.connect(paths.registry_file())) as connection, connection:
         connection.execute("UPDATE identities SET note = CAST(x'636166e9' AS TEXT) WHERE rowid = 1")
     assert show("alice").identity.note == "caf\udce9"
+    with closing(sqlite3.connect(paths.registry_file())) as connection, connection:
+        connection.execute("UPDATE identities SET name = CAST(x'636166e9' AS TEXT) WHERE rowid = 1")
+    with Registry.open() as registry:
+        assert [person.damaged for person in registry.list()] == [(), ("name",)]
     assert len(_registry()) > 0
 
 
