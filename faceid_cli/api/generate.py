@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from faceid_cli.api.opening import open_people
+from faceid_cli.api.opening import Opened, open_people
 from faceid_cli.builtin.words import unknown_words
 from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
-from faceid_cli.kept.settings import fields_with_defaults, rendering_order
+from faceid_cli.kept.settings import fields_with_defaults, read_setting, rendering_order
+from faceid_cli.model_files import model_path
+from faceid_cli.model_files.file_hashes import known_hashes
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.checks import check_text
 from faceid_cli.orders.emphasis import doubtful_weights, plain_text
@@ -96,12 +98,12 @@ def render_order(
     batches = render_batches(
         base, prompt, tokens, seeds, order.config, on_progress, guidance.init, words, guidance.mask, control, on_note
     )
-    more, always = _untold(order, files, chosen, base), fields_with_defaults(RenderOrder)
+    more, always = _untold(order, opened, files, chosen, base), fields_with_defaults(RenderOrder)
     told = (_told(batch, order, more, always) for batch in batches)
     if order.output is None:
         return [picture for batch in told for picture in batch]
     # Only now, when nothing is left that could be wrong with the order, is anything written.
-    plan = plan_output(order.output, "-".join(order.names), order.count)
+    plan = plan_output(order.output, "-".join(order.names), order.count, order.format, order.metadata)
     return _save(told, plan, tuple(person.id for person in opened.people), on_note)
 
 
@@ -117,13 +119,26 @@ def _embeddings(order: RenderOrder, on_note: OnNote | None) -> dict[str, Path]:
     return files
 
 
-def _untold(order: RenderOrder, embeddings: Mapping[str, Path], chosen: str, base: Any) -> dict[str, object]:
-    """What belongs into the settings and the rendering does not know: names of files, and how likeness was chosen."""
+def _untold(
+    order: RenderOrder, opened: Opened, embeddings: Mapping[str, Path], chosen: str, base: Any
+) -> dict[str, object]:
+    """What belongs into the settings and the rendering does not know: whose tokens, which files, what was chosen."""
     from faceid_cli.backbone.additions import hash_of_file
     from faceid_cli.tokens import files_of_embedding
 
-    hashes = {word: " ".join(map(hash_of_file, files_of_embedding(path, base))) for word, path in embeddings.items()}
+    of_words = {word: files_of_embedding(path, base) for word, path in embeddings.items()}
+    hashes = {word: " ".join(map(hash_of_file, files)) for word, files in of_words.items()}
+    of_files, of_loras = known_hashes(
+        model_path(opened.source, opened.loading.variant),
+        opened.loading.vae,
+        opened.loading.loras or (),
+        [file for files in of_words.values() for file in files],
+    )
     return {
+        "identity_hashes": {name: file.digest for name, file in opened.stored.items()},
+        "hashes": of_files,
+        "lora_hashes": of_loras,
+        "prompt_writer": read_setting("prompt-writer"),
         "chosen": chosen,
         "files": {option: path.name for option, path in order.files.items()},
         "face": "" if order.into is None else str(order.face),

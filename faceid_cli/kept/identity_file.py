@@ -7,6 +7,7 @@ There is no date and no random id inside for the same reason; the registry keeps
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -64,6 +65,16 @@ class IdentityFile:
     keys: dict[str, np.ndarray]
     values: dict[str, np.ndarray]
     metadata: IdentityMetadata
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that stand for the features: another name, note or machine makes no other ones."""
+        digest = hashlib.sha256()
+        for side in (self.keys, self.values):
+            for name, array in sorted(side.items()):
+                digest.update(f"{name} {list(array.shape)}".encode())
+                digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+        return digest.hexdigest()[:16]
 
 
 def save_identity(

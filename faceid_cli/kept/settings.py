@@ -17,7 +17,7 @@ from faceid_cli.kept import paths
 from faceid_cli.kept.defaults import OPTIONS, Kept, check_together, key_of, set_fields, with_defaults
 from faceid_cli.kept.files import write_atomically
 from faceid_cli.orders import EnrolOrder, RenderOrder
-from faceid_cli.orders.checks import PRECISIONS, check_device, one_of
+from faceid_cli.orders.checks import PRECISIONS, check_device, check_text, one_of
 from faceid_cli.orders.option import Options
 from faceid_cli.types import BUILTIN, OnNote
 
@@ -38,6 +38,10 @@ def _output(value: str) -> str:
     if not folder.is_dir():
         raise OutputError(f"there is no folder {value}", "make the folder first")
     return str(folder.resolve()) if value != "." else value
+
+
+def _writer(value: str) -> str:
+    return " ".join(check_text("prompt-writer", value).split())
 
 
 def _of_option(key: str, kept: Kept) -> Setting:
@@ -68,6 +72,7 @@ SETTINGS: dict[str, Setting] = {
         "on",
         one_of("consent-question", ("on", "off")),
     ),
+    "prompt-writer": Setting("your name, for pictures to say who wrote the prompt", "", _writer),
     "output": Setting('folder for pictures; "." is the current one', ".", _output),
     **{key: _of_option(key, kept) for key, kept in OPTIONS.items()},
 }

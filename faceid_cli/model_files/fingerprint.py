@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,10 +38,21 @@ def fingerprint_of(source: str, variant: str | None = None) -> str:
     else:
         family = check_model_folder(path, variant)
         files = [file for part, name in COMPONENTS[family].items() for file in weight_files(path / part, name, variant)]
-    signature = _signature(files)
+    return recalled(files, lambda: _fingerprint_of_file(path) if path.is_file() else _fingerprint(path, variant))
+
+
+def recalled(files: list[Path], compute: Callable[[], str], kind: str = "") -> str:
+    """What was once computed of files; computed anew where paths, sizes or times are others.
+
+    Args:
+        files: The files.
+        compute: Reads them.
+        kind: What is computed, where that is something else than the fingerprint.
+    """
+    signature = _signature(files) + kind
     remembered = _remembered()
     if signature not in remembered:
-        remembered[signature] = _fingerprint_of_file(path) if path.is_file() else _fingerprint(path, variant)
+        remembered[signature] = compute()
         _remember(remembered)
     return remembered[signature]
 

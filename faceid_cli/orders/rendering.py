@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import FACES, at_least, check_output, check_prompt, check_seed
+from faceid_cli.orders.checks import FACES, at_least, check_output, check_prompt, check_seed, one_of
 from faceid_cli.orders.emphasis import check_weights
 from faceid_cli.orders.loading import MODEL, ModelOptions
 from faceid_cli.orders.option import Options, group, option, required
@@ -16,8 +16,13 @@ from faceid_cli.orders.sampling import RenderConfig
 
 CONTROLS = ("canny", "openpose", "depth", "image")
 """What a control image shows: of "canny" faceid makes the edges itself, the others are given ready-made."""
+FORMATS = ("png", "jpeg", "webp")
 NOT_FOR_SEVERAL = ("names", "prompt", "auto", "into", "face")
 """What is not to be ordered where there are several people, beside what stands for itself."""
+
+
+def _format(value: str) -> str:
+    return one_of("format", FORMATS)("jpeg" if value.lower() == "jpg" else value.lower())
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,24 @@ class RenderOrder(Options):
     )
     output: Path | None = option(
         None,
-        "A .png file or a folder; nothing is overwritten.",
+        "A .png, .jpg or .webp file, or a folder; nothing is overwritten.",
         "--output",
         "-o",
         metavar="PATH",
         check=check_output,
         is_repeated=False,
+    )
+    format: str = option(
+        "png",
+        "Of pictures in a folder: png, jpeg or webp.",
+        "--format",
+        metavar="KIND",
+        choices=FORMATS,
+        check=_format,
+        is_repeated=False,
+    )
+    metadata: bool = option(
+        True, "No prompt, people and settings in the file, only the mark of AI.", off="--no-metadata"
     )
     init: Path | None = option(
         None, "A picture to start from, instead of noise alone.", "--init", metavar="FILE", is_settable=False

@@ -9,7 +9,6 @@ Shapes: B pictures, S stages, T text positions, C width of the encoded text.
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -31,7 +30,7 @@ from faceid_cli.rendering.finite import check_text, check_tokens, is_hopeless, l
 from faceid_cli.rendering.passes import Contexts, OnStep
 from faceid_cli.rendering.plan import Plan, plan_rendering
 from faceid_cli.rendering.prompts import people_in
-from faceid_cli.rendering.record import RenderMetadata
+from faceid_cli.rendering.record import RenderMetadata, digest_of
 from faceid_cli.tokens import EncodedPrompt, dialled, encode_prompt
 from faceid_cli.types import IdentityTokens, OnNote, OnProgress, Render, RenderRequest
 from faceid_cli.version import __version__
@@ -131,7 +130,11 @@ def render_batches(
             found = list(zip(batch, images, strict=True))
             lost += [(seed, image) for seed, image in found if isinstance(image, Lost)]
             sound = [
-                Render(image, RenderRequest(placed, names, seed), {**settings, "seed": seed})
+                Render(
+                    image,
+                    RenderRequest(placed, names, seed),
+                    {**settings, "seed": seed, "batch": tuple(batch), "pixels": digest_of(image)},
+                )
                 for seed, image in found
                 if isinstance(image, Image.Image)
             ]
@@ -166,13 +169,14 @@ def _settings(base: BaseModel, placed: str, plan: Plan, mask: Image.Image | None
         "base_fingerprint": base.fingerprint,
         "precision": str(base.dtype).removeprefix("torch."),
         "additions": base.additions,
-        "init": _digest(plan.init),
-        "mask": _digest(mask),
+        "init": digest_of(plan.init),
+        "mask": digest_of(mask),
         "strength": 1.0 if plan.strength is None else float(plan.strength),
         "control": "" if control is None else control.kind,
         "control_model": "" if control is None else control.name,
-        "control_image": "" if control is None else _digest(control.image),
-        "versions": _versions(),
+        "control_image": "" if control is None else digest_of(control.image),
+        "versions": versions(),
+        "device": device_name(base),
     }
 
 
@@ -188,12 +192,14 @@ def _idle_stages(stage_steps: Sequence[int], scheduler: str) -> Iterator[str]:
         )
 
 
-def _digest(image: Image.Image | None) -> str:
-    """SHA-256 of a picture's pixels; "" for none."""
-    return "" if image is None else hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+def device_name(base: BaseModel) -> str:
+    """Where the arithmetic is done, in a word or two."""
+    kind = base.device.type
+    return f"{kind} {torch.cuda.get_device_name(base.device) if kind == 'cuda' else platform.machine()}"
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of what changes pixels, by package."""
     return {
         "faceid": __version__,
         "python": platform.python_version(),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
+
+from PIL import Image
 
 from faceid_cli.orders.sampling import Sampling
 
@@ -34,6 +37,14 @@ class RenderMetadata(Sampling):
         embeddings: Files of other words in the prompt, as "WORD FILE", with the beginning of the file's SHA-256.
         chosen: How the likeness was chosen, where faceid chose it; else "".
         versions: Package name -> version, of what changes pixels.
+        device: Where the arithmetic was done: the kind, and the name of a graphics card or the processor's family.
+        batch: Seeds of the pictures that were rendered together; with others beside it a picture is rounded otherwise.
+        pixels: SHA-256 of the pixels as they were rendered, before a watermark and before the file's compression.
+        identity_hashes: Digest of each person's tokens, by name.
+        hashes: Digests of files as sites of models know them: "model", "vae", "lora:NAME", "embed:NAME".
+        lora_hashes: Digest of each LoRA's weights without the file's header, by the file's name.
+        watermark: What is hidden in the pixels; "" for nothing.
+        prompt_writer: Who wrote the prompt, where the user has said so.
     """
 
     prompt: str
@@ -58,6 +69,19 @@ class RenderMetadata(Sampling):
     embeddings: tuple[str, ...] = ()
     chosen: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    device: str = ""
+    batch: tuple[int, ...] = ()
+    pixels: str = ""
+    identity_hashes: dict[str, str] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    lora_hashes: dict[str, str] = field(default_factory=dict)
+    watermark: str = ""
+    prompt_writer: str = ""
 
     def __post_init__(self) -> None:
         """Nothing is checked: this is what was done, perhaps by a faceid that could do more."""
+
+
+def digest_of(image: Image.Image | None) -> str:
+    """SHA-256 of a picture's pixels; "" for none."""
+    return "" if image is None else hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
