@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from faceid_cli.api.evaluate import evaluate as evaluate
     from faceid_cli.api.export import export_identity as export_identity
     from faceid_cli.api.generate import generate as generate
+    from faceid_cli.api.history import history as history
     from faceid_cli.api.import_ import import_identity as import_identity
+    from faceid_cli.api.info import info as info
     from faceid_cli.api.list import list_identities as list_identities
     from faceid_cli.api.remove import remove as remove
     from faceid_cli.api.rename import rename as rename
+    from faceid_cli.api.replay import replay as replay
     from faceid_cli.api.report import write_report as write_report
     from faceid_cli.api.samples import draw_samples as draw_samples
     from faceid_cli.api.show import show as show
@@ -51,11 +54,14 @@ _HOME = {
     "evaluate": "api.evaluate",
     "export_identity": "api.export",
     "generate": "api.generate",
+    "history": "api.history",
     "import_identity": "api.import_",
+    "info": "api.info",
     "list_identities": "api.list",
     "note": "api.notes",
     "remove": "api.remove",
     "rename": "api.rename",
+    "replay": "api.replay",
     "show": "api.show",
     "show_attention": "api.attention",
     "tag": "api.notes",

@@ -14,6 +14,7 @@ from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
 from faceid_cli.kept.settings import fields_with_defaults, read_setting, rendering_order
 from faceid_cli.model_files import model_path
 from faceid_cli.model_files.file_hashes import known_hashes
+from faceid_cli.model_files.lora import parse_lora
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.checks import check_text
 from faceid_cli.orders.emphasis import doubtful_weights, plain_text
@@ -104,7 +105,7 @@ def render_order(
         return [picture for batch in told for picture in batch]
     # Only now, when nothing is left that could be wrong with the order, is anything written.
     plan = plan_output(order.output, "-".join(order.names), order.count, order.format, order.metadata)
-    return _save(told, plan, tuple(person.id for person in opened.people), on_note)
+    return save_pictures(told, plan, tuple(person.id for person in opened.people), on_note)
 
 
 def _embeddings(order: RenderOrder, on_note: OnNote | None) -> dict[str, Path]:
@@ -134,7 +135,11 @@ def _untold(
         opened.loading.loras or (),
         [file for files in of_words.values() for file in files],
     )
+    given = (*order.files.values(), *embeddings.values(), *((order.control[1],) if order.control else ()))
+    loras = (path for path, _ in map(parse_lora, opened.loading.loras or ()))
     return {
+        # For this machine alone: pictures name no folders.
+        "sources": [str(Path(path).absolute()) for path in (*given, *loras, *filter(None, (opened.loading.vae,)))],
         "identity_hashes": {name: file.digest for name, file in opened.stored.items()},
         "hashes": of_files,
         "lora_hashes": of_loras,
@@ -167,7 +172,7 @@ def _seeds(seed: int | None, count: int) -> list[int]:
     return list(range(first, first + count))
 
 
-def _save(
+def save_pictures(
     batches: Iterable[list[Render]], plan: OutputPlan, ids: tuple[str, ...], on_note: OnNote | None
 ) -> list[Render]:
     """Write pictures as they are finished, and record those that were written, even if a later one fails."""

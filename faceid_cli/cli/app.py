@@ -24,12 +24,15 @@ from faceid_cli.cli import (
     evaluate,
     export,
     generate,
+    history,
     import_,
+    info,
     models,
     notes,
     photos,
     remove,
     rename,
+    replay,
     report,
     samples,
     show,
@@ -134,6 +137,8 @@ def root(
 
 
 for module in (enroll, list_, show, generate, compose, export, import_, rename, notes, remove, samples, demo, doctor):
+    module.register(app)
+for module in (info, replay, history):
     module.register(app)
 config.register(app)
 models.register(app)

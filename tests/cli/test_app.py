@@ -16,6 +16,7 @@ from faceid_cli.cli.app import main
 COMMANDS = (
     "enroll list show generate compose export import rename tag note remove samples demo doctor config".split()  # noqa: SIM905
 )
+COMMANDS += ["info", "replay", "history"]
 LATER = [(command,) for command in ("models", "photos", "weights", "evaluate", "attention", "report")]
 ALL = [*((command,) for command in COMMANDS), *(("config", part) for part in ("get", "set", "unset", "list"))]
 

@@ -10,7 +10,8 @@ def test_defaults_need_no_file(faceid) -> None:
     assert faceid("config", "get", "model").out == "builtin\n"
     assert (
         faceid("config", "list", "-q").out
-        == "model=builtin\ndevice=auto\nprecision=auto\ndetector=mobilenet\nconsent-question=on\nprompt-writer=\noutput=.\n"
+        == "model=builtin\ndevice=auto\nprecision=auto\ndetector=mobilenet\nconsent-question=on\nprompt-writer=\n"
+        "output=.\n"
     )
     assert not paths.config_file().exists()
 
