@@ -24,6 +24,7 @@ from faceid_cli.registry.records import NewRender
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.guiding import read_guidance, with_face_mask
 from faceid_cli.rendering.prompts import parse_embedding, place_people
+from faceid_cli.rendering.provenance import wanted_provenance
 from faceid_cli.rendering.save import OutputPlan, plan_output, save_render
 from faceid_cli.types import OnNote, OnProgress, Render
 
@@ -79,6 +80,7 @@ def render_order(
                 f"the built-in model does not know, and draws nothing for: {', '.join(unknown)}; "
                 "faceid models info builtin lists what it can draw"
             )
+    provenance = None if order.output is None else wanted_provenance(on_note)
     guidance = read_guidance(order)
     guidance = with_face_mask(guidance, order.face, opened.is_builtin, opened.device)
 
@@ -105,6 +107,7 @@ def render_order(
         return [picture for batch in told for picture in batch]
     # Only now, when nothing is left that could be wrong with the order, is anything written.
     plan = plan_output(order.output, "-".join(order.names), order.count, order.format, order.metadata)
+    plan = replace(plan, provenance=provenance)
     return save_pictures(told, plan, tuple(person.id for person in opened.people), on_note)
 
 

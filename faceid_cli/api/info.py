@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from faceid_cli.errors import FaceIDError
+from faceid_cli.errors import FaceIDError, PhotoError, UsageError
+from faceid_cli.kept import paths
+from faceid_cli.kept.settings import read_setting
+from faceid_cli.kept.signing import is_installed, signing_key
 from faceid_cli.orders.replay import render_command
 from faceid_cli.photo_files import read_photo
-from faceid_cli.rendering.reading import PictureText, read_picture
+from faceid_cli.rendering.credentials import Credentials, read_credentials
+from faceid_cli.rendering.reading import PictureText, read_picture, says_trained_model
 from faceid_cli.rendering.record import RenderMetadata, digest_of
 from faceid_cli.rendering.replaying import Places, order_of
+from faceid_cli.rendering.watermark import find_watermark
 
 
 @dataclass(frozen=True)
@@ -23,11 +29,21 @@ class PictureInfo:
         command: What makes it again, without the folders of its files; "" where faceid did not make it.
         is_edited: Whether its pixels are others than those that were rendered; None where that cannot be told: of
             compressed files, marked pixels, and pictures of others.
+        credentials: Its content credentials, checked; None where it has none.
+        watermark: What is hidden in its pixels; "" for nothing that is known; None where nothing could be looked for.
     """
 
     text: PictureText
     command: str = ""
     is_edited: bool | None = None
+    credentials: Credentials | None = None
+    watermark: str | None = None
+
+    @property
+    def is_ai(self) -> bool:
+        """Whether anything says that a trained model made it or a part of it: its mark, credentials or watermark."""
+        signed = () if self.credentials is None else self.credentials.source_types
+        return self.text.is_marked or bool(self.watermark) or any(map(says_trained_model, signed))
 
 
 def info(picture: Path | str) -> PictureInfo:
@@ -39,9 +55,31 @@ def info(picture: Path | str) -> PictureInfo:
     """
     path = Path(picture).expanduser()
     text = read_picture(path)
+    found = PictureInfo(text, credentials=_credentials(path), watermark=_watermark(path))
     if text.record is None:
-        return PictureInfo(text)
-    return PictureInfo(text, _command(text.record), _is_edited(path, text))
+        return found
+    return replace(found, command=_command(text.record), is_edited=_is_edited(path, text))
+
+
+def _credentials(path: Path) -> Credentials | None:
+    try:
+        data = path.read_bytes()
+    except OSError:  # gone meanwhile
+        return None
+    own = None
+    if is_installed() and (paths.signing_key_file().exists() or read_setting("signing-key")):
+        with suppress(UsageError):
+            own = signing_key(read_setting("signing-key"))
+    return read_credentials(data, own)
+
+
+def _watermark(path: Path) -> str | None:
+    if not is_installed():
+        return None
+    try:
+        return find_watermark(read_photo(path).image)
+    except PhotoError:  # pixels that are damaged, or too many
+        return None
 
 
 def _command(record: RenderMetadata) -> str:

@@ -19,6 +19,7 @@ from faceid_cli.registry.history import render_with_pixels
 from faceid_cli.registry.sources import source_of_fingerprint
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.metadata import opened_picture, record_in
+from faceid_cli.rendering.provenance import wanted_provenance
 from faceid_cli.rendering.record import RenderMetadata, digest_of
 from faceid_cli.rendering.replaying import Places, differences, order_of
 from faceid_cli.rendering.save import SUFFIXES, plan_output
@@ -153,6 +154,7 @@ def _render(
     plan = None
     if order.output is not None:
         plan = plan_output(order.output, f"{path.stem}-replay", order.count, kind, order.metadata)
+        plan = replace(plan, provenance=wanted_provenance(on_note))
     first, *others = record.batch or (record.seed,)
     alike = others and not is_changed and list(record.batch) == list(range(first, first + len(record.batch)))
     ordered = order
@@ -160,7 +162,7 @@ def _render(
         config = replace(order.config, batch_size=len(record.batch))
         ordered = replace(order, seed=first, count=len(record.batch), config=config)
         if on_note:
-            on_note(f"rendering {len(record.batch)} pictures, since it was made together with {len(others)} others")
+            on_note(f"rendering {len(record.batch)} pictures, since it was made together with {len(others)} more")
     renders = render_order(replace(ordered, output=None), on_progress, on_note)
     if alike:
         renders = [render for render in renders if render.request.seed == record.seed]

@@ -16,6 +16,7 @@ from faceid_cli.errors import FaceIDError
 
 if TYPE_CHECKING:
     from faceid_cli.api.info import PictureInfo
+    from faceid_cli.rendering.credentials import Credentials
     from faceid_cli.rendering.record import RenderMetadata
 
 EPILOG = examples("faceid info alice.png", "faceid info pictures/*.jpg --json")
@@ -72,12 +73,14 @@ def _data(found: PictureInfo) -> dict[str, Any]:
         "width": text.width,
         "height": text.height,
         "program": text.program,
-        "ai": text.is_marked,
+        "ai": found.is_ai,
         "ai_in_part": text.is_part,
         "fields": text.fields,
         "metadata": None if text.record is None else asdict(text.record),
         "command": found.command,
         "edited": found.is_edited,
+        "credentials": None if found.credentials is None else asdict(found.credentials),
+        "watermark": found.watermark,
         "parameters": None if text.parameters is None else asdict(text.parameters),
     }
 
@@ -87,6 +90,8 @@ def _lines(found: PictureInfo) -> Iterator[str]:
     text, entries = found.text, {}
     entries["file"] = f"{text.path}, {text.format}, {text.width} x {text.height} px"
     entries["AI"] = _mark(found)
+    entries["signed"] = _signed(found.credentials)
+    entries["watermark"] = found.watermark or ""
     if text.record is not None:
         entries |= _of_record(text.record)
         entries["again"] = found.command
@@ -107,8 +112,20 @@ def _lines(found: PictureInfo) -> Iterator[str]:
 
 def _mark(found: PictureInfo) -> str:
     if not found.text.is_marked:
-        return "not marked"
+        return "no mark in words, but see below" if found.is_ai else "not marked"
     return "a part of it was made by a trained model" if found.text.is_part else "made by a trained model"
+
+
+def _signed(found: Credentials | None) -> str:
+    if found is None:
+        return ""
+    problems = f" ({', '.join(found.problems)})" if found.problems else ""
+    if found.state == "unchecked":
+        return f"yes, not checked{problems}"
+    if found.state == "invalid":
+        return f"NOT VALID: changed since it was signed, or damaged{problems}"
+    who = f"by {found.signer or 'somebody'}" + (", the key of this machine" if found.is_own else "")
+    return f"valid, {who}{'' if found.is_trusted or found.is_own else '; nobody else vouches for the signer'}{problems}"
 
 
 def _of_record(record: RenderMetadata) -> dict[str, str]:
@@ -117,7 +134,17 @@ def _of_record(record: RenderMetadata) -> dict[str, str]:
     from faceid_cli.orders.option import leaves
 
     usual = {name: default for name, (_, _, default) in leaves(RenderConfig).items()}
-    told = {"steps", "guidance_scale", "scheduler", "negative_prompt", "width", "height", "precision", "strength"}
+    told = {
+        "steps",
+        "guidance_scale",
+        "scheduler",
+        "negative_prompt",
+        "width",
+        "height",
+        "precision",
+        "strength",
+        "device",
+    }
     others = {
         name.replace("_", " "): str(getattr(record, name))
         for name, default in usual.items()

@@ -51,6 +51,11 @@ def config_file() -> Path:
     return home() / "config.json"
 
 
+def signing_key_file() -> Path:
+    """The private key that signs pictures, with its certificates; readable by its owner alone."""
+    return home() / "signing-key.pem"
+
+
 def builtin_model_dir() -> Path:
     """The built-in model that ships with the package, in diffusers' folder layout."""
     return _PACKAGE / "builtin" / "model"

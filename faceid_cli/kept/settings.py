@@ -16,6 +16,7 @@ from faceid_cli.errors import FaceIDError, OutputError, UsageError
 from faceid_cli.kept import paths
 from faceid_cli.kept.defaults import OPTIONS, Kept, check_together, key_of, set_fields, with_defaults
 from faceid_cli.kept.files import write_atomically
+from faceid_cli.kept.signing import check_installed, signing_key
 from faceid_cli.orders import EnrolOrder, RenderOrder
 from faceid_cli.orders.checks import PRECISIONS, check_device, check_text, one_of
 from faceid_cli.orders.option import Options
@@ -42,6 +43,22 @@ def _output(value: str) -> str:
 
 def _writer(value: str) -> str:
     return " ".join(check_text("prompt-writer", value).split())
+
+
+def _provenance(value: str) -> str:
+    if one_of("provenance", ("on", "off"))(value) == "on":
+        check_installed()
+        signing_key(read_setting("signing-key"))  # made now, or known to be of no use
+    return value
+
+
+def _signing_key(value: str) -> str:
+    if not value:
+        return value
+    check_installed()
+    path = Path(value).expanduser().absolute()
+    signing_key(str(path))
+    return str(path)
 
 
 def _of_option(key: str, kept: Kept) -> Setting:
@@ -73,6 +90,10 @@ SETTINGS: dict[str, Setting] = {
         one_of("consent-question", ("on", "off")),
     ),
     "prompt-writer": Setting("your name, for pictures to say who wrote the prompt", "", _writer),
+    "provenance": Setting(
+        "on or off: whether rendered pictures are signed, and watermarked in their pixels", "off", _provenance
+    ),
+    "signing-key": Setting("PEM file of a key and its certificates; a key made here if empty", "", _signing_key),
     "output": Setting('folder for pictures; "." is the current one', ".", _output),
     **{key: _of_option(key, kept) for key, kept in OPTIONS.items()},
 }

@@ -13,7 +13,7 @@ from faceid_cli.rendering.metadata import USER_COMMENT, exif_value, opened_pictu
 from faceid_cli.rendering.record import RenderMetadata
 from faceid_cli.rendering.xmp import read_xmp
 
-_MARK = "trainedAlgorithmicMedia"
+_MARK = "trainedalgorithmicmedia"
 # Text chunks by which other programs are known, and what they are called.
 _OTHERS = {
     "prompt": "ComfyUI",
@@ -51,12 +51,17 @@ class PictureText:
     @property
     def is_marked(self) -> bool:
         """Whether it says that a trained model made it, or a part of it."""
-        return self.fields.get("DigitalSourceType", "").lower().endswith(_MARK.lower())
+        return says_trained_model(self.fields.get("DigitalSourceType", ""))
 
     @property
     def is_part(self) -> bool:
         """Whether it says that a trained model made only a part of it."""
         return self.is_marked and "composite" in self.fields["DigitalSourceType"].lower()
+
+
+def says_trained_model(source_type: str) -> bool:
+    """Whether IPTC's word for how a picture came to be says that a trained model made it, or a part of it."""
+    return source_type.lower().endswith(_MARK)
 
 
 def read_picture(path: Path) -> PictureText:

@@ -89,7 +89,7 @@ def differences(old: RenderMetadata, new: RenderMetadata) -> list[str]:
         if was and was != now:
             found.append(f"{words} was {_shown(was)}, and is {_shown(now)}")
     if len(old.batch) > 1 and old.batch != new.batch:
-        found.append(f"it was rendered together with {len(old.batch) - 1} others, which rounds differently")
+        found.append(f"it was rendered together with {len(old.batch) - 1} more, which rounds differently")
     return found
 
 

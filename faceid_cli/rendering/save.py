@@ -15,6 +15,7 @@ from PIL import Image
 from faceid_cli.errors import OutputError, UsageError
 from faceid_cli.kept.files import check_writable, output_error, write_new
 from faceid_cli.rendering.metadata import picture_bytes
+from faceid_cli.rendering.provenance import Provenance, signed_picture
 from faceid_cli.rendering.record import RenderMetadata
 from faceid_cli.types import Render
 
@@ -32,6 +33,7 @@ class OutputPlan:
         numbered: Whether the first picture carries a number too, because there are several.
         suffix: Of the files, one of SUFFIXES.
         is_told: Whether the files may hold prompt, people and settings.
+        provenance: Marks and signs rendered pictures; None for neither.
     """
 
     folder: Path
@@ -39,6 +41,12 @@ class OutputPlan:
     numbered: bool
     suffix: str = ".png"
     is_told: bool = True
+    provenance: Provenance | None = None
+
+    @property
+    def kind(self) -> str:
+        """Of the files: "png", "jpeg" or "webp"."""
+        return SUFFIXES[self.suffix.lower()]
 
     def candidates(self) -> Iterator[Path]:
         """File names in the order in which they are tried: stem.png, stem-2.png, ...; stem-1.png first if numbered."""
@@ -98,14 +106,25 @@ def save_picture(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata 
     Raises:
         OutputError: Permissions, a full disk, a folder that has gone.
     """
-    data = picture_bytes(image, metadata, SUFFIXES[plan.suffix.lower()], plan.is_told)
-    with _as_output_error(plan.folder):
-        return write_new(data, plan.folder, plan.candidates())
+    return _write(picture_bytes(image, metadata, plan.kind, plan.is_told), plan)
 
 
 def save_render(render: Render, plan: OutputPlan, metadata: RenderMetadata) -> Render:
-    """Write a render with its metadata and return it with its path. Raises as `save_picture`."""
-    return replace(render, path=save_picture(render.image, plan, metadata))
+    """Write a render with its metadata and return it with its path; with a watermark if the plan says so.
+
+    Raises:
+        FaceIDError: It cannot be signed.
+        OutputError: As `save_picture`.
+    """
+    if plan.provenance is None:
+        return replace(render, path=save_picture(render.image, plan, metadata))
+    image, data = signed_picture(plan.provenance, render.image, metadata, plan.kind, plan.is_told)
+    return replace(render, image=image, path=_write(data, plan))
+
+
+def _write(data: bytes, plan: OutputPlan) -> Path:
+    with _as_output_error(plan.folder):
+        return write_new(data, plan.folder, plan.candidates())
 
 
 def _make_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ def test_defaults_need_no_file(faceid) -> None:
     assert (
         faceid("config", "list", "-q").out
         == "model=builtin\ndevice=auto\nprecision=auto\ndetector=mobilenet\nconsent-question=on\nprompt-writer=\n"
-        "output=.\n"
+        "provenance=off\nsigning-key=\noutput=.\n"
     )
     assert not paths.config_file().exists()
 
