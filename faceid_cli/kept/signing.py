@@ -72,7 +72,9 @@ def signing_key(file: str = "") -> SigningKey:
 
 def _keep(path: Path, content: bytes) -> None:
     with replacing(path) as scratch:
-        number = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # never readable by others, not even once
+        number = os.open(
+            scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
+        )  # never readable by others, not even once
         with open(number, "wb") as file:
             file.write(content)
             file.flush()

@@ -57,9 +57,11 @@ def signed_picture(
         FaceIDError: It cannot be signed.
         OutputError: As `picture_bytes`.
     """
-    marked, is_watermarked = with_watermark(image)
+    # What a mask keeps is promised to stay bit for bit.
+    marked, is_watermarked = (image, False) if metadata.mask else with_watermark(image)
     if not is_watermarked and provenance.on_note is not None:
-        provenance.on_note("no watermark: the picture is too small or too plain to hold one; it is signed all the same")
+        why = "only a part of the picture may change" if metadata.mask else "the picture is too small or too plain"
+        provenance.on_note(f"signed, but without a watermark: {why}")
     metadata = replace(metadata, watermark=MARK if is_watermarked else "", pixels=metadata.pixels or digest_of(image))
     data = picture_bytes(marked, metadata, kind, is_told)
     return marked, sign(data, kind, provenance.key, source_type(metadata), is_watermarked)
