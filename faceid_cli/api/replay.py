@@ -25,6 +25,9 @@ from faceid_cli.rendering.replaying import Places, differences, order_of
 from faceid_cli.rendering.save import SUFFIXES, plan_output
 from faceid_cli.types import Identity, OnNote, OnProgress, Render
 
+_MOST_TOGETHER = 64
+"""A record that was made up could name a million."""
+
 
 @dataclass(frozen=True)
 class Replayed:
@@ -138,7 +141,7 @@ def _places(record: RenderMetadata, path: Path, people: Sequence[Identity]) -> P
         made = render_with_pixels(registry, record.seed, record.pixels)
     sources = made.render.settings.get("sources", ()) if made else ()
     paths = tuple(Path(source) for source in sources if isinstance(source, str))
-    return Places(paths, (path.absolute().parent, Path.cwd()))
+    return Places(paths, (path.absolute().parent, Path.cwd()), is_own=made is not None)
 
 
 def _render(
@@ -156,7 +159,11 @@ def _render(
         plan = plan_output(order.output, f"{path.stem}-replay", order.count, kind, order.metadata)
         plan = replace(plan, provenance=wanted_provenance(on_note))
     first, *others = record.batch or (record.seed,)
-    alike = others and not is_changed and list(record.batch) == list(range(first, first + len(record.batch)))
+    alike = (
+        0 < len(others) < _MOST_TOGETHER
+        and not is_changed
+        and list(record.batch) == list(range(first, first + len(record.batch)))
+    )
     ordered = order
     if alike:
         config = replace(order.config, batch_size=len(record.batch))

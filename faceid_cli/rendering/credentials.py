@@ -32,7 +32,7 @@ class Credentials:
 
     Attributes:
         state: "valid": unchanged since it was signed; "invalid": changed, or damaged; "unchecked": the package that
-            checks them is not installed.
+            checks them is not installed, or the file is too large.
         signer: Whom the certificate names; "" where it cannot be told.
         is_own: Whether it was signed with the key of this machine.
         is_trusted: Whether somebody else vouches for the signer. A key made by its user is never so.
@@ -95,10 +95,11 @@ def read_credentials(data: bytes, own: SigningKey | None = None) -> Credentials 
         data: The file, of any kind.
         own: The key of this machine.
     """
-    if b"c2pa" not in data or len(data) > _MAX_BYTES:
+    if b"c2pa" not in data:
         return None
-    if not is_installed():
-        return Credentials("unchecked", problems=(f"checking needs {INSTALL}",))
+    if not is_installed() or len(data) > _MAX_BYTES:
+        why = f"more than {_MAX_BYTES // 1_000_000} megabytes" if is_installed() else f"checking needs {INSTALL}"
+        return Credentials("unchecked", problems=(why,))
     import c2pa
 
     try:

@@ -26,11 +26,13 @@ class Places:
         paths: Whole paths that are known from when it was made.
         folders: Folders in which a file of the same name may be.
         is_there: Whether files are looked for at all; without, their bare names stand for them.
+        is_own: Whether the picture was made here. A stranger's picture must not choose whom this machine contacts.
     """
 
     paths: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
     is_there: bool = True
+    is_own: bool = False
 
     def of(self, name: str) -> Iterator[Path]:
         """What has this name and exists."""
@@ -189,7 +191,7 @@ def _file_of(named: str, places: Places, option: str, how: str) -> Path:
 def _controlnet(record: RenderMetadata, places: Places) -> str:
     name = " ".join(word for word in record.control_model.split(" ") if not _DIGEST.fullmatch(word))
     found = next(places.of(name), None)
-    if found is None and "/" not in name and places.is_there:
+    if found is None and places.is_there and not (places.is_own and "/" in name):
         raise ModelNotFoundError(
             f"the ControlNet {name}, which the picture was made with, is not here",
             f"give it: --change control={record.control},MODEL",

@@ -94,7 +94,8 @@ def test_everything_that_a_picture_can_be_made_from_comes_back(faceid, alice, tm
 
 
 def test_a_lora_is_found_again_by_what_is_in_it(faceid, alice, tmp_path) -> None:
-    down, up = np.ones((4, 32), dtype=np.float32), np.full((16, 4), 0.5, dtype=np.float32)
+    random = np.random.default_rng(0)
+    down, up = (random.normal(size=shape).astype(np.float32) for shape in ((4, 32), (16, 4)))
     name = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
     tensors = {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
     save_file(tensors, tmp_path / "paint.safetensors")
