@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from faceid_cli.api.opening import Opened, open_people
+from faceid_cli.api.origins import origins_of
 from faceid_cli.builtin.words import unknown_words
 from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
-from faceid_cli.kept.settings import fields_with_defaults, read_setting, rendering_order
-from faceid_cli.model_files import model_path
-from faceid_cli.model_files.file_hashes import known_hashes
-from faceid_cli.model_files.lora import parse_lora
+from faceid_cli.kept.settings import fields_with_defaults, rendering_order
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.checks import check_text
 from faceid_cli.orders.emphasis import doubtful_weights, plain_text
@@ -126,27 +124,14 @@ def _embeddings(order: RenderOrder, on_note: OnNote | None) -> dict[str, Path]:
 def _untold(
     order: RenderOrder, opened: Opened, embeddings: Mapping[str, Path], chosen: str, base: Any
 ) -> dict[str, object]:
-    """What belongs into the settings and the rendering does not know: whose tokens, which files, what was chosen."""
+    """What belongs into the settings and the rendering does not know: people, files, and how likeness was chosen."""
     from faceid_cli.backbone.additions import hash_of_file
     from faceid_cli.tokens import files_of_embedding
 
     of_words = {word: files_of_embedding(path, base) for word, path in embeddings.items()}
     hashes = {word: " ".join(map(hash_of_file, files)) for word, files in of_words.items()}
-    of_files, of_loras = known_hashes(
-        model_path(opened.source, opened.loading.variant),
-        opened.loading.vae,
-        opened.loading.loras or (),
-        [file for files in of_words.values() for file in files],
-    )
-    given = (*order.files.values(), *embeddings.values(), *((order.control[1],) if order.control else ()))
-    loras = (path for path, _ in map(parse_lora, opened.loading.loras or ()))
     return {
-        # For this machine alone: pictures name no folders.
-        "sources": [str(Path(path).absolute()) for path in (*given, *loras, *filter(None, (opened.loading.vae,)))],
-        "identity_hashes": {name: file.digest for name, file in opened.stored.items()},
-        "hashes": of_files,
-        "lora_hashes": of_loras,
-        "prompt_writer": read_setting("prompt-writer"),
+        **origins_of(order, opened, embeddings, [file for files in of_words.values() for file in files]),
         "chosen": chosen,
         "files": {option: path.name for option, path in order.files.items()},
         "face": "" if order.into is None else str(order.face),

@@ -175,8 +175,8 @@ def _settings(base: BaseModel, placed: str, plan: Plan, mask: Image.Image | None
         "control": "" if control is None else control.kind,
         "control_model": "" if control is None else control.name,
         "control_image": "" if control is None else digest_of(control.image),
-        "versions": versions(),
-        "device": device_name(base),
+        "versions": _versions(),
+        "device": _device_name(base),
     }
 
 
@@ -192,14 +192,13 @@ def _idle_stages(stage_steps: Sequence[int], scheduler: str) -> Iterator[str]:
         )
 
 
-def device_name(base: BaseModel) -> str:
+def _device_name(base: BaseModel) -> str:
     """Where the arithmetic is done, in a word or two."""
     kind = base.device.type
     return f"{kind} {torch.cuda.get_device_name(base.device) if kind == 'cuda' else platform.machine()}"
 
 
-def versions() -> dict[str, str]:
-    """Versions of what changes pixels, by package."""
+def _versions() -> dict[str, str]:
     return {
         "faceid": __version__,
         "python": platform.python_version(),

@@ -61,7 +61,9 @@ def order_of(
     if not record.init:  # then it is how it was counted, not what was asked for
         given["strength"] = None
     given |= {"names": tuple(names), "prompt": _renamed(record.prompt, record.names, names), "seed": record.seed}
-    given |= {"model": model, "precision": record.precision or None, "device": record.device.partition(" ")[0] or None}
+    # A graphics card that is not here is no reason to stop: that it was another one is told where pixels differ.
+    device = {"": None, "cpu": "cpu"}.get(record.device.partition(" ")[0], "auto")
+    given |= {"model": model, "precision": record.precision or None, "device": device}
     given |= _pictures(record, changes, places)
     given |= {} if "embeddings" in changes else {"embeddings": _embeddings(record, places)}
     given |= _additions(record, changes, places)
