@@ -13,7 +13,8 @@ from faceid_cli.api.generate import render_order, save_pictures
 from faceid_cli.errors import IdentityFileError, ModelNotFoundError, PhotoError, UnknownNameError
 from faceid_cli.kept.changes import read_changes
 from faceid_cli.kept.identity_file import load_identity
-from faceid_cli.orders import RenderOrder
+from faceid_cli.model_files.lora import parse_lora
+from faceid_cli.orders import ModelOptions, RenderOrder
 from faceid_cli.photo_files import read_photo
 from faceid_cli.registry.history import render_with_pixels
 from faceid_cli.registry.sources import source_of_fingerprint
@@ -78,8 +79,8 @@ def replay(
             "only whole files of faceid do, written without --no-metadata; `faceid info FILE` shows what one says",
         )
     changes = dict(change) if isinstance(change, Mapping) else read_changes(change)
-    people = _people(record, on_note)
-    names = tuple(person.name for person in people)
+    people = _people(record, on_note) if "names" not in changes else _others(changes["names"])
+    names = record.names if "names" in changes else tuple(person.name for person in people)
     order = order_of(record, names, changes, _model(record, people, changes), _places(record, path, people))
     order = replace(order, output=None if output is None else Path(output))
     renders = _render(record, order, bool(changes), path, on_progress, on_note)
@@ -115,6 +116,12 @@ def _people(record: RenderMetadata, on_note: OnNote | None) -> list[Identity]:
     return found
 
 
+def _others(names: Sequence[str]) -> list[Identity]:
+    """People who take the places of those in the picture."""
+    with Registry.open(create=False) as registry:
+        return [registry.get(name) for name in names]
+
+
 def _digest_of(person: Identity) -> str:
     try:
         return load_identity(person.path).digest
@@ -136,11 +143,20 @@ def _model(record: RenderMetadata, people: Sequence[Identity], changes: Mapping[
 
 
 def _places(record: RenderMetadata, path: Path, people: Sequence[Identity]) -> Places:
-    """The registry knows whole paths of what was rendered here; other files may lie beside the picture."""
+    """Whole paths are known of what was rendered here, and of what people were learned with.
+
+    Other files may lie beside the picture.
+    """
     with Registry.open(create=False) as registry:
         made = render_with_pixels(registry, record.seed, record.pixels)
     sources = made.render.settings.get("sources", ()) if made else ()
-    paths = tuple(Path(source) for source in sources if isinstance(source, str))
+    learned = [ModelOptions.learned(person.method) for person in people]
+    loras = [path for each in learned for path, _ in map(parse_lora, each.loras or ())]
+    paths = (
+        *(Path(source) for source in sources if isinstance(source, str)),
+        *loras,
+        *(Path(each.vae) for each in learned if each.vae),
+    )
     return Places(paths, (path.absolute().parent, Path.cwd()), is_own=made is not None)
 
 
