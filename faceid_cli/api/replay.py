@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from faceid_cli.api.generate import render_order, save_pictures
-from faceid_cli.errors import IdentityFileError, ModelNotFoundError, PhotoError, UnknownNameError
+from faceid_cli.errors import IdentityFileError, ModelNotFoundError, PhotoError, UnknownNameError, UsageError
 from faceid_cli.kept.changes import read_changes
 from faceid_cli.kept.identity_file import load_identity
 from faceid_cli.model_files.lora import parse_lora
@@ -79,7 +79,7 @@ def replay(
             "only whole files of faceid do, written without --no-metadata; `faceid info FILE` shows what one says",
         )
     changes = dict(change) if isinstance(change, Mapping) else read_changes(change)
-    people = _people(record, on_note) if "names" not in changes else _others(changes["names"])
+    people = _people(record, on_note) if "names" not in changes else _others(record, changes["names"])
     names = record.names if "names" in changes else tuple(person.name for person in people)
     order = order_of(record, names, changes, _model(record, people, changes), _places(record, path, people))
     order = replace(order, output=None if output is None else Path(output))
@@ -116,8 +116,10 @@ def _people(record: RenderMetadata, on_note: OnNote | None) -> list[Identity]:
     return found
 
 
-def _others(names: Sequence[str]) -> list[Identity]:
+def _others(record: RenderMetadata, names: Sequence[str]) -> list[Identity]:
     """People who take the places of those in the picture."""
+    if len(names) != len(record.names):
+        raise UsageError(f"the picture shows {len(record.names)} people", "name as many, with commas between")
     with Registry.open(create=False) as registry:
         return [registry.get(name) for name in names]
 

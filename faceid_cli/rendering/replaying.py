@@ -35,9 +35,11 @@ class Places:
     is_own: bool = False
 
     def of(self, name: str) -> Iterator[Path]:
-        """What has this name and exists."""
+        """Files and folders of this name; a name with folders in it, which a stranger may have written, finds none."""
+        if name != Path(name).name:
+            return
         for path in (*(path for path in self.paths if path.name == name), *(each / name for each in self.folders)):
-            if path.exists():
+            if path.is_file() or path.is_dir():
                 yield path
 
 
@@ -49,7 +51,7 @@ def order_of(
     Args:
         record: What the picture says.
         names: What its people are called here, in the order of `record.names`.
-        changes: Options that are to be other ones, by field name.
+        changes: Options that are to be other ones, by field name; as many names as there are people.
         model: The base model, where it is not the people's own.
         places: Where files are looked for.
 
@@ -57,6 +59,8 @@ def order_of(
         UsageError: The changes do not go with the rest, or the record holds what this version cannot do.
         PhotoNotFoundError, ModelNotFoundError: A file that it was made with is not here; says how to give it.
     """
+    if not names:
+        raise UsageError("the picture names nobody", "`faceid info FILE` shows what it says")
     given: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(Sampling)}
     if not record.init:  # then it is how it was counted, not what was asked for
         given["strength"] = None
@@ -71,8 +75,6 @@ def order_of(
         given["control"] = (record.control, _controlnet(record, places))
     changed = dict(changes)
     if "names" in changed and "prompt" not in changed:
-        if len(changed["names"]) != len(names):
-            raise UsageError(f"the picture shows {len(names)} people", "name as many, with commas between")
         given["prompt"] = _renamed(given["prompt"], names, changed["names"])
     return RenderOrder.of(**{**given, **changed})
 

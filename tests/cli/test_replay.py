@@ -215,6 +215,27 @@ def test_a_strangers_picture_does_not_choose_whom_this_machine_contacts(faceid, 
     assert "--change control=canny,MODEL" in answer.err
 
 
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"names": (), "prompt": "a cup"}, 2),
+        ({"steps": 0}, 2),
+        ({"width": 7}, 2),
+        ({"scheduler": "\x1b[2J"}, 2),
+        ({"prompt": "<somebody> else"}, 2),
+        ({"additions": ("lora /dev/zero 0123456789abcdef 1",)}, 5),
+        ({"additions": ("vae ../../x",)}, 5),
+        ({"embeddings": ("word /dev/zero",)}, 5),
+        ({"files": {"init": "/dev/zero"}, "init": "0" * 64}, 4),
+        ({"files": {"odd": "x"}, "batch": tuple(range(7, 200_000))}, 0),
+    ],
+)
+def test_records_that_were_made_up_end_in_words(faceid, made, edit, fields, code) -> None:
+    edit(made, **fields)
+    assert faceid("replay", made).code == code
+    assert faceid("info", made).code == 0
+
+
 def test_a_missing_base_model_is_told(faceid, made, edit) -> None:
     edit(made, base_fingerprint="sd1:0000000000000000", base_model="gone.safetensors")
     answer = faceid("replay", made)
