@@ -32,7 +32,7 @@ class Credentials:
 
     Attributes:
         state: "valid": unchanged since it was signed; "invalid": changed, or damaged; "unchecked": the package that
-            checks them is not installed, or the file is too large.
+            checks them is not installed, the file is too large, or they lie elsewhere.
         signer: Whom the certificate names; "" where it cannot be told.
         is_own: Whether it was signed with the key of this machine.
         is_trusted: Whether somebody else vouches for the signer. A key made by its user is never so.
@@ -107,6 +107,8 @@ def read_credentials(data: bytes, own: SigningKey | None = None) -> Credentials 
             return _read(reader, own)
     except c2pa.C2paError as error:
         name = str(error).partition(":")[0].strip()
+        if name.startswith("Remote"):
+            return Credentials("unchecked", problems=("they lie on a server, which is not asked",))
         return None if name == "ManifestNotFound" else Credentials("invalid", problems=(name or "unreadable",))
     except Exception as error:  # what strangers wrote may break the reader in any way
         return Credentials("invalid", problems=(type(error).__name__,))
