@@ -1,8 +1,8 @@
 """K and V come apart, and stages switch: one context manager for training and generation (paper section 3.2).
 
 The context [K1..KS | V1..VS] holds every stage's two encodings of the prompt along the token axis. A hook before the
-UNet cuts [Ks | Vs] out for each row, by the timestep it sees; hooks before `to_k` and `to_v` of every cross-attention
-layer give each its half. Rows carry their own contexts, so neither the order of guidance halves nor the batch matters,
+UNet cuts Ks and Vs out for each row, by the timestep it sees; hooks before `to_k` and `to_v` of every cross-attention
+layer give each its side. Rows carry their own contexts, so neither the order of guidance halves nor the batch matters,
 and equal K and V give the very bits of the plain pipeline.
 
 Shapes: B rows, S stages, T text positions, C width of the encoded text, E width of the pooled text.
@@ -54,7 +54,8 @@ def split_attention(unet: nn.Module, stages: int, text_length: int, num_train_ti
     """Let a UNet take `encoder_hidden_states` = [K1..KS | V1..VS], (B, 2 * S * T, C), while the context lasts.
 
     Timesteps may be a number, or a tensor of one or B entries: each row uses the stage of its own timestep. A UNet with
-    a pooled text takes `added_cond_kwargs["text_embeds"]` of all stages, (B, S * E), in the same way.
+    a pooled text takes `added_cond_kwargs["text_embeds"]` of all stages, (B, S * E), in the same way. Rows that know
+    their stage already, as in training, may bring [Ks | Vs] alone, (B, 2 * T, C), and their pooled text (B, E).
 
     Args:
         unet: A UNet or ControlNet with cross-attention.
@@ -71,11 +72,12 @@ def split_attention(unet: nn.Module, stages: int, text_length: int, num_train_ti
     for name, layer in layers.items():
         if getattr(layer, "fused_projections", False):
             raise ModelError(f"the split into keys and values is dead in {name}: its projections are fused", _REMEDY)
+    sides: dict[str, Tensor] = {}
     alive: set[str] = set()
 
     def before(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         alive.clear()
-        return _with_current_stage(arguments, named, stages, text_length, num_train_timesteps)
+        return _with_current_stage(arguments, named, stages, text_length, num_train_timesteps, sides)
 
     def after(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         dead = [
@@ -88,27 +90,39 @@ def split_attention(unet: nn.Module, stages: int, text_length: int, num_train_ti
         stack.callback(unet.register_forward_pre_hook(before, with_kwargs=True).remove)
         stack.callback(unet.register_forward_hook(after).remove)
         for name, layer in layers.items():
-            for side, projection in enumerate(("to_k", "to_v")):
-                hook = _take_half(f"{name}.{projection}", side, text_length, alive)
+            for projection in ("to_k", "to_v"):
+                hook = _take_side(f"{name}.{projection}", projection, sides, alive)
                 stack.callback(getattr(layer, projection).register_forward_pre_hook(hook).remove)
         yield
 
 
 def _with_current_stage(
-    arguments: tuple[Any, ...], named: dict[str, Any], stages: int, text_length: int, num_train_timesteps: int
+    arguments: tuple[Any, ...],
+    named: dict[str, Any],
+    stages: int,
+    text_length: int,
+    num_train_timesteps: int,
+    sides: dict[str, Tensor],
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Replace the context among the UNet's arguments (sample, timestep, encoder_hidden_states) by [Ks | Vs]."""
+    """Put what the two projections take into `sides`, and the keys' side among the UNet's arguments for the context.
+
+    Its arguments are (sample, timestep, encoder_hidden_states).
+    """
     timestep = named["timestep"] if "timestep" in named else arguments[1]
     by_name = "encoder_hidden_states" in named
-    context = named["encoder_hidden_states"] if by_name else arguments[2]
-    current = _cut(context, timestep, stages, text_length, num_train_timesteps)
+    context: Tensor = named["encoder_hidden_states"] if by_name else arguments[2]
     added = named.get("added_cond_kwargs") or {}
-    if "text_embeds" in added:
-        pooled = _cut_pooled(added["text_embeds"], timestep, stages, num_train_timesteps)
-        named = {**named, "added_cond_kwargs": {**added, "text_embeds": pooled}}
+    if context.shape[1] != 2 * text_length:
+        context = _cut(context, timestep, stages, text_length, num_train_timesteps)
+        if "text_embeds" in added:
+            pooled = _cut_pooled(added["text_embeds"], timestep, stages, num_train_timesteps)
+            named = {**named, "added_cond_kwargs": {**added, "text_embeds": pooled}}
+    # A contiguous half makes the projection compute the same bits as on an unsplit context.
+    keys, values = (half.contiguous() for half in context.split(text_length, dim=1))
+    sides["to_k"], sides["to_v"] = keys, values
     if by_name:
-        return arguments, {**named, "encoder_hidden_states": current}
-    return (*arguments[:2], current, *arguments[3:]), named
+        return arguments, {**named, "encoder_hidden_states": keys}
+    return (*arguments[:2], keys, *arguments[3:]), named
 
 
 def _cut_pooled(pooled: Tensor, timestep: Any, stages: int, num_train_timesteps: int) -> Tensor:
@@ -133,16 +147,15 @@ def _cut(context: Tensor, timestep: Any, stages: int, text_length: int, num_trai
     return picked.reshape(rows, 2 * text_length, width)
 
 
-def _take_half(name: str, side: int, text_length: int, alive: set[str]) -> Callable[..., tuple[Tensor, ...]]:
+def _take_side(name: str, projection: str, sides: dict[str, Tensor], alive: set[str]) -> Callable[..., Any]:
     def take(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
-        context: Tensor = arguments[0]
-        if context.shape[1] != 2 * text_length:
+        context, side = arguments[0], sides[projection]
+        if context.shape != side.shape:
             raise ModelError(
-                f"{name} got {context.shape[1]} text positions instead of 2 x {text_length}: the split is dead", _REMEDY
+                f"{name} got text of shape {tuple(context.shape)} instead of {tuple(side.shape)}: the split is dead",
+                _REMEDY,
             )
         alive.add(name)
-        start = side * text_length
-        # A contiguous half makes the projection compute the same bits as on an unsplit context.
-        return (context[:, start : start + text_length].contiguous(), *arguments[1:])
+        return (side, *arguments[1:])
 
     return take
