@@ -96,7 +96,7 @@ def engine_settings(method: object, settings: Settings) -> dict[str, Any]:
     options = {name: value for name, value in settings.options.items() if name in known}
     name = method.preset if isinstance(method, Preset) else "textual-inversion"
     found, recipe = asdict(train_config(_with(settings, options), name)), asdict(preset("sefi-paper"))
-    without = ("device", "precision", "checkpoint_every")
+    without = ("device", "precision", "checkpoint_every", "capture")
     return {key: value for key, value in found.items() if key not in without and value != recipe[key]}
 
 

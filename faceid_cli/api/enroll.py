@@ -131,7 +131,9 @@ def enroll_order(
         samples = previews_folder(folder)
         previews = Previews(base, order.name, order.preview, config.seed, samples, on_preview, on_note)
         try:
-            tokens, report = train_identity(base, crops, config, folder, resume, on_step, order.preview_every, previews)
+            tokens, report = train_identity(
+                base, crops, config, folder, resume, on_step, order.preview_every, previews, on_note
+            )
         except KeyboardInterrupt as error:
             raise InterruptedRunError(f"the enrolment of {order.name} was stopped", "start it again") from error
         identity = keep(
