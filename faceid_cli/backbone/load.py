@@ -73,7 +73,7 @@ def load_base_model(
         base = BaseModel(source, family, fingerprint, pipeline, target, dtype, additions, options.low_vram, notes=notes)
         if not base.offloads:  # else parts are moved when they are at work
             pipeline.to(target)
-        _settle(base)
+        settle(base)
     return _compiled(base) if options.compile else base
 
 
@@ -87,7 +87,8 @@ def _memory_hint(options: ModelOptions) -> str:
     return "close other programs, or choose a smaller base model" if options.low_vram else "give --low-vram"
 
 
-def _settle(base: BaseModel) -> None:
+def settle(base: BaseModel) -> None:
+    """Freeze a base model's parts, and put them into the shape that they work best in."""
     for module in base.modules:
         module.requires_grad_(False).eval()
         if module.dtype != base.dtype:  # a diffusers that does not know `dtype` yet
