@@ -17,7 +17,7 @@ import argparse
 import gc
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -217,12 +217,13 @@ def their_steps(name: str, base: BaseModel, size: int, batch: int, checkpointing
         finally:
             base.unet.disable_gradient_checkpointing()
 
-    return Timed(name, base.device, around, lambda _: next(steps), steps.close)
+    return Timed(name, base.device, around, lambda _: next(steps))
 
 
 def measure_training(base: BaseModel, batch: int, rounds: int, results: Results, reached: float) -> None:
     """All ways to train with one batch size, in turns."""
-    size, notes = base.size_px, []
+    size = base.size_px
+    notes: list[str] = []
     crops = [FaceCrop(picture(size), None, "0" * 64, Path("picture.png"))]
     engines = [Engine(base, crops, TrainConfig(steps=10_000, batch_size=batch)) for _ in range(4)]
     rows: dict[str, dict[str, Any]] = {}
@@ -258,7 +259,7 @@ def measure_training(base: BaseModel, batch: int, rounds: int, results: Results,
 
 
 def take_turns(
-    ways: dict[str, Callable[[], Timed]],
+    ways: Mapping[str, Callable[[], Timed]],
     rounds: int,
     results: Results,
     rows: dict[str, dict[str, Any]],
@@ -333,7 +334,7 @@ def measure_rendering(base: BaseModel, batch: int, steps: int, rounds: int, resu
 
 def measure_compiled(base: BaseModel, batch: int, rounds: int, results: Results) -> None:
     """Captured steps with the parts that `--compile` compiles; the base model stays compiled."""
-    names = {"part": "training", "way": "ours, compiled, captured", "batch": batch}
+    names: dict[str, Any] = {"part": "training", "way": "ours, compiled, captured", "batch": batch}
     if results.is_late:
         results.row(**names, error="no time was left")
         return
@@ -374,7 +375,7 @@ def where_time_goes(base: BaseModel, batch: int, results: Results) -> None:
                 stepper.step(record)
         kernels: dict[str, list[float]] = {}
         for event in profile.events():
-            if event.device_type == torch.autograd.DeviceType.CUDA:
+            if str(event.device_type).endswith("CUDA"):
                 found = kernels.setdefault(event.name[:120], [0, 0.0])
                 found[0] += 1
                 found[1] += event.device_time / 1000

@@ -98,7 +98,7 @@ class Stepper:
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         self._stream.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(self._stream):  # a graph must not be captured from work of the main stream
+        with torch.cuda.stream(self._stream):  # where it is captured later: that cannot be done on the main stream
             found = _numbers(self._work(batch, record))
         torch.cuda.current_stream(device).wait_stream(self._stream)
         if self.is_thrifty is None:
@@ -131,7 +131,7 @@ class Stepper:
             self._given = Batch(*(part.to(device) for part in batch))
             for parameter in state.module.parameters():
                 parameter.grad = None
-            with torch.cuda.graph(graph):
+            with torch.cuda.device(device), torch.cuda.graph(graph, stream=self._stream):
                 self._losses = self._work(self._given, record)
                 self._features = _features(state) if self._engine.config.average_last else {}
         except FaceIDError:
