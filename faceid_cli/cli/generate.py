@@ -39,9 +39,9 @@ def generate(
     given["output"] = output_folder(given["output"])
     order = rendering_order({"names": (name,), "prompt": prompt, **given}, out.note)
 
-    from faceid_cli.api.generate import render_order
-
     with render_progress(order.count) as on_progress:
+        from faceid_cli.api.generate import render_order  # takes a while, so something is shown before
+
         renders = render_order(order, on_progress, out.note)
     views.show_renders("generate", renders)
     if order.seed is None:
