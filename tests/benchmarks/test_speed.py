@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.speed import Results, main
+from benchmarks.speed import main
+from benchmarks.timing import Results
 
 
 def test_all_ways_are_measured_beside_the_floor(tmp_path: Path, capsys) -> None:
