@@ -42,18 +42,18 @@ class Stepper:
 
     Attributes:
         is_thrifty: Whether passes should keep less for the backward pass than they might; None where that is not
-            known, as before the first step on a GPU.
+            known yet, as before the first step on a GPU.
     """
 
     def __init__(self, engine: Engine, state: RunState, on_note: OnNote | None = None) -> None:
         base, config = engine.base, engine.config
-        on_gpu = base.device.type == "cuda"
+        on_gpu, has_choice = base.device.type == "cuda", base.device.type == "cuda" and not base.low_vram
         self._engine, self._state, self._on_note = engine, state, on_note
-        self._may_capture = on_gpu and config.capture and not base.low_vram and config.steps - state.step >= _WORTH
+        self._may_capture = has_choice and config.capture and config.steps - state.step >= _WORTH
         self._launched = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._stream = torch.cuda.Stream(base.device) if on_gpu else None
-        self.is_thrifty: bool | None = None if on_gpu else True
+        self.is_thrifty: bool | None = None if has_choice else True
 
     @property
     def is_captured(self) -> bool:
