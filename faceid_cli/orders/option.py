@@ -42,6 +42,7 @@ class Option:
         is_recorded: Whether the record of a training run keeps it as it was asked for.
         takes_any_path: Whether paths may hold bytes that are no UTF-8.
         is_settable: Whether the user may keep another default for it; not for what belongs to one picture or person.
+        is_of_text: Whether it decides only how the prompt is encoded: pictures that differ in it can share a batch.
     """
 
     help: str
@@ -59,6 +60,7 @@ class Option:
     is_recorded: bool = True
     takes_any_path: bool = False
     is_settable: bool = True
+    is_of_text: bool = False
 
     @property
     def opposite(self) -> str:

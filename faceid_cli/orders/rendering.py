@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import FACES, at_least, check_output, check_prompt, check_seed
+from faceid_cli.orders.checks import (
+    FACES,
+    at_least,
+    check_least_likeness,
+    check_output,
+    check_prompt,
+    check_seed,
+)
 from faceid_cli.orders.emphasis import check_weights
 from faceid_cli.orders.loading import MODEL, ModelOptions
 from faceid_cli.orders.option import Options, group, option, required
@@ -57,6 +64,30 @@ class RenderOrder(Options):
         "-o",
         metavar="PATH",
         check=check_output,
+        is_repeated=False,
+    )
+    overwrite: bool = option(
+        False,
+        "Render again what is there already: otherwise the same seed into the same folder is kept.",
+        "--overwrite",
+        is_repeated=False,
+        is_settable=False,
+    )
+    min_likeness: str | None = option(
+        None,
+        "Least likeness to the person's photos: similarity as evaluate scores it, such as 0.5, or percent: 70%.",
+        "--min-likeness",
+        metavar="X",
+        kind=str,
+        check=check_least_likeness,
+        is_repeated=False,
+    )
+    tries: int = option(
+        5,
+        "Seeds to try for each picture until --min-likeness is reached; others go into rejected/.",
+        "--tries",
+        metavar="N",
+        check=at_least("tries", 1),
         is_repeated=False,
     )
     init: Path | None = option(
