@@ -11,7 +11,9 @@ from typing import Any
 from faceid_cli.api.opening import open_people
 from faceid_cli.builtin.words import unknown_words
 from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
+from faceid_cli.kept import paths
 from faceid_cli.kept.settings import fields_with_defaults, rendering_order
+from faceid_cli.kept.signals import held_signals
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.checks import check_text
 from faceid_cli.orders.emphasis import doubtful_weights, plain_text
@@ -155,14 +157,19 @@ def _seeds(seed: int | None, count: int) -> list[int]:
 def _save(
     batches: Iterable[list[Render]], plan: OutputPlan, ids: tuple[str, ...], on_note: OnNote | None
 ) -> list[Render]:
-    """Write pictures as they are finished, and record those that were written, even if a later one fails."""
+    """Write each picture as it is finished, and record it at once: what is on the disk is known to the registry."""
     from faceid_cli.rendering.generate import metadata_of
 
     saved: list[Render] = []
     try:
         for batch in batches:
             for picture in batch:
-                saved.append(save_render(picture, plan, metadata_of(picture, ids)))
+                with held_signals():
+                    saved.append(save_render(picture, plan, metadata_of(picture, ids)))
+                    is_known = _record(saved[-1], ids)
+                if not is_known and on_note is not None and len(saved) == 1:
+                    file = paths.registry_file()
+                    on_note(f"the registry {file} cannot be written, so it does not know of these pictures")
     except KeyboardInterrupt as error:
         if not saved:
             raise
@@ -171,8 +178,6 @@ def _save(
         if saved:
             raise NotFiniteError(f"{error.message}; {_finished(saved)}", error.hint) from error
         raise
-    finally:
-        _record(saved, ids, on_note)
     return saved
 
 
@@ -181,15 +186,12 @@ def _finished(saved: Sequence[Render]) -> str:
     return f"{done} finished, the last is {saved[-1].path}"
 
 
-def _record(saved: Sequence[Render], ids: tuple[str, ...], on_note: OnNote | None) -> None:
-    records = [
-        NewRender(ids, picture.path.absolute(), picture.request.prompt, picture.request.seed, picture.settings)
-        for picture in saved
-        if picture.path is not None
-    ]
-    if records:
-        with Registry.open() as registry:
-            if not registry.is_read_only:
-                registry.add_renders(records)
-            elif on_note is not None:
-                on_note(f"the registry {registry.file} cannot be written, so it does not know of these pictures")
+def _record(picture: Render, ids: tuple[str, ...]) -> bool:
+    """Let the registry know of a picture that was written; False where it can only be read."""
+    assert picture.path is not None
+    request = picture.request
+    with Registry.open() as registry:
+        if registry.is_read_only:
+            return False
+        registry.add_renders([NewRender(ids, picture.path.absolute(), request.prompt, request.seed, picture.settings)])
+        return True

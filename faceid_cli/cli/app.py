@@ -217,13 +217,24 @@ def _abort_error(error: typer.Abort) -> FaceIDError:
 def entry() -> None:
     """Entry point of the console script.
 
-    After Ctrl-C the process ends by the signal itself, not by an exit code alone: a shell stops its loop only then.
+    After Ctrl-C the process ends by the signal itself, not by an exit code alone: a shell stops its loop only then. A
+    request to end (`kill`, `timeout`, a terminal that is closed) is treated in the same way: what is finished is kept.
     """
+    came = [signal.SIGINT]
     stopped = False
+
+    def stop(number: int, _frame: Any) -> None:
+        came[0] = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        each = getattr(signal, name, None)
+        if each is not None and signal.getsignal(each) == signal.SIG_DFL:  # `nohup` ignores the latter
+            signal.signal(each, stop)
 
     def end() -> None:
         if stopped:
-            _end_by_ctrl_c()
+            _end_by(came[0])
 
     atexit.register(end)  # what is registered first runs last: all others have tidied up by then
     try:
@@ -242,12 +253,12 @@ def entry() -> None:
     sys.exit(code)
 
 
-def _end_by_ctrl_c() -> None:
-    """Let the process die of SIGINT; Windows has no such end, there the exit code has to do."""
+def _end_by(number: signal.Signals) -> None:
+    """Let the process die of the signal; Windows has no such end, there the exit code has to do."""
     if os.name != "posix":
         return
     for stream in (sys.stdout, sys.stderr):  # nobody flushes them after this
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
