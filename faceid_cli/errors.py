@@ -24,6 +24,8 @@
     ├── CheckpointError          8  a training checkpoint that does not match
     ├── OutputError              9  a file that cannot be written or reached: permissions, full disk
     ├── OutOfMemoryError        10  not enough memory
+    ├── NotAlikeError            1  no picture was as like the person as was asked for
+    ├── BatchError               1  some pictures of a batch failed
     ├── IdentityFileError       11  a file that is no identity, or a damaged one
     └── InterruptedRunError    130  stopped by Ctrl-C
 
@@ -157,6 +159,14 @@ class OutOfMemoryError(FaceIDError):
     """Not enough memory on the device."""
 
     exit_code = 10
+
+
+class NotAlikeError(FaceIDError):
+    """No picture was as like the person as was asked for, whatever the seed."""
+
+
+class BatchError(FaceIDError):
+    """Some pictures of a batch failed; the others are there."""
 
 
 class IdentityFileError(FaceIDError):

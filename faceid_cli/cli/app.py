@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from faceid_cli.cli import (
     attention,
+    batch,
     compose,
     config,
     demo,
@@ -133,7 +134,22 @@ def root(
         typer.echo(context.get_help())
 
 
-for module in (enroll, list_, show, generate, compose, export, import_, rename, notes, remove, samples, demo, doctor):
+for module in (
+    enroll,
+    list_,
+    show,
+    generate,
+    compose,
+    batch,
+    export,
+    import_,
+    rename,
+    notes,
+    remove,
+    samples,
+    demo,
+    doctor,
+):
     module.register(app)
 config.register(app)
 models.register(app)

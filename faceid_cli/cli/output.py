@@ -45,6 +45,15 @@ class Output:
         for line in quiet if self.mode == "quiet" else human:
             self._print(line)
 
+    def item(self, data: Mapping[str, Any], human: Iterable[str], quiet: Iterable[str] = ()) -> None:
+        """Print one of many results as soon as it is there: the data as a line of JSON, or the lines of the mode."""
+        if self.mode == "json":
+            self._print(json.dumps({"version": JSON_VERSION, **data}, default=str))
+        else:
+            self.result(data, human, quiet)
+        with suppress(OSError, ValueError):  # a pipe's reader is not kept waiting for more of it
+            sys.stdout.flush()
+
     # Talk
 
     def note(self, text: str) -> None:

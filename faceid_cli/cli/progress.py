@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +34,7 @@ class TrainingDisplay:
             short = f"loss {report.reconstruction:.4f}"
             self._moving(report.step, report.steps, report.seconds_left, losses=_losses(report), loss=short)
         elif self._gate.opens(report.step == report.steps):
-            speed = f"{report.steps_per_second:.1f} steps/s, {_duration(report.seconds_left)} left"
+            speed = f"{report.steps_per_second:.1f} steps/s, {duration(report.seconds_left)} left"
             out.note(f"step {report.step}/{report.steps}  {_losses(report)}  {speed}")
 
     def make_room(self) -> None:
@@ -88,6 +89,23 @@ def picture_progress() -> Iterator[Callable[[str, int, int], None]]:
                 update(done, total, None, pictures=name)
             elif gate.opens(False) and done < total:
                 out.note(f"{name}: {done} of {total} pictures")
+
+        yield show
+
+
+@contextmanager
+def batch_progress() -> Iterator[Callable[[int, int], None]]:
+    """Yield what takes (pictures done, pictures in all) of a batch; it counts, and says when it will be done."""
+    with _loading() as loading, _moving("rendering", unit="pictures") as update:
+        gate, started = _Gate(), time.monotonic()
+
+        def show(done: int, total: int) -> None:
+            loading.end()
+            if out.live:
+                update(done, total, None)
+            elif gate.opens(False) and done < total:
+                left = (time.monotonic() - started) / max(done, 1) * (total - done)
+                out.note(f"{done} of {total} pictures, {duration(left)} left")
 
         yield show
 
@@ -159,7 +177,7 @@ class _MovingDisplay:
             "count": f"{done}/{total} {self._unit}",
             "losses": said.get("losses", ""),
             "speed": f"{speed:.1f} {self._unit}/s" if speed else "",
-            "left": "" if left is None else f"{_duration(left)} left",
+            "left": "" if left is None else f"{duration(left)} left",
         }
         room = self._progress.console.width - len(self._label) - _BAR_WIDTH - 2
         shown = fitting_fields(fields, said.get("loss", ""), room)
@@ -184,7 +202,10 @@ class _MovingDisplay:
             BarColumn(bar_width=_BAR_WIDTH),
             TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True)),
         )
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        # Results go to stdout meanwhile: rich would send them to stderr, where the bar is.
+        self._progress = Progress(
+            *columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
+        )
         self._progress.add_task(self._label, total=total, said="")
         self._progress.start()
         self._started, self._first = time.monotonic(), done
@@ -220,6 +241,7 @@ def _losses(report: StepReport) -> str:
     return f"reconstruction {report.reconstruction:.4f}  attention {report.attention:.5f}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
     whole = round(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"

@@ -15,8 +15,9 @@ from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.batching import read_seeds
 from faceid_cli.orders.option import Option, leaves
 
-SEEDS, NAME, ERROR = "seeds", "name", "error"
-"""Columns beside the options: several seeds; one name for names; why a row failed, which is not read back."""
+SEEDS, NAME, REQUEST, ERROR = "seeds", "name", "request", "error"
+"""Columns beside the options: several seeds; one name for names; and of rows that failed, which picture they were to
+be, and why they failed, which is not read back."""
 _ON = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -32,6 +33,9 @@ def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for column, value in columns.items():
         if column == ERROR:
+            continue
+        if column == REQUEST:
+            found[REQUEST] = str(value)
             continue
         field, read = _column(column)
         for name, each in _checked(column, read(value) if field is None else _read(field, column, value)).items():
@@ -62,7 +66,7 @@ def field_of(label: str) -> str:
 @cache
 def _labels() -> dict[str, str]:
     """Fields by all that they are called."""
-    known = {}
+    known: dict[str, str] = {}
     for field, (asked, _, _) in leaves(RenderOrder).items():
         for flag in (*asked.flags, asked.former):
             if flag.startswith("--"):

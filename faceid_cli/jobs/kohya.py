@@ -1,4 +1,4 @@
-"""Options at the end of a prompt, as kohya's scripts write them: "a castle --n blurry --w 512 --h 768 --d 1 --s 30 --l 7"."""
+"""Options at the end of a prompt, as kohya's scripts write them: "a castle --n blurry --w 512 --d 1 --s 30 --l 7"."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,6 +42,19 @@ def write_new(content: bytes, folder: Path, names: Iterable[Path]) -> Path:
         return next(path for path in names if _claim(scratch, path))
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def clear_scratch(folder: Path, older_than: float = 600.0) -> None:
+    """Remove what writers that were killed left behind; files that were touched lately may be somebody's at work.
+
+    Args:
+        folder: Where they lie.
+        older_than: Seconds since the last change.
+    """
+    for scratch in folder.glob(".faceid-*.tmp"):
+        with suppress(OSError):
+            if time.time() - scratch.stat().st_mtime > older_than:
+                scratch.unlink()
 
 
 @contextmanager

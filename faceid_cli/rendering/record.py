@@ -33,6 +33,8 @@ class RenderMetadata(Sampling):
         files: Names of the files that were given, by option; without their folders.
         embeddings: Files of other words in the prompt, as "WORD FILE", with the beginning of the file's SHA-256.
         chosen: How the likeness was chosen, where faceid chose it; else "".
+        request: Hash of what was asked for, by which a batch knows what is there already.
+        similarity: To the person's photos, as `evaluate` scores it, where a least one was asked for; else None.
         versions: Package name -> version, of what changes pixels.
     """
 
@@ -57,6 +59,8 @@ class RenderMetadata(Sampling):
     files: dict[str, str] = field(default_factory=dict)
     embeddings: tuple[str, ...] = ()
     chosen: str = ""
+    request: str = ""
+    similarity: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from faceid_cli.errors import OutputError, UsageError
-from faceid_cli.kept.files import check_writable, output_error, write_new
+from faceid_cli.kept.files import check_writable, output_error, write_atomically, write_new
 from faceid_cli.rendering.metadata import png_bytes
 from faceid_cli.rendering.record import RenderMetadata
 from faceid_cli.types import Render
@@ -90,6 +90,12 @@ def save_picture(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata 
 def save_render(render: Render, plan: OutputPlan, metadata: RenderMetadata) -> Render:
     """Write a render with its metadata and return it with its path. Raises as `save_picture`."""
     return replace(render, path=save_picture(render.image, plan, metadata))
+
+
+def save_over(render: Render, path: Path, metadata: RenderMetadata) -> Render:
+    """Write a render in the place of whatever has that name, whole or not at all. Raises OutputError."""
+    write_atomically(path, png_bytes(render.image, metadata))
+    return replace(render, path=path)
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,0 +1,357 @@
+"""Many pictures in one go: rows of a file times people times options times seeds."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from faceid_cli.api.already import Already
+from faceid_cli.api.loaded import Loaded, Once, People
+from faceid_cli.api.mixing import Mixer, not_alike
+from faceid_cli.api.placing import placed
+from faceid_cli.api.saving import Saver, make_folder
+from faceid_cli.api.sheets import write_sheets
+from faceid_cli.api.sinks import Files
+from faceid_cli.api.wanted import FAILED, REJECTED, RENDERED, THERE, OnOutcome, Outcome, Wanted
+from faceid_cli.errors import BatchError, FaceIDError, InterruptedRunError, OutputError, UsageError
+from faceid_cli.jobs.expand import BadRow, Expansion, Job
+from faceid_cli.jobs.failed import failed_lines
+from faceid_cli.jobs.naming import Template, template_of
+from faceid_cli.jobs.reading import read_rows
+from faceid_cli.jobs.requests import rejected, request_of
+from faceid_cli.jobs.rows import Place, Row, located
+from faceid_cli.kept.files import write_atomically
+from faceid_cli.model_files import fingerprint_of
+from faceid_cli.orders import MAX_SEED, RenderOrder
+from faceid_cli.orders.batching import BatchOrder
+from faceid_cli.orders.option import leaves, takes
+from faceid_cli.registry.requests import seconds_per_step
+from faceid_cli.registry.store import Registry
+from faceid_cli.types import OnNote, OnProgress
+
+NOT_OF_ROWS = ("names", "prompt", "output")
+"""What `batch` takes from rows, or in another way, of the options of a rendering."""
+FAILED_FILE = "failed.jsonl"
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What a batch comes to, before anything is rendered.
+
+    Attributes:
+        missing: Pictures to be rendered.
+        there: Those that are there already.
+        bad: Rows of which nothing can be made.
+        output: Where pictures go.
+        first_seed: The first of the seeds that nobody asked for; None where all were.
+        seconds: How long the missing ones may take; None where that is not known.
+        order: How the work is done.
+    """
+
+    missing: tuple[Wanted, ...]
+    there: tuple[Outcome, ...]
+    bad: tuple[Outcome, ...]
+    output: Template
+    first_seed: int | None
+    seconds: float | None
+    order: BatchOrder
+
+    @property
+    def pictures(self) -> int:
+        """All of them."""
+        return len(self.missing) + len(self.there)
+
+
+@takes(BatchOrder)
+@takes(RenderOrder, without=NOT_OF_ROWS)
+def batch(
+    jobs: Path | str | Iterable[Mapping[str, Any] | str],
+    *,
+    output: Path | str = ".",
+    on_outcome: OnOutcome | None = None,
+    on_progress: OnProgress | None = None,
+    on_note: OnNote | None = None,
+    **options: Any,
+) -> list[Outcome]:
+    """Render many pictures: the base model is loaded once, and pictures that are sampled alike share a batch.
+
+    Args:
+        jobs: A file of rows (text, CSV, JSON a line, YAML), or rows: mappings of options, or prompts.
+        output: A folder, or a template of file names such as "{name}/{index:05d}-{seed}-{slug}.png".
+        on_outcome: Called with each picture as it is finished.
+        on_progress: Called with (pictures done, pictures in all).
+        on_note: Called with a line worth telling the user.
+        options: Of `BatchOrder`, and of `RenderOrder` for rows that do not say otherwise.
+
+    Returns:
+        What came of each picture, in the order in which they were finished; pictures themselves are not kept. Those
+        that failed are among them, with their errors.
+
+    Raises:
+        UsageError: The file cannot be read, or an option cannot be.
+        OutputError: A file cannot be written; what was finished stays.
+        FaceIDError: With `fail_fast`, what the first picture failed of.
+    """
+    order, common = split_options(options)
+    plan = plan_batch(jobs, order, common, output, on_note)
+    done: list[Outcome] = []
+
+    def take(outcome: Outcome) -> None:
+        done.append(replace(outcome, render=None))
+        if on_outcome is not None:
+            on_outcome(outcome)
+
+    run_batch(plan, take, on_progress, on_note)
+    return done
+
+
+def split_options(options: Mapping[str, Any]) -> tuple[BatchOrder, dict[str, Any]]:
+    """Options by name as the batch's own, and those of its pictures.
+
+    Raises:
+        UsageError: An option that does not exist, or cannot be.
+    """
+    own = {name: value for name, value in options.items() if name in leaves(BatchOrder) and value is not None}
+    common = {name: value for name, value in options.items() if name not in leaves(BatchOrder) and value is not None}
+    order = BatchOrder(**own)
+    return order, {**common, **({"seeds": order.seeds} if order.seeds else {})}
+
+
+def plan_batch(
+    jobs: Path | str | Iterable[Mapping[str, Any] | str],
+    order: BatchOrder,
+    common: Mapping[str, Any],
+    output: Path | str,
+    on_note: OnNote | None = None,
+) -> BatchPlan:
+    """Read rows, and find out what is missing. Arguments and errors as of `batch`; nothing is loaded or written."""
+    note, template = Once(on_note), template_of(output)
+    rows, beside = _rows(jobs, order.format)
+    first = secrets.randbelow(MAX_SEED + 1)
+    expansion = Expansion(order, common, _people(order), template, first, note)
+    settling = _Settling(order, template, note)
+    found = [settling.settle(job) for job in expansion.jobs(rows, beside)]
+    missing = tuple(each for each in found if isinstance(each, Wanted))
+    outcomes = [each for each in found if isinstance(each, Outcome)]
+    is_drawn = any(each.job.is_drawn for each in missing)
+    return BatchPlan(
+        missing,
+        tuple(each for each in outcomes if each.status == THERE),
+        tuple(each for each in outcomes if each.status == FAILED),
+        template,
+        first if is_drawn else None,
+        _seconds(missing),
+        order,
+    )
+
+
+def run_batch(
+    plan: BatchPlan, on_outcome: OnOutcome, on_progress: OnProgress | None = None, on_note: OnNote | None = None
+) -> None:
+    """Render what is missing. Arguments and errors as of `batch`.
+
+    Raises:
+        InterruptedRunError: Ctrl-C; what was finished stays.
+    """
+    note, tally = Once(on_note), _Tally(plan, on_outcome, on_progress)
+    for outcome in (*plan.there, *plan.bad):
+        tally(outcome)
+        if outcome.status == FAILED and plan.order.fail_fast and outcome.error is not None:
+            raise outcome.error
+    if plan.missing:
+        if plan.first_seed is not None:
+            note(f"the first seed is {plan.first_seed}")
+        _render(plan, tally, note)
+    write_sheets(tally.cells, note)
+    _write_failed(plan, tally.failures, note)
+
+
+def check_outcomes(plan: BatchPlan, outcomes: Mapping[str, int]) -> None:
+    """Raise BatchError where some pictures failed.
+
+    Args:
+        plan: Of the batch.
+        outcomes: How many there were of each status.
+    """
+    failed = outcomes.get(FAILED, 0)
+    if failed:
+        file = failed_file(plan)
+        raise BatchError(
+            f"{failed} of {plan.pictures + len(plan.bad)} pictures failed",
+            f"their rows are in {file}: faceid batch {file}",
+        )
+
+
+def failed_file(plan: BatchPlan) -> Path:
+    """Where failed rows go."""
+    return plan.order.failed or plan.output.root / FAILED_FILE
+
+
+def _render(plan: BatchPlan, tally: _Tally, note: OnNote) -> None:
+    make_folder(plan.output.root)
+    saver = Saver(note)
+    mixer = Mixer(Loaded(note), Files(saver, Already()), tally, note, plan.order.fail_fast)
+    try:
+        mixer.render(plan.missing)
+        saver.close()
+    except KeyboardInterrupt as error:
+        saver.close()
+        raise InterruptedRunError(
+            f"stopped by Ctrl-C; {tally.finished} are finished", "the same command goes on where it stopped"
+        ) from error
+    except OutputError as error:
+        saver.abandon()
+        raise OutputError(f"{error.message}; {tally.finished} are finished", error.hint) from error
+    except FaceIDError:  # the first that failed, where that ends all
+        saver.close()
+        raise
+    finally:
+        saver.abandon()
+
+
+class _Tally:
+    """Counts outcomes, and hands them on."""
+
+    def __init__(self, plan: BatchPlan, on_outcome: OnOutcome, on_progress: OnProgress | None) -> None:
+        self._on_outcome, self._on_progress = on_outcome, on_progress
+        self._total, self._done = len(plan.missing), 0
+        self._counts: Counter[str] = Counter()
+        self.failures: list[Outcome] = []
+        self.cells: dict[int, list[Outcome]] = {}
+
+    def __call__(self, outcome: Outcome) -> None:
+        self._counts[outcome.status] += 1
+        light = replace(outcome, render=None)  # pictures are not kept
+        if outcome.status == FAILED:
+            self.failures.append(light)
+        if outcome.job is not None and outcome.job.labels and outcome.status != REJECTED:
+            self.cells.setdefault(outcome.job.sheet, []).append(light)
+        self._on_outcome(outcome)
+        if outcome.job is not None and outcome.status in (RENDERED, FAILED):
+            self._done += 1
+            if self._on_progress is not None:
+                self._on_progress(min(self._done, self._total), self._total)
+
+    @property
+    def finished(self) -> str:
+        """How much there is, in words."""
+        return f"{self._counts[RENDERED] + self._counts[THERE]} pictures of {self._total + self._counts[THERE]}"
+
+
+class _Settling:
+    """Finds a picture's people and its hash, and whether it is there already."""
+
+    def __init__(self, order: BatchOrder, template: Template, note: OnNote) -> None:
+        self._order, self._note, self._root = order, note, template.root
+        self._people, self._already = People(note), Already()
+        self._times: Counter[str] = Counter()
+        self._last: tuple[RenderOrder, Any] | None = None
+
+    def settle(self, job: Job | BadRow) -> Wanted | Outcome:
+        """What is to be done for a picture."""
+        if isinstance(job, BadRow):
+            return Outcome(FAILED, None, error=job.error, row=job.row)
+        try:
+            return self._settle(job)
+        except FaceIDError as error:
+            return Outcome(FAILED, job, error=located(error, job.place), seed=job.seed)
+
+    def _settle(self, job: Job) -> Wanted | Outcome:
+        opened, order, prompt, files, fingerprint = self._of_order(job.order)
+        wanted = Wanted(job, opened, order, prompt, files, "", retries=self._order.retries)
+        seed = None if job.is_drawn else job.seed
+        loading = opened.loading.kept()
+        request = request_of(order, prompt, wanted.ids, fingerprint, loading, seed, job.number)
+        self._times[request] += 1
+        if (times := self._times[request]) > 1:  # the same row once more: another picture, under another name
+            request = request_of(order, prompt, wanted.ids, fingerprint, loading, seed, job.number + times * MAX_SEED)
+        request = job.request or request
+        wanted = replace(wanted, request=request, job=replace(job, request=request))
+        found = self._already.find(wanted.request, wanted.path, job.template.root)
+        if order.overwrite:
+            return replace(wanted, target=found)
+        if found is not None:
+            return Outcome(THERE, job, found, seed=job.seed)
+        return self._after_rejections(wanted) if order.min_likeness is not None else wanted
+
+    def _after_rejections(self, wanted: Wanted) -> Wanted | Outcome:
+        """Seeds that were tried before are not tried again."""
+        for attempt in range(wanted.order.tries):
+            tried = replace(wanted, attempt=attempt)
+            if self._already.find(rejected(wanted.request, attempt), tried.path, wanted.job.template.root) is None:
+                return tried
+        raise not_alike(wanted)
+
+    def _of_order(self, order: RenderOrder) -> Any:
+        """People and prompt; of pictures that differ in the seed alone they are found once."""
+        if self._last is None or self._last[0] is not order:
+            opened = self._people.of(order)
+            settled, prompt, files = placed(replace(order, output=None), opened, self._note)
+            self._last = (
+                order,
+                (opened, settled, prompt, files, fingerprint_of(opened.source, opened.loading.variant)),
+            )
+        return self._last[1]
+
+
+def _rows(jobs: Path | str | Iterable[Mapping[str, Any] | str], kind: str) -> tuple[list[Row], Path | None]:
+    """Rows, and a folder of wildcards that lies beside their file."""
+    if not isinstance(jobs, str | Path):
+        return [
+            Row(Place("row", number), {"prompt": row} if isinstance(row, str) else dict(row))
+            for number, row in enumerate(jobs, 1)
+        ], None
+    if str(jobs) == "-":
+        return read_rows("standard input", sys.stdin.buffer.read(), kind), None
+    file = Path(jobs).expanduser()
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot read {jobs}: {reason}", "give a file of prompts or rows, or - for a pipe") from error
+    beside = file.parent / "wildcards"
+    return read_rows(str(jobs), content, kind), beside if beside.is_dir() else None
+
+
+def _people(order: BatchOrder) -> Sequence[tuple[str, ...]]:
+    if not order.everybody and order.tag is None:
+        return order.people
+    with Registry.open(create=False) as registry:
+        found = [(person.name,) for person in registry.list(order.tag)]
+    if not found:
+        raise UsageError(
+            "nobody is enrolled" if order.tag is None else f"nobody has the tag {order.tag}", "faceid list"
+        )
+    return found
+
+
+def _seconds(missing: Sequence[Wanted]) -> float | None:
+    """How long pictures may take, by what earlier ones of their base models took; None where there are none."""
+    with Registry.open(create=False) as registry:
+        known: dict[str, float | None] = {}
+        total = 0.0
+        for wanted in missing:
+            source = wanted.opened.source
+            if source not in known:
+                known[source] = seconds_per_step(registry, fingerprint_of(source, wanted.opened.loading.variant))
+            if (pace := known[source]) is None:
+                return None
+            total += pace * wanted.order.config.steps
+    return total
+
+
+def _write_failed(plan: BatchPlan, failures: Sequence[Outcome], note: OnNote) -> None:
+    file = failed_file(plan)
+    if not failures:
+        if plan.order.failed is None and file.is_file():  # of an earlier time; all of it is there now
+            file.unlink()
+        return
+    lines = failed_lines([(each.job, each.row, each.error) for each in failures])
+    make_folder(file.absolute().parent)
+    write_atomically(file, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
