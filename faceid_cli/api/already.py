@@ -49,7 +49,9 @@ class Already:
             with Registry.open(create=False) as registry:
                 recorded = requests_below(registry, root)
             self._recorded |= set(recorded)
-            self._found |= {request: path for path, request in recorded.items() if request and path.exists()}
+            # Told as the user called the folder.
+            paths = {root / path.relative_to(root.absolute()): request for path, request in recorded.items()}
+            self._found |= {request: path for path, request in paths.items() if request and path.exists()}
         for folder in (target.parent, target.parent / REJECTED):
             if folder not in self._folders:
                 self._folders.add(folder)

@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from faceid_cli.api.already import Already
-from faceid_cli.api.loaded import Loaded, Once, People
-from faceid_cli.api.mixing import Mixer, not_alike
-from faceid_cli.api.placing import placed
+from faceid_cli.api.loaded import Loaded, Once
+from faceid_cli.api.mixing import Mixer
 from faceid_cli.api.saving import Saver, make_folder
+from faceid_cli.api.settling import Settling
 from faceid_cli.api.sheets import write_sheets
 from faceid_cli.api.sinks import Files
 from faceid_cli.api.wanted import FAILED, REJECTED, RENDERED, THERE, OnOutcome, Outcome, Wanted
 from faceid_cli.errors import BatchError, FaceIDError, InterruptedRunError, OutputError, UsageError
-from faceid_cli.jobs.expand import BadRow, Expansion, Job
+from faceid_cli.jobs.expand import Expansion
 from faceid_cli.jobs.failed import failed_lines
 from faceid_cli.jobs.naming import Template, template_of
 from faceid_cli.jobs.reading import read_rows
-from faceid_cli.jobs.requests import rejected, request_of
-from faceid_cli.jobs.rows import Place, Row, located
+from faceid_cli.jobs.rows import Place, Row
 from faceid_cli.kept.files import write_atomically
 from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import MAX_SEED, RenderOrder
@@ -135,7 +134,7 @@ def plan_batch(
     rows, beside = _rows(jobs, order.format)
     first = secrets.randbelow(MAX_SEED + 1)
     expansion = Expansion(order, common, _people(order), template, first, note)
-    settling = _Settling(order, template, note)
+    settling = Settling(note, order.retries)
     found = [settling.settle(job) for job in expansion.jobs(rows, beside)]
     missing = tuple(each for each in found if isinstance(each, Wanted))
     outcomes = [each for each in found if isinstance(each, Outcome)]
@@ -242,62 +241,6 @@ class _Tally:
     def finished(self) -> str:
         """How much there is, in words."""
         return f"{self._counts[RENDERED] + self._counts[THERE]} pictures of {self._total + self._counts[THERE]}"
-
-
-class _Settling:
-    """Finds a picture's people and its hash, and whether it is there already."""
-
-    def __init__(self, order: BatchOrder, template: Template, note: OnNote) -> None:
-        self._order, self._note, self._root = order, note, template.root
-        self._people, self._already = People(note), Already()
-        self._times: Counter[str] = Counter()
-        self._last: tuple[RenderOrder, Any] | None = None
-
-    def settle(self, job: Job | BadRow) -> Wanted | Outcome:
-        """What is to be done for a picture."""
-        if isinstance(job, BadRow):
-            return Outcome(FAILED, None, error=job.error, row=job.row)
-        try:
-            return self._settle(job)
-        except FaceIDError as error:
-            return Outcome(FAILED, job, error=located(error, job.place), seed=job.seed)
-
-    def _settle(self, job: Job) -> Wanted | Outcome:
-        opened, order, prompt, files, fingerprint = self._of_order(job.order)
-        wanted = Wanted(job, opened, order, prompt, files, "", retries=self._order.retries)
-        seed = None if job.is_drawn else job.seed
-        loading = opened.loading.kept()
-        request = request_of(order, prompt, wanted.ids, fingerprint, loading, seed, job.number)
-        self._times[request] += 1
-        if (times := self._times[request]) > 1:  # the same row once more: another picture, under another name
-            request = request_of(order, prompt, wanted.ids, fingerprint, loading, seed, job.number + times * MAX_SEED)
-        request = job.request or request
-        wanted = replace(wanted, request=request, job=replace(job, request=request))
-        found = self._already.find(wanted.request, wanted.path, job.template.root)
-        if order.overwrite:
-            return replace(wanted, target=found)
-        if found is not None:
-            return Outcome(THERE, job, found, seed=job.seed)
-        return self._after_rejections(wanted) if order.min_likeness is not None else wanted
-
-    def _after_rejections(self, wanted: Wanted) -> Wanted | Outcome:
-        """Seeds that were tried before are not tried again."""
-        for attempt in range(wanted.order.tries):
-            tried = replace(wanted, attempt=attempt)
-            if self._already.find(rejected(wanted.request, attempt), tried.path, wanted.job.template.root) is None:
-                return tried
-        raise not_alike(wanted)
-
-    def _of_order(self, order: RenderOrder) -> Any:
-        """People and prompt; of pictures that differ in the seed alone they are found once."""
-        if self._last is None or self._last[0] is not order:
-            opened = self._people.of(order)
-            settled, prompt, files = placed(replace(order, output=None), opened, self._note)
-            self._last = (
-                order,
-                (opened, settled, prompt, files, fingerprint_of(opened.source, opened.loading.variant)),
-            )
-        return self._last[1]
 
 
 def _rows(jobs: Path | str | Iterable[Mapping[str, Any] | str], kind: str) -> tuple[list[Row], Path | None]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from faceid_cli.api.again import files_there, read_render, requests_of
+from faceid_cli.api.alike import render_alike
 from faceid_cli.api.opening import open_people
 from faceid_cli.api.placing import placed, told, untold
 from faceid_cli.api.recording import record_picture
@@ -18,7 +21,7 @@ from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.checks import check_text
 from faceid_cli.orders.option import takes
 from faceid_cli.rendering.guiding import read_guidance, with_face_mask
-from faceid_cli.rendering.save import OutputPlan, plan_output, save_render
+from faceid_cli.rendering.save import OutputPlan, plan_output, save_over, save_render
 from faceid_cli.types import OnNote, OnProgress, Render
 
 
@@ -59,8 +62,18 @@ def render_order(
     seeds = _seeds(order.seed, order.count)
     if order.output is not None:  # the registry will keep the whole path
         check_text("--output", str(order.output.absolute()))
+    if order.min_likeness is not None:
+        return render_alike(order, seeds, on_progress, on_note)
     opened = open_people(order.names, order.config, order.model, order.options, on_note)
     order, prompt, files = placed(order, opened, on_note)
+    requests = requests_of(order, opened, prompt, seeds)
+    there = files_there(order, requests)
+    if not order.overwrite:
+        seeds = [seed for seed in seeds if seed not in there]
+    if on_note is not None and there and not order.overwrite:
+        on_note(f"there already: {', '.join(map(str, there.values()))} (--overwrite renders again)")
+    if not seeds:
+        return [read_render(path, order, seed) for seed, path in there.items()]
     guidance = read_guidance(order)
     guidance = with_face_mask(guidance, order.face, opened.is_builtin, opened.device)
 
@@ -82,12 +95,19 @@ def render_order(
         base, prompt, tokens, seeds, order.config, on_progress, guidance.init, words, guidance.mask, control, on_note
     )
     more, always = untold(order, files, chosen, base), fields_with_defaults(RenderOrder)
-    told_batches = ([told(picture, order, more, always) for picture in batch] for batch in batches)
+    told_batches = (
+        [told(picture, order, more | {"request": requests[picture.request.seed]}, always) for picture in batch]
+        for batch in batches
+    )
     if order.output is None:
         return [picture for batch in told_batches for picture in batch]
     # Only now, when nothing is left that could be wrong with the order, is anything written.
     plan = plan_output(order.output, "-".join(order.names), order.count)
-    return _save(told_batches, plan, tuple(person.id for person in opened.people), on_note)
+    old = {} if order.overwrite else {seed: read_render(path, order, seed) for seed, path in there.items()}
+    targets = _targets(order, plan, seeds, there) if order.overwrite else {}
+    new = _save(told_batches, plan, targets, tuple(person.id for person in opened.people), on_note)
+    made = old | {picture.request.seed: picture for picture in new}
+    return [made[seed] for seed in sorted(made)]
 
 
 def _seeds(seed: int | None, count: int) -> list[int]:
@@ -97,8 +117,17 @@ def _seeds(seed: int | None, count: int) -> list[int]:
     return list(range(first, first + count))
 
 
+def _targets(order: RenderOrder, plan: OutputPlan, seeds: Sequence[int], there: Mapping[int, Path]) -> dict[int, Path]:
+    """What is overwritten, by seed: the same picture where it is there, else what has the name that it would get."""
+    return {seed: there.get(seed, path) for seed, path in zip(seeds, plan.candidates(), strict=False)}
+
+
 def _save(
-    batches: Iterable[list[Render]], plan: OutputPlan, ids: tuple[str, ...], on_note: OnNote | None
+    batches: Iterable[list[Render]],
+    plan: OutputPlan,
+    targets: Mapping[int, Path],
+    ids: tuple[str, ...],
+    on_note: OnNote | None,
 ) -> list[Render]:
     """Write each picture as it is finished, and record it at once: what is on the disk is known to the registry."""
     from faceid_cli.rendering.generate import metadata_of
@@ -108,8 +137,11 @@ def _save(
         for batch in batches:
             for picture in batch:
                 with held_signals():
-                    saved.append(save_render(picture, plan, metadata_of(picture, ids)))
-                    is_known = record_picture(saved[-1], ids)
+                    target, metadata = targets.get(picture.request.seed), metadata_of(picture, ids)
+                    saved.append(
+                        save_render(picture, plan, metadata) if target is None else save_over(picture, target, metadata)
+                    )
+                    is_known = record_picture(saved[-1], ids, replaces=target is not None)
                 if not is_known and on_note is not None and len(saved) == 1:
                     file = paths.registry_file()
                     on_note(f"the registry {file} cannot be written, so it does not know of these pictures")

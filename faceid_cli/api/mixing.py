@@ -139,6 +139,8 @@ class _Group:
             tokens = self._mixer.loaded.tokens_of(picture.opened)
             words = self._mixer.loaded.words_of(picture.files)
             wording = wordings.of(picture.prompt, tokens, picture.order.config, words)
+            if picture.order.min_likeness is not None:  # it may want a file that is missing: told before rendering
+                self._mixer.loaded.threshold_of(picture.opened, picture.order.min_likeness)
         except FaceIDError as error:
             self._mixer.failed(picture, error)
             return

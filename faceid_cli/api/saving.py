@@ -90,7 +90,7 @@ class Saver:
                 saved = save_over(picture, path, metadata)
             else:
                 saved = save_render(picture, plan_output(path, path.stem, 1), metadata)
-            is_known = record_picture(saved, ids)
+            is_known = record_picture(saved, ids, overwrite)
         except UnknownNameError as error:
             return saved, f"{saved.path}: {error.message}"
         except BaseException:

@@ -12,7 +12,7 @@ from faceid_cli.cli.options import examples, output_folder, spread
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import batch_progress, duration
 from faceid_cli.cli.views import error_data, outcome_data, plural, render_data
-from faceid_cli.errors import FaceIDError, UsageError
+from faceid_cli.errors import BatchError, FaceIDError, UsageError
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.batching import BatchOrder
 
@@ -25,6 +25,9 @@ EPILOG = examples(
     "faceid batch prompts.txt --for alice,bob --seeds 0-9 -o '{name}/{index:05d}.png'",
 )
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be rendered, and how long it may take.")]
+Sides = Annotated[
+    list[str] | None, typer.Argument(metavar="[OPTION=A,B]...", help="More sides of --grid.", show_default=False)
+]
 Template = Annotated[
     str | None,
     typer.Option(
@@ -43,9 +46,7 @@ def batch(
         str, typer.Argument(metavar="FILE", help="Rows: a prompt a line, CSV, JSON lines or YAML; - for a pipe.")
     ],
     given: dict[str, Any],
-    sides: Annotated[
-        list[str] | None, typer.Argument(metavar="[OPTION=A,B]...", help="More sides of --grid.", show_default=False)
-    ] = None,
+    sides: Sides = None,
     output: Template = None,
     dry_run: DryRun = False,
     json: options.Json = False,
@@ -134,7 +135,7 @@ class _Shown:
 
     def fatal(self, error: FaceIDError) -> None:
         """Under --json also what ends all is JSON; the line on stderr follows."""
-        if out.mode == "json" and error is not self._told:
+        if out.mode == "json" and error is not self._told and not isinstance(error, BatchError):
             out.item({"command": self._command, "status": "stopped", "error": error_data(error)}, ())
 
 
@@ -156,13 +157,17 @@ def _show_plan(command: str, plan: BatchPlan) -> None:
             "names": list(job.order.names),
             "prompt": job.order.prompt,
             "seed": None if job.is_drawn else job.seed,
+            "grid": list(job.labels),
         }
-        text = f"{path}  {names}  seed {seed}  {job.order.prompt}{_STATUS_LINES[status]}"
+        labels = "".join(f"  {label}" for label in job.labels)
+        text = f"{path}  {names}  seed {seed}{labels}  {job.order.prompt}{_STATUS_LINES[status]}"
         out.item(data, [text], [str(path)])
     left = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
     unknown = "" if plan.seconds is not None or not plan.missing else "; how long that takes is not known yet"
     there = f", {len(plan.there)} are there already" if plan.there else ""
     out.note(f"{plural(len(plan.missing), 'picture')} to render{left}{there}{unknown}")
+    if plan.bad:
+        raise BatchError(f"{plural(len(plan.bad), 'picture')} would fail", "the others would be rendered all the same")
 
 
 def register(app: typer.Typer) -> None:

@@ -97,15 +97,16 @@ def picture_progress() -> Iterator[Callable[[str, int, int], None]]:
 def batch_progress() -> Iterator[Callable[[int, int], None]]:
     """Yield what takes (pictures done, pictures in all) of a batch; it counts, and says when it will be done."""
     with _loading() as loading, _moving("rendering", unit="pictures") as update:
-        gate, started = _Gate(), time.monotonic()
+        gate, pace = _Gate(), _Pace()
 
         def show(done: int, total: int) -> None:
             loading.end()
+            pace.reported(done)
             if out.live:
                 update(done, total, None)
             elif gate.opens(False) and done < total:
-                left = (time.monotonic() - started) / max(done, 1) * (total - done)
-                out.note(f"{done} of {total} pictures, {duration(left)} left")
+                left = pace.seconds_left(done, total)
+                out.note(f"{done} of {total} pictures" + ("" if left is None else f", {duration(left)} left"))
 
         yield show
 
@@ -155,6 +156,22 @@ class _Gate:
             return False
         self._opened = now
         return True
+
+
+class _Pace:
+    """How long the rest will take, by what was done since the first report: before it, something was loaded."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def reported(self, done: int) -> None:
+        if self._first is None:
+            self._first = (time.monotonic(), done)
+
+    def seconds_left(self, done: int, total: int) -> float | None:
+        if self._first is None or done <= self._first[1]:
+            return None
+        return (time.monotonic() - self._first[0]) / (done - self._first[1]) * (total - done)
 
 
 class _MovingDisplay:

@@ -124,11 +124,9 @@ class Expansion:
     def _common_for(self, row: Row) -> dict[str, Any]:
         """Options for all rows but those that this row says in another way."""
         said = {column.strip().lower() for column in row.values}
-        return {
-            name: value
-            for name, value in self.common.items()
-            if not (name in ("seed", SEEDS, "count") and said & {"seed", SEEDS})
-        }
+        left_out = {"seed", SEEDS} if said & {"seed", SEEDS} else set()
+        left_out |= {"count"} if SEEDS in said else {SEEDS} if "count" in said else set()
+        return {name: value for name, value in self.common.items() if name not in left_out}
 
     def _variants(self, given: Mapping[str, Any], folder: Path | None, number: int) -> list[str]:
         if "prompt" not in given:
@@ -150,6 +148,8 @@ class Expansion:
         """Seeds of a row, and whether nobody asked for them."""
         count = given.get("count") or 1
         if given.get(SEEDS):
+            if given.get("seed") is not None or count > 1:
+                raise FieldError(SEEDS, "each picture has one of these seeds: there is no other seed, and no count")
             return list(given[SEEDS]), False
         first = given.get("seed")
         if first is None:

@@ -16,6 +16,11 @@ _MARK = re.compile(r"\{([A-Za-z0-9_-]{1,64})\}")
 _WILDCARD = re.compile(r"__([\w*/.-]+?)__")
 
 
+def has_variants(prompt: str) -> bool:
+    """Whether a prompt stands for several."""
+    return _SYNTAX.search(prompt) is not None
+
+
 def variants_of(prompt: str, folder: Path | None, count: int | None, seed: int) -> list[str]:
     """All prompts that a prompt stands for, or some at random; itself alone where it has no variants.
 
@@ -28,7 +33,7 @@ def variants_of(prompt: str, folder: Path | None, count: int | None, seed: int) 
     Raises:
         UsageError: It cannot be read, a file is missing or empty, or there are too many.
     """
-    if not _SYNTAX.search(prompt):
+    if not has_variants(prompt):
         return [prompt]
     # Only prompts with variants need it, and it takes a moment.
     from dynamicprompts.generators import CombinatorialPromptGenerator, RandomPromptGenerator

@@ -22,6 +22,13 @@ def requests_below(registry: Registry, folder: Path) -> dict[Path, str]:
         return {Path(path): found or "" for path, found in session.exec(query).all()}
 
 
+def forget_pictures(registry: Registry, path: Path) -> None:
+    """Forget what was recorded of a file that is another picture now."""
+    with registry._session() as session:
+        for row in session.exec(select(RenderRow).where(RenderRow.path == str(path))).all():
+            session.delete(row)
+
+
 def seconds_per_step(registry: Registry, fingerprint: str) -> float | None:
     """Seconds that a sampler step of one picture took lately on a base model; None where that is not known."""
     steps, seconds, of = (
