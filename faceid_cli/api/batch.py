@@ -246,10 +246,8 @@ class _Tally:
 def _rows(jobs: Path | str | Iterable[Mapping[str, Any] | str], kind: str) -> tuple[list[Row], Path | None]:
     """Rows, and a folder of wildcards that lies beside their file."""
     if not isinstance(jobs, str | Path):
-        return [
-            Row(Place("row", number), {"prompt": row} if isinstance(row, str) else dict(row))
-            for number, row in enumerate(jobs, 1)
-        ], None
+        rows = [{"prompt": row} if isinstance(row, str) else dict(row) for row in jobs]
+        return [Row(Place("", number if len(rows) > 1 else 0), row) for number, row in enumerate(rows, 1)], None
     if str(jobs) == "-":
         return read_rows("standard input", sys.stdin.buffer.read(), kind), None
     file = Path(jobs).expanduser()

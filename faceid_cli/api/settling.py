@@ -26,11 +26,12 @@ class Settling:
     Args:
         on_note: Called with a line worth telling the user.
         retries: How many times a picture may fail before it has failed.
+        already: What is known of pictures that are there; found out if None.
     """
 
-    def __init__(self, on_note: OnNote, retries: int = 0) -> None:
+    def __init__(self, on_note: OnNote, retries: int = 0, already: Already | None = None) -> None:
         self._note, self._retries = on_note, retries
-        self._people, self._already = People(on_note), Already()
+        self._people, self._already = People(on_note), already or Already()
         self._times: Counter[str] = Counter()
         self._last: tuple[RenderOrder, Any] | None = None
 

@@ -33,6 +33,7 @@ from faceid_cli.cli import (
     rename,
     report,
     samples,
+    serve,
     show,
     weights,
 )
@@ -141,6 +142,7 @@ for module in (
     generate,
     compose,
     batch,
+    serve,
     export,
     import_,
     rename,

@@ -78,7 +78,7 @@ def run(command: str, jobs: Any, given: dict[str, Any], output: str | None, dry_
     """
     from faceid_cli.api.batch import check_outcomes, plan_batch, run_batch, split_options
 
-    shown = _Shown(command)
+    shown = _Shown(command, bool(given.get("fail_fast")))
     where = str(output_folder(None)) if output is None else output
     try:
         order, common = split_options(given)
@@ -86,6 +86,8 @@ def run(command: str, jobs: Any, given: dict[str, Any], output: str | None, dry_
         if dry_run:
             _show_plan(command, plan)
             return
+        if not isinstance(jobs, str) and plan.bad and plan.bad[0].error is not None:  # the command line's own prompt
+            raise plan.bad[0].error
         with batch_progress() as on_progress:
             run_batch(plan, shown, on_progress, out.note)
         shown.summary(plan)
@@ -99,8 +101,8 @@ def run(command: str, jobs: Any, given: dict[str, Any], output: str | None, dry_
 class _Shown:
     """Prints what came of pictures, and counts it."""
 
-    def __init__(self, command: str) -> None:
-        self._command = command
+    def __init__(self, command: str, fail_fast: bool) -> None:
+        self._command, self._fail_fast = command, fail_fast
         self._told: FaceIDError | None = None
         self.counts: Counter[str] = Counter()
 
@@ -113,7 +115,7 @@ class _Shown:
             self._told = outcome.error
             if out.mode == "json":
                 out.item(data, ())
-            else:
+            elif not self._fail_fast:  # else it ends the command, which says it
                 out.error(outcome.error)
             return
         path = str(outcome.path)

@@ -49,7 +49,7 @@ def outcome_data(outcome: Outcome) -> dict[str, Any]:
     place = job.place if job is not None else outcome.row.place if outcome.row is not None else None
     if job is not None:
         data |= {"index": job.index, "names": list(job.order.names), "prompt": job.order.prompt, "seed": outcome.seed}
-    if place is not None:
+    if place is not None and place.line:
         data |= {"rows": place.file, "line": place.line}
     if outcome.similarity is not None:
         data["similarity"] = outcome.similarity

@@ -87,18 +87,19 @@ class Expansion:
     first_seed: int
     on_note: OnNote | None = None
 
-    def jobs(self, rows: Sequence[Row], beside: Path | None = None) -> Iterator[Job | BadRow]:
+    def jobs(self, rows: Sequence[Row], beside: Path | None = None, start: int = 0) -> Iterator[Job | BadRow]:
         """Every picture of some rows, in their order, and the rows that cannot be.
 
         Args:
             rows: As they were read.
             beside: Folder of wildcards where the order names none.
+            start: How many pictures there were before these.
 
         Raises:
             UsageError: A grid that cannot be.
         """
         axes = read_axes(self.batch.grid)
-        index, drawn, sheet = 0, 0, 0
+        index, drawn, sheet = start, 0, 0
         wildcards = self.batch.wildcards or beside
         for number, row in enumerate(rows):
             made: list[Job] = []

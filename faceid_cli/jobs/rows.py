@@ -22,6 +22,8 @@ class Place:
     line: int = 0
 
     def __str__(self) -> str:
+        if not self.file:
+            return f"row {self.line}" if self.line else ""
         return f"{self.file}, line {self.line}" if self.line else self.file
 
 
