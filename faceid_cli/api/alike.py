@@ -37,7 +37,7 @@ def render_alike(
     settling, outcomes = Settling(note), list[Outcome]()
     wanted: list[Wanted] = []
     for number, seed in enumerate(seeds, 1):
-        found = settling.settle(Job(single, seed, False, 0, number, Place(), template))
+        found = settling.settle(Job(single, seed, False, number, Place(), template))
         if isinstance(found, Wanted):
             wanted.append(found)
         else:

@@ -151,9 +151,20 @@ def plan_batch(
 
 
 def run_batch(
-    plan: BatchPlan, on_outcome: OnOutcome, on_progress: OnProgress | None = None, on_note: OnNote | None = None
+    plan: BatchPlan,
+    on_outcome: OnOutcome,
+    on_progress: OnProgress | None = None,
+    on_note: OnNote | None = None,
+    loaded: Loaded | None = None,
 ) -> None:
     """Render what is missing. Arguments and errors as of `batch`.
+
+    Args:
+        plan: As `plan_batch` made it.
+        on_outcome: See `batch`.
+        on_progress: See `batch`.
+        on_note: See `batch`.
+        loaded: A base model and people that were loaded before; loaded now if None.
 
     Raises:
         InterruptedRunError: Ctrl-C; what was finished stays.
@@ -166,7 +177,7 @@ def run_batch(
     if plan.missing:
         if plan.first_seed is not None:
             note(f"the first seed is {plan.first_seed}")
-        _render(plan, tally, note)
+        _render(plan, tally, note, loaded or Loaded(note))
     write_sheets(tally.cells, note)
     _write_failed(plan, tally.failures, note)
 
@@ -192,10 +203,10 @@ def failed_file(plan: BatchPlan) -> Path:
     return plan.order.failed or plan.output.root / FAILED_FILE
 
 
-def _render(plan: BatchPlan, tally: _Tally, note: OnNote) -> None:
+def _render(plan: BatchPlan, tally: _Tally, note: OnNote, loaded: Loaded) -> None:
     make_folder(plan.output.root)
     saver = Saver(note)
-    mixer = Mixer(Loaded(note), Files(saver, Already()), tally, note, plan.order.fail_fast)
+    mixer = Mixer(loaded, Files(saver, Already()), tally, note, plan.order.fail_fast)
     try:
         mixer.render(plan.missing)
         saver.close()

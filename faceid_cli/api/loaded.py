@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceid_cli.api.opening import Opened, open_people
+from faceid_cli.api.opening import Opened, on_machine, open_people
 from faceid_cli.orders import RenderOrder
 from faceid_cli.types import IdentityTokens, OnNote
 
@@ -121,7 +122,7 @@ class People:
         key = (order.names, order.model, order.options, order.config.device, order.config.precision)
         if key not in self._found:
             self._found[key] = open_people(order.names, order.config, order.model, order.options, self._on_note)
-        return self._found[key]
+        return replace(self._found[key], config=on_machine(order.config))
 
 
 def base_key(opened: Opened) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from faceid_cli.api.already import Already
@@ -16,7 +17,7 @@ from faceid_cli.jobs.expand import BadRow, Job
 from faceid_cli.jobs.requests import rejected, request_of
 from faceid_cli.jobs.rows import located
 from faceid_cli.model_files import fingerprint_of
-from faceid_cli.orders import MAX_SEED, RenderOrder
+from faceid_cli.orders import RenderOrder
 from faceid_cli.types import OnNote
 
 
@@ -48,11 +49,11 @@ class Settling:
         opened, order, prompt, files, fingerprint = self._of_order(job.order)
         wanted = Wanted(job, opened, order, prompt, files, "", retries=self._retries)
         seed = None if job.is_drawn else job.seed
-        loading = opened.loading.kept()
-        request = request_of(order, prompt, wanted.ids, fingerprint, loading, seed, job.number)
-        self._times[request] += 1
-        if (times := self._times[request]) > 1:  # the same row once more: another picture, under another name
-            request = request_of(order, prompt, wanted.ids, fingerprint, loading, seed, job.number + times * MAX_SEED)
+        asked = partial(request_of, order, prompt, wanted.ids, fingerprint, opened.loading.kept(), seed)
+        once = asked(0)
+        number = self._times[once]  # the same row once more is another picture, under another name
+        self._times[once] += 1
+        request = once if number == 0 else asked(number)
         request = job.request or request
         wanted = replace(wanted, request=request, job=replace(job, request=request))
         found = self._already.find(wanted.request, wanted.path, job.template.root)

@@ -31,7 +31,6 @@ class Job:
         order: For this picture; `seed`, `count` and `output` are said here and not there.
         seed: Of its noise.
         is_drawn: Whether nobody asked for that seed.
-        number: Which of the pictures of its row that differ in nothing but the seed, from 0.
         index: Which of all pictures, from 1.
         place: Where its row stands.
         template: Where it goes.
@@ -43,7 +42,6 @@ class Job:
     order: RenderOrder
     seed: int
     is_drawn: bool
-    number: int
     index: int
     place: Place
     template: Template
@@ -112,8 +110,8 @@ class Expansion:
                     for names in self._names(given):
                         for job in self._pictures(row, given | {"names": names, "prompt": variant}, axes):
                             for place, seed in enumerate(seeds):
-                                group = sheet + place if axes else 0
-                                made.append(_with(job, seed, are_drawn, place, index + len(made) + 1, group))
+                                number, group = index + len(made) + 1, sheet + place if axes else 0
+                                made.append(replace(job, seed=seed, is_drawn=are_drawn, index=number, sheet=group))
                         sheet += len(seeds)
                     drawn += len(seeds) if are_drawn else 0
             except FaceIDError as error:
@@ -173,13 +171,7 @@ class Expansion:
         options = {name: value for name, value in given.items() if name not in (*_SAID_APART, SEEDS, REQUEST)}
         without = (*_SAID_APART, *(NOT_FOR_SEVERAL if several else ()))
         order = rendering_order(options, self.on_note, without)
-        return Job(order, 0, False, 0, 0, row.place, template, cell.labels, 0, given.get(REQUEST, ""))
-
-
-def _with(job: Job, seed: int, is_drawn: bool, number: int, index: int, sheet: int) -> Job:
-    """The same picture with another seed; of a grid all cells have the same one."""
-    number = number if is_drawn else 0
-    return replace(job, seed=seed, is_drawn=is_drawn, number=number, index=index, sheet=sheet)
+        return Job(order, 0, False, 0, row.place, template, cell.labels, 0, given.get(REQUEST, ""))
 
 
 def holders(order: RenderOrder) -> Iterator[Any]:

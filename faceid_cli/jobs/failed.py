@@ -29,7 +29,8 @@ def failed_lines(failures: Iterable[tuple[Job | None, Row | None, FaceIDError | 
 
 
 def _values(job: Job) -> dict[str, Any]:
-    found: dict[str, Any] = {"names": list(job.order.names), "prompt": job.order.prompt, "seed": job.seed}
+    found: dict[str, Any] = {"names": list(job.order.names), "prompt": job.order.prompt}
+    found |= {} if job.is_drawn else {"seed": job.seed}
     for name, (_, _, default) in leaves(RenderOrder).items():
         for holder in holders(job.order):
             if name not in found and name in vars(holder) and (value := getattr(holder, name)) != default:
