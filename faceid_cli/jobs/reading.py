@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from faceid_cli.jobs.kohya import read_line
 from faceid_cli.jobs.rows import FieldError, Place, Row
 
 _KINDS = {
+    ".txt": "text",
     ".csv": "csv",
     ".tsv": "csv",
     ".jsonl": "jsonl",
@@ -22,7 +24,7 @@ _KINDS = {
     ".yml": "yaml",
     ".json": "yaml",  # which is YAML, too
 }
-_IN_WORDS = {"csv": "CSV", "jsonl": "JSON, an object a line", "yaml": "YAML"}
+_JSON = re.compile(r'\s*\{\s*"')  # a prompt may begin with {name}, too
 
 
 def read_rows(name: str, content: bytes, kind: str = "auto") -> list[Row]:
@@ -31,7 +33,7 @@ def read_rows(name: str, content: bytes, kind: str = "auto") -> list[Row]:
     Args:
         name: Of the file, for messages; its suffix says what it is.
         content: Its bytes.
-        kind: "text", "csv", "jsonl", "yaml"; "auto" goes by the name, and without a known suffix by the first letter.
+        kind: "text", "csv", "jsonl", "yaml"; "auto" goes by the name, and without a known suffix by how it begins.
 
     Raises:
         UsageError: Not UTF-8, no rows at all, or YAML that is none.
@@ -43,7 +45,7 @@ def read_rows(name: str, content: bytes, kind: str = "auto") -> list[Row]:
             f"{name} is not UTF-8 (byte {error.start + 1})", f"such as with: iconv -f LATIN1 -t UTF-8 {name}"
         ) from None
     if kind == "auto":
-        kind = _KINDS.get(Path(name).suffix.lower()) or ("jsonl" if text.lstrip()[:1] == "{" else "text")
+        kind = _KINDS.get(Path(name).suffix.lower()) or ("jsonl" if _JSON.match(text) else "text")
     readers = {"text": _text, "csv": _csv, "jsonl": _jsonl, "yaml": _yaml}
     rows = list(readers[kind](name, text))
     if not rows:

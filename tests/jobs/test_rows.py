@@ -74,6 +74,7 @@ def test_jsonl_and_yaml_hold_objects_and_plain_prompts() -> None:
 
 def test_a_pipe_is_told_by_its_first_letter_or_by_format() -> None:
     assert values("standard input", '{"prompt": "a"}') == [{"prompt": "a"}]
+    assert values("standard input", "{name} at night") == [{"prompt": "{name} at night"}]
     assert values("standard input", "prompt,seed\na,1", "csv") == [{"prompt": "a", "seed": "1"}]
     assert values("standard input", "prompt,seed") == [{"prompt": "prompt,seed"}]
 
