@@ -18,6 +18,7 @@ from faceid_cli.version import __version__
 
 if TYPE_CHECKING:
     from faceid_cli.api.attention import show_attention as show_attention
+    from faceid_cli.api.batch import batch as batch
     from faceid_cli.api.compose import compose as compose
     from faceid_cli.api.demo import demo as demo
     from faceid_cli.api.enroll import enroll as enroll
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from faceid_cli.types import StepReport as StepReport
 
 _HOME = {
+    "batch": "api.batch",
     "compose": "api.compose",
     "demo": "api.demo",
     "draw_samples": "api.samples",

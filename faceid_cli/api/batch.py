@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,8 @@ from faceid_cli.api.saving import Saver, make_folder
 from faceid_cli.api.settling import Settling
 from faceid_cli.api.sheets import write_sheets
 from faceid_cli.api.sinks import Files
-from faceid_cli.api.wanted import FAILED, REJECTED, RENDERED, THERE, OnOutcome, Outcome, Wanted
+from faceid_cli.api.tally import Tally
+from faceid_cli.api.wanted import FAILED, THERE, OnOutcome, Outcome, Wanted
 from faceid_cli.errors import BatchError, FaceIDError, InterruptedRunError, OutputError, UsageError
 from faceid_cli.jobs.expand import Expansion
 from faceid_cli.jobs.failed import failed_lines
@@ -49,7 +49,6 @@ class BatchPlan:
         bad: Rows of which nothing can be made.
         output: Where pictures go.
         first_seed: The first of the seeds that nobody asked for; None where all were.
-        seconds: How long the missing ones may take; None where that is not known.
         order: How the work is done.
     """
 
@@ -58,7 +57,6 @@ class BatchPlan:
     bad: tuple[Outcome, ...]
     output: Template
     first_seed: int | None
-    seconds: float | None
     order: BatchOrder
 
     @property
@@ -145,7 +143,6 @@ def plan_batch(
         tuple(each for each in outcomes if each.status == FAILED),
         template,
         first if is_drawn else None,
-        _seconds(missing),
         order,
     )
 
@@ -169,7 +166,7 @@ def run_batch(
     Raises:
         InterruptedRunError: Ctrl-C; what was finished stays.
     """
-    note, tally = Once(on_note), _Tally(plan, on_outcome, on_progress)
+    note, tally = Once(on_note), Tally(len(plan.missing), on_outcome, on_progress)
     for outcome in (*plan.there, *plan.bad):
         tally(outcome)
         if outcome.status == FAILED and plan.order.fail_fast and outcome.error is not None:
@@ -203,7 +200,22 @@ def failed_file(plan: BatchPlan) -> Path:
     return plan.order.failed or plan.output.root / FAILED_FILE
 
 
-def _render(plan: BatchPlan, tally: _Tally, note: OnNote, loaded: Loaded) -> None:
+def estimated_seconds(plan: BatchPlan) -> float | None:
+    """How long the missing ones may take, by what earlier ones of their base models took; None where there are none."""
+    with Registry.open(create=False) as registry:
+        known: dict[str, float | None] = {}
+        total = 0.0
+        for wanted in plan.missing:
+            source = wanted.opened.source
+            if source not in known:
+                known[source] = seconds_per_step(registry, fingerprint_of(source, wanted.opened.loading.variant))
+            if (pace := known[source]) is None:
+                return None
+            total += pace * wanted.order.config.steps
+    return total
+
+
+def _render(plan: BatchPlan, tally: Tally, note: OnNote, loaded: Loaded) -> None:
     make_folder(plan.output.root)
     saver = Saver(note)
     mixer = Mixer(loaded, Files(saver, Already()), tally, note, plan.order.fail_fast)
@@ -223,35 +235,6 @@ def _render(plan: BatchPlan, tally: _Tally, note: OnNote, loaded: Loaded) -> Non
         raise
     finally:
         saver.abandon()
-
-
-class _Tally:
-    """Counts outcomes, and hands them on."""
-
-    def __init__(self, plan: BatchPlan, on_outcome: OnOutcome, on_progress: OnProgress | None) -> None:
-        self._on_outcome, self._on_progress = on_outcome, on_progress
-        self._total, self._done = len(plan.missing), 0
-        self._counts: Counter[str] = Counter()
-        self.failures: list[Outcome] = []
-        self.cells: dict[int, list[Outcome]] = {}
-
-    def __call__(self, outcome: Outcome) -> None:
-        self._counts[outcome.status] += 1
-        light = replace(outcome, render=None)  # pictures are not kept
-        if outcome.status == FAILED:
-            self.failures.append(light)
-        if outcome.job is not None and outcome.job.labels and outcome.status != REJECTED:
-            self.cells.setdefault(outcome.job.sheet, []).append(light)
-        self._on_outcome(outcome)
-        if outcome.job is not None and outcome.status in (RENDERED, FAILED):
-            self._done += 1
-            if self._on_progress is not None:
-                self._on_progress(min(self._done, self._total), self._total)
-
-    @property
-    def finished(self) -> str:
-        """How much there is, in words."""
-        return f"{self._counts[RENDERED] + self._counts[THERE]} pictures of {self._total + self._counts[THERE]}"
 
 
 def _rows(jobs: Path | str | Iterable[Mapping[str, Any] | str], kind: str) -> tuple[list[Row], Path | None]:
@@ -281,21 +264,6 @@ def _people(order: BatchOrder) -> Sequence[tuple[str, ...]]:
             "nobody is enrolled" if order.tag is None else f"nobody has the tag {order.tag}", "faceid list"
         )
     return found
-
-
-def _seconds(missing: Sequence[Wanted]) -> float | None:
-    """How long pictures may take, by what earlier ones of their base models took; None where there are none."""
-    with Registry.open(create=False) as registry:
-        known: dict[str, float | None] = {}
-        total = 0.0
-        for wanted in missing:
-            source = wanted.opened.source
-            if source not in known:
-                known[source] = seconds_per_step(registry, fingerprint_of(source, wanted.opened.loading.variant))
-            if (pace := known[source]) is None:
-                return None
-            total += pace * wanted.order.config.steps
-    return total
 
 
 def _write_failed(plan: BatchPlan, failures: Sequence[Outcome], note: OnNote) -> None:

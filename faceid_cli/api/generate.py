@@ -71,7 +71,8 @@ def render_order(
     if not order.overwrite:
         seeds = [seed for seed in seeds if seed not in there]
     if on_note is not None and there and not order.overwrite:
-        on_note(f"there already: {', '.join(map(str, there.values()))} (--overwrite renders again)")
+        which = ", ".join(map(str, there.values())) if len(there) < 4 else f"{len(there)} pictures"
+        on_note(f"there already: {which} (--overwrite renders again)")
     if not seeds:
         return [read_render(path, order, seed) for seed, path in there.items()]
     guidance = read_guidance(order)

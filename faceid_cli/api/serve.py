@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from faceid_cli.api.saving import Saver
 from faceid_cli.api.settling import Settling
 from faceid_cli.api.sinks import Files
 from faceid_cli.api.wanted import Outcome, Wanted
-from faceid_cli.jobs.expand import Expansion
+from faceid_cli.jobs.expand import Expansion, Job
 from faceid_cli.jobs.naming import template_of
 from faceid_cli.jobs.rows import Place, Row
 from faceid_cli.orders import MAX_SEED
@@ -49,7 +50,8 @@ class Service:
         settling = Settling(self._on_note, already=self._already)
         jobs = list(expansion.jobs([Row(Place(), request)], start=self._pictures))
         self._pictures += len(jobs)
-        settled = [settling.settle(job) for job in jobs]
+        # Who asks twice without a seed wants two pictures: here a seed that was drawn is one that was given.
+        settled = [settling.settle(replace(job, is_drawn=False) if isinstance(job, Job) else job) for job in jobs]
         outcomes = [each for each in settled if isinstance(each, Outcome)]
         saver = Saver(self._on_note)
         try:

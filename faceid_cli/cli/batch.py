@@ -143,6 +143,8 @@ class _Shown:
 
 def _show_plan(command: str, plan: BatchPlan) -> None:
     """Rows, and an estimate."""
+    from faceid_cli.api.batch import estimated_seconds
+
     for outcome in plan.bad:
         if outcome.error is not None:
             out.error(outcome.error)
@@ -164,8 +166,9 @@ def _show_plan(command: str, plan: BatchPlan) -> None:
         labels = "".join(f"  {label}" for label in job.labels)
         text = f"{path}  {names}  seed {seed}{labels}  {job.order.prompt}{_STATUS_LINES[status]}"
         out.item(data, [text], [str(path)])
-    left = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
-    unknown = "" if plan.seconds is not None or not plan.missing else "; how long that takes is not known yet"
+    seconds = estimated_seconds(plan)
+    left = "" if not seconds else f", about {duration(seconds)}"
+    unknown = "" if seconds is not None or not plan.missing else "; how long that takes is not known yet"
     there = f", {len(plan.there)} are there already" if plan.there else ""
     out.note(f"{plural(len(plan.missing), 'picture')} to render{left}{there}{unknown}")
     if plan.bad:
