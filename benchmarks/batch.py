@@ -117,7 +117,8 @@ def compare(model: str, prompts: list[str], turn: int, shell: int, folder: Path)
         (folder / name).mkdir()
     plain_loop(pipeline, prompts[:1], range(1), folder / "warm", size)
     batch(loaded, prompts[:1], range(1), folder / "warm", size)
-    ours, theirs = [], []
+    ours: list[Cost] = []
+    theirs: list[Cost] = []
     for start in range(0, len(prompts), turn):
         chosen, seeds = prompts[start : start + turn], range(start, min(start + turn, len(prompts)))
 
