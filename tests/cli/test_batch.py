@@ -241,7 +241,7 @@ def test_people_come_from_tags_and_all(faceid, bob) -> None:
     assert "p.txt, line 1: the prompt marks {name}" in both.err
 
 
-def test_prompts_come_from_a_pipe(alice) -> None:
+def test_prompts_come_from_a_pipe(alice, faceid) -> None:
     command, environment = outside("generate", "alice", "--prompts", "-", "-o", "out", "--seed", 3, "-q", *CHEAP)
     done = subprocess.run(command, env=environment, input="cup\nnight\n", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
