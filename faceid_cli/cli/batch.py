@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EPILOG = examples(
     "faceid batch jobs.csv -o pictures",
-    "faceid batch prompts.txt --for alice,bob --seeds 0-9 -o '{name}/{index:05d}.png'",
+    "faceid batch prompts.txt --for alice,bob --seeds 0-9 -o '{name}-{seed}.png'",
 )
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be rendered, and how long it may take.")]
 Sides = Annotated[
