@@ -11,7 +11,7 @@ from pathlib import Path
 
 from faceid_cli.api.recording import record_picture
 from faceid_cli.api.wanted import Wanted
-from faceid_cli.errors import UnknownNameError
+from faceid_cli.errors import FaceIDError, OutputError, UnknownNameError
 from faceid_cli.kept import paths
 from faceid_cli.kept.files import old_scratches, output_error
 from faceid_cli.rendering.provenance import Provenance
@@ -95,7 +95,10 @@ class Saver:
             plan = plan_output(path, path.stem, 1, order.format, order.metadata)
             if self._provenance is not None:
                 plan = replace(plan, provenance=replace(self._provenance, on_note=notes.append))
-            saved = save_over(picture, path, plan, metadata) if overwrite else save_render(picture, plan, metadata)
+            try:
+                saved = save_over(picture, path, plan, metadata) if overwrite else save_render(picture, plan, metadata)
+            except FaceIDError as error:  # it cannot be signed: as little the others as where the disk is full
+                raise OutputError(error.message, error.hint) from error
             is_known = record_picture(saved, wanted.ids, overwrite)
         except UnknownNameError as error:
             return saved, [*notes, f"{saved.path}: {error.message}"]
