@@ -13,18 +13,28 @@ SIZES = {"sd1": 512, "sd2": 768, "sdxl": 1024}
 
 def build(family: str, folder: Path, dtype: torch.dtype) -> None:
     """Write a pipeline of true size and random weights."""
+    torch.set_default_dtype(dtype)
+    pipeline_of(family).save_pretrained(folder)
+
+
+def pipeline_of(family: str, small: bool = False) -> Any:
+    """Make a pipeline of true size and random weights, of torch's default type and on its default device.
+
+    Args:
+        family: Of `SIZES`.
+        small: A narrow one of Stable Diffusion 1.x or 2.x, for 64 px, to try a benchmark out.
+    """
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
     from diffusers import UNet2DConditionModel as UNet
     from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
     torch.manual_seed(0)
-    torch.set_default_dtype(dtype)
     vae = AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512),
+        block_out_channels=(32, 32, 32, 32) if small else (128, 256, 512, 512),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=2,
-        sample_size=SIZES[family],
+        sample_size=64 if small else SIZES[family],
         scaling_factor=0.13025 if family == "sdxl" else 0.18215,
     )
     scheduler = DDIMScheduler(
@@ -36,18 +46,18 @@ def build(family: str, folder: Path, dtype: torch.dtype) -> None:
         set_alpha_to_one=False,
         steps_offset=1,
     )
-    unet = UNet(**unet_config(family))
-    first = CLIPTextModel(text_config(1024, 23, 16) if family == "sd2" else text_config(768, 12, 12))
+    narrow = {"sample_size": 8, "block_out_channels": (32, 64, 64, 64), "cross_attention_dim": 64} if small else {}
+    unet = UNet(**{**unet_config(family), **narrow})
+    width, layers, heads = (64, 2, 2) if small else (1024, 23, 16) if family == "sd2" else (768, 12, 12)
+    first = CLIPTextModel(text_config(width, layers, heads))
     parts: dict[str, Any] = {"vae": vae, "unet": unet, "text_encoder": first, "scheduler": scheduler}
     if family == "sdxl":
         second = CLIPTextModelWithProjection(text_config(1280, 32, 20))
-        pipeline = StableDiffusionXLPipeline(
+        return StableDiffusionXLPipeline(
             **parts, text_encoder_2=second, tokenizer=tokenizer(), tokenizer_2=tokenizer(), add_watermarker=False
         )
-    else:
-        nothing = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-        pipeline = StableDiffusionPipeline(**parts, tokenizer=tokenizer(), **nothing)
-    pipeline.save_pretrained(folder)
+    nothing = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    return StableDiffusionPipeline(**parts, tokenizer=tokenizer(), **nothing)
 
 
 def unet_config(family: str) -> dict[str, Any]:

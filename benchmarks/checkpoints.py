@@ -106,9 +106,9 @@ def stock_steps(base: Any, size: int, batch: int) -> Iterator[None]:
         torch.autograd.backward(torch.nn.functional.mse_loss(prediction.float(), target.float()))
         optimizer.step()
         optimizer.zero_grad()
-        with torch.no_grad():  # all rows but the placeholder's are put back
+        with torch.no_grad():  # all rows but one are put back, and that one is of no word of any prompt
             for table, before in zip(tables, kept, strict=True):
-                table[:-1] = before[:-1]
+                table[1:] = before[1:]
                 table.requires_grad_(False)
         yield
 

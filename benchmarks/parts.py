@@ -13,7 +13,7 @@ from faceid_cli.orders import TrainConfig
 from faceid_cli.training.data import Batch
 from faceid_cli.training.engine import Engine
 from faceid_cli.training.losses import Alignment, LayerAttention, face_wise_attention_loss
-from faceid_cli.training.sentences import Sentence, alignment_of
+from faceid_cli.training.sentences import Sentences
 from faceid_cli.types import FaceCrop
 
 
@@ -34,19 +34,14 @@ class SelectiveEngine(Engine):
         super().__init__(base, crops, config)
         self._layers, self._words = layers, words
 
-    def attention_loss(self, record: AttentionRecord, sentences: Sequence[Sentence], batch: Batch) -> Tensor:
+    def attention_loss(self, record: AttentionRecord, sentences: Sentences, batch: Batch) -> Tensor:
         """See `Engine.attention_loss`."""
-        chosen = chosen_layers(record.shapes, self._layers)
+        references = sentences.reference_keys
         layers = [
-            LayerAttention(
-                record.queries[name],
-                record.keys[name],
-                torch.stack([sentence.reference_keys[name] for sentence in sentences]),
-                record.scales[name],
-            )
-            for name in chosen
+            LayerAttention(record.queries[name], record.keys[name], references[name], record.scales[name])
+            for name in chosen_layers(record.shapes, self._layers)
         ]
-        alignment = alignment_of(sentences)
+        alignment = sentences.alignment
         if self._words == "identity":
             alignment = identity_alone(sentences, alignment)
         return face_wise_attention_loss(layers, alignment)
@@ -71,14 +66,14 @@ def chosen_layers(shapes: dict[str, tuple[int, int]], which: str) -> list[str]:
     return found
 
 
-def identity_alone(sentences: Sequence[Sentence], alignment: Alignment | None) -> Alignment:
+def identity_alone(sentences: Sentences, alignment: Alignment | None) -> Alignment:
     """An alignment that compares the person's word with the class word, and no other words."""
-    length, device = sentences[0].mask.shape[0], sentences[0].mask.device
-    target = torch.zeros(len(sentences), length, length, device=device)
-    reference = torch.zeros(len(sentences), length, length, device=device)
-    for row, sentence in enumerate(sentences):
-        first = int(sentence.positions[0])
-        target[row, sentence.positions, first] = 1
+    rows, length = sentences.mask.shape
+    target = torch.zeros(rows, length, length, device=sentences.mask.device)
+    reference = torch.zeros_like(target)
+    for row, positions in enumerate(sentences.positions):
+        first = int(positions[0])
+        target[row, positions, first] = 1
         if alignment is None:
             reference[row, first, first] = 1
         else:

@@ -18,16 +18,20 @@ from faceid_cli.version import __version__
 
 if TYPE_CHECKING:
     from faceid_cli.api.attention import show_attention as show_attention
+    from faceid_cli.api.batch import batch as batch
     from faceid_cli.api.compose import compose as compose
     from faceid_cli.api.demo import demo as demo
     from faceid_cli.api.enroll import enroll as enroll
     from faceid_cli.api.evaluate import evaluate as evaluate
     from faceid_cli.api.export import export_identity as export_identity
     from faceid_cli.api.generate import generate as generate
+    from faceid_cli.api.history import history as history
     from faceid_cli.api.import_ import import_identity as import_identity
+    from faceid_cli.api.info import info as info
     from faceid_cli.api.list import list_identities as list_identities
     from faceid_cli.api.remove import remove as remove
     from faceid_cli.api.rename import rename as rename
+    from faceid_cli.api.replay import replay as replay
     from faceid_cli.api.report import write_report as write_report
     from faceid_cli.api.samples import draw_samples as draw_samples
     from faceid_cli.api.show import show as show
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
     from faceid_cli.types import StepReport as StepReport
 
 _HOME = {
+    "backup": "api.backup",
+    "batch": "api.batch",
     "compose": "api.compose",
     "demo": "api.demo",
     "draw_samples": "api.samples",
@@ -51,11 +57,15 @@ _HOME = {
     "evaluate": "api.evaluate",
     "export_identity": "api.export",
     "generate": "api.generate",
+    "history": "api.history",
     "import_identity": "api.import_",
+    "info": "api.info",
     "list_identities": "api.list",
     "note": "api.notes",
     "remove": "api.remove",
     "rename": "api.rename",
+    "replay": "api.replay",
+    "restore": "api.backup",
     "show": "api.show",
     "show_attention": "api.attention",
     "tag": "api.notes",

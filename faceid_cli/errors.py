@@ -24,7 +24,10 @@
     ├── CheckpointError          8  a training checkpoint that does not match
     ├── OutputError              9  a file that cannot be written or reached: permissions, full disk
     ├── OutOfMemoryError        10  not enough memory
+    ├── NotAlikeError            1  no picture was as like the person as was asked for
+    ├── BatchError               1  some pictures of a batch failed
     ├── IdentityFileError       11  a file that is no identity, or a damaged one
+    ├── BackupFileError         11  a file that is no backup, or a damaged one
     └── InterruptedRunError    130  stopped by Ctrl-C
 
 Only these become one line on stderr; any other exception is a bug and keeps its traceback.
@@ -159,8 +162,22 @@ class OutOfMemoryError(FaceIDError):
     exit_code = 10
 
 
+class NotAlikeError(FaceIDError):
+    """No picture was as like the person as was asked for, whatever the seed."""
+
+
+class BatchError(FaceIDError):
+    """Some pictures of a batch failed; the others are there."""
+
+
 class IdentityFileError(FaceIDError):
     """A file that is no identity, is damaged, or was written by a newer faceid."""
+
+    exit_code = 11
+
+
+class BackupFileError(FaceIDError):
+    """A file that is no backup, is damaged, or was written by a newer faceid."""
 
     exit_code = 11
 

@@ -11,12 +11,17 @@ import os
 import stat
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from faceid_cli.errors import NotAnImageError, PhotoError, PhotoNotFoundError
+from faceid_cli.kept.foreign import open_file
+from faceid_cli.orders.checks import user_path
 from faceid_cli.types import Photo
 
 PHOTO_SUFFIXES = frozenset({
@@ -31,8 +36,16 @@ MAX_PIXELS = 150_000_000
 MAX_BYTES = 1_000_000_000
 """Largest file that is read; a picture within MAX_PIXELS is smaller in every format."""
 
+# Pillow knows more, and hands PostScript to another program that runs it.
+_FORMATS = (
+    "AVIF", "BMP", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "QOI", "TGA", "TIFF",
+    "WEBP",
+)  # fmt: skip
+
 # Of an ISO media file, after its four bytes of length: HEIC and its relatives, which need pillow-heif.
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+
+_BAND_PIXELS = 500_000
 
 OnProblem = Callable[[PhotoError], None]
 
@@ -40,7 +53,7 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 """What transparency becomes: paper behind photos, and nothing where a picture guides another."""
 
 
-def find_photos(paths: Sequence[Path], on_problem: OnProblem | None = None) -> list[Path]:
+def find_photos(paths: Sequence[Path], on_problem: OnProblem | None = None, besides: Path | None = None) -> list[Path]:
     """List the picture files that the given files, folders and patterns stand for.
 
     Files are taken as they are, whatever they are called; folders are searched with all their subfolders, in sorted
@@ -51,15 +64,18 @@ def find_photos(paths: Sequence[Path], on_problem: OnProblem | None = None) -> l
     Args:
         paths: Files, folders and patterns.
         on_problem: Takes what is wrong with subfolders, and the search goes on; without it the first one is raised.
+        besides: A file in the folders that is no photo: the sheet that was made of them. None if there is none.
 
     Raises:
         PhotoNotFoundError: A path does not exist, or a folder or a pattern yields no pictures.
         PhotoError: A folder that may not be read.
     """
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for path in paths:
         for file in _photos_of(Path(path), on_problem):
-            found.setdefault(file.resolve(), file)
+            found.setdefault(os.path.realpath(file), file)  # unlike resolve, this takes links that lead in a circle
+    if besides is not None and besides not in paths:
+        found.pop(os.path.realpath(besides), None)
     return list(found.values())
 
 
@@ -104,7 +120,7 @@ def flattened(image: Image.Image, background: tuple[int, int, int] = BLACK) -> I
     if image.mode.startswith(("I", "F")):
         grey, keyed = _to_8_bit(image), image.info.get("transparency")
         if isinstance(keyed, int):  # one value of these is transparent, and the conversion would forget which
-            grey = Image.merge("LA", (grey, Image.fromarray(np.asarray(image) != keyed).convert("L")))
+            grey = Image.merge("LA", (grey, _by_bands(image, lambda values: np.where(values != keyed, 255, 0))))
         image = grey.convert("RGBA") if grey.mode == "LA" else grey
     elif image.mode in ("P", "PA", "RGBa", "La", "1") or has_transparency:
         image = image.convert("RGBA" if has_transparency else "RGB")
@@ -120,9 +136,30 @@ def flattened(image: Image.Image, background: tuple[int, int, int] = BLACK) -> I
     return clean
 
 
+@contextmanager
+def opened_picture(path: Path) -> Iterator[Image.Image]:
+    """Open a picture without decoding it, as long as the context lasts.
+
+    Raises:
+        OSError: It cannot be read, or is none.
+        ValueError: It is damaged, or too large.
+    """
+    with open_file(path) as file, _open(file) as image:
+        yield image
+
+
+def claimed_pixels(path: Path) -> int:
+    """Width x height, as a picture's header has it; 0 where that cannot be told."""
+    try:
+        with opened_picture(path) as image:
+            return image.width * image.height
+    except Exception:  # whatever is wrong with it, its reader will say
+        return 0
+
+
 def _photos_of(path: Path, on_problem: OnProblem | None) -> Iterator[Path]:
     if not os.path.exists(path):  # unlike Path.exists, this never raises
-        matches = sorted(glob.glob(str(path.expanduser()), recursive=True)) if glob.has_magic(str(path)) else []
+        matches = sorted(glob.glob(str(user_path(path)), recursive=True)) if glob.has_magic(str(path)) else []
         if not matches:
             raise PhotoNotFoundError(f"no such file or folder: {path}", "check the spelling and the current folder")
         for match in matches:
@@ -202,20 +239,33 @@ def _learn_heic(path: Path) -> None:
 def _decode(data: bytes, path: Path) -> Image.Image:
     """Return the first frame, fully decoded and turned upright."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large and of slightly wrong files; the limit is below
-            image = Image.open(io.BytesIO(data))
-    except Image.DecompressionBombError as error:
+        image = _open(io.BytesIO(data))
+    except _TooLargeError as error:
         raise _too_large(path) from error
     except UnidentifiedImageError as error:
         kind = "a damaged HEIC picture" if _is_heic(data) else "not a picture"
         raise NotAnImageError(f"{path} is {kind}", "give picture files such as JPEG or PNG") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image.load()
         return _upright(image)
+
+
+class _TooLargeError(ValueError):
+    """More pixels than are decoded."""
+
+
+def _open(file: IO[bytes]) -> Image.Image:
+    Image.init()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large and of slightly wrong files; the limit is below
+            image = Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN])
+    except Image.DecompressionBombError as error:
+        raise _TooLargeError(str(error)) from error
+    if image.width * image.height > MAX_PIXELS:
+        raise _TooLargeError(f"it has more than {MAX_PIXELS // 1_000_000} million pixels")
+    return image
 
 
 def _too_large(path: Path) -> NotAnImageError:
@@ -232,14 +282,28 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit or floating-point grey to 8 bits by the range that the values show."""
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
     if image.mode.startswith("I;16"):
         scale = 255 / 65535
-    elif image.mode == "F" and values.max(initial=0) <= 1:
-        scale = 255.0
     else:
-        scale = 1.0 if values.max(initial=0) <= 255 else 255 / 65535
-    return Image.fromarray((values * scale).round().clip(0, 255).astype(np.uint8), "L")
+        largest = max((float(values.max(initial=0)) for _, values in _bands(image)), default=0.0)
+        small = 255.0 if image.mode == "F" and largest <= 1 else 1.0
+        scale = small if largest <= 255 else 255 / 65535
+    return _by_bands(image, lambda values: (values * scale).round().clip(0, 255))
+
+
+def _by_bands(image: Image.Image, change: Callable[[NDArray[np.float64]], NDArray[Any]]) -> Image.Image:
+    """A picture, mode "L", of what is made of the values, some rows at a time: all as numbers would fill the memory."""
+    found = np.empty((image.height, image.width), dtype=np.uint8)
+    for top, values in _bands(image):
+        found[top : top + len(values)] = change(values).astype(np.uint8)
+    return Image.fromarray(found, "L")
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    rows = max(_BAND_PIXELS // max(image.width, 1), 1)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        yield top, np.nan_to_num(np.asarray(band).astype(np.float64))
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image | None:

@@ -160,7 +160,10 @@ class TrainReport:
 
 @dataclass(frozen=True)
 class Identity:
-    """An identity as the registry knows it (no tensors: those are in `path`)."""
+    """An identity as the registry knows it (no tensors: those are in `path`).
+
+    `damaged` names the fields that cannot be read any more; they are empty then.
+    """
 
     name: str
     id: str
@@ -174,6 +177,7 @@ class Identity:
     tags: tuple[str, ...] = ()
     note: str = ""
     consent: str = ""
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

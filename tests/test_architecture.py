@@ -19,6 +19,7 @@ ROOMS = (
     "orders",
     "kept",
     "photo_files",
+    "jobs",
     "model_files",
     "builtin",
     "faces",
@@ -41,8 +42,9 @@ MAY_IMPORT_LATE = {
     "api": "torch waits until it is needed",
     "cli": "torch, SQLModel and rich wait until they are needed",
     "faces": "facexlib and torchvision may be missing or broken",
-    "kept": "systems lock files in different ways",
-    "rendering": "OpenCV may be missing a library of the system",
+    "kept": "systems lock files in different ways, and keys for signing need an extra",
+    "jobs": "only prompts with variants need dynamicprompts, and only YAML needs its package",
+    "rendering": "OpenCV may be missing a library of the system, and credentials need an extra",
     "model_files": "only hub ids need diffusers, and only .ckpt files need torch",
     "builtin": "training recipes and the judge need torch, drawing does not",
 }
@@ -65,6 +67,7 @@ WITHOUT_TORCH = (
     "faceid_cli.rendering.save",
     "faceid_cli.faces.account",
     "faceid_cli.report.gather",
+    *(f"faceid_cli.jobs.{path.stem}" for path in sorted((PACKAGE / "jobs").glob("*.py"))),
     *(f"faceid_cli.api.{path.stem}" for path in sorted((PACKAGE / "api").glob("*.py"))),
     *(f"faceid_cli.cli.{path.stem}" for path in sorted((PACKAGE / "cli").glob("*.py"))),
 )
@@ -151,6 +154,10 @@ def _files_of(full: str, files: dict[str, Path]) -> list[str]:
         ("facexlib", {"faces"}),
         ("torchvision", {"faces"}),
         ("cv2", {"rendering"}),
+        ("c2pa", {"rendering"}),
+        ("cryptography", {"kept", "rendering"}),
+        ("dynamicprompts", {"jobs"}),
+        ("yaml", {"jobs"}),
         ("urllib", {"kept"}),
         ("requests", set()),
         ("httpx", set()),
@@ -166,6 +173,20 @@ def test_packages_stay_in_their_rooms(package: str, rooms: set[str]) -> None:
         if name.split(".")[0] == package and room not in rooms
     }
     assert found == set()
+
+
+def test_the_command_line_says_everything_through_one_place() -> None:
+    """There, what came from others is shown escaped. Help is our own, and pictures are bytes of a protocol."""
+    found = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path, room, tree in parsed()
+        if room == "cli" and path.name not in ("output.py", "terminal_pictures.py")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[-1] in ("echo", "secho", "write", "print")
+        and ast.unparse(node) != "typer.echo(context.get_help())"
+    ]
+    assert found == []
 
 
 def test_only_the_command_line_and_the_training_recipes_print() -> None:

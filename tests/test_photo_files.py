@@ -6,6 +6,7 @@ import hashlib
 import os
 import struct
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -286,3 +287,35 @@ def test_a_locked_subfolder_is_reported_and_passed_over(tmp_path: Path) -> None:
     assert [problem.message for problem in problems] == [f"cannot read folder {locked}: permission denied"]
     with pytest.raises(PhotoError, match=r"permission denied"):
         photos.find_photos([tmp_path])
+
+
+def test_grey_of_16_bits_becomes_8_some_rows_at_a_time():
+    values = np.random.default_rng(0).integers(0, 65536, (2500, 2000), dtype=np.uint16)
+    image = Image.fromarray(values)
+    tracemalloc.start()
+    found = photos.flattened(image)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(np.asarray(found)[..., 0], (values * (255 / 65535)).round().astype(np.uint8))
+    assert peak < 12 * values.size  # numbers of 64 bits would take 24 bytes and more for each
+
+
+def test_links_that_lead_in_a_circle_and_pipes_have_their_verdict(tmp_path):
+    (tmp_path / "a.png").symlink_to("b.png")
+    (tmp_path / "b.png").symlink_to("a.png")
+    (tmp_path / "down").mkdir()
+    (tmp_path / "down" / "up").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe.png")
+    found = photos.find_photos([tmp_path])
+    assert sorted(path.name for path in found) == ["a.png", "b.png"]
+    for path in (*found, tmp_path / "pipe.png"):
+        with pytest.raises(PhotoError, match=str(path)):
+            photos.read_photo(path)
+
+
+def test_postscript_is_never_handed_to_another_program(tmp_path):
+    (tmp_path / "x.jpg").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    )
+    with pytest.raises(NotAnImageError, match="is not a picture"):
+        photos.read_photo(tmp_path / "x.jpg")

@@ -34,7 +34,7 @@ from faceid_cli.tokens import (
 from faceid_cli.training import train_identity
 from faceid_cli.training.data import Batch
 from faceid_cli.training.engine import Engine
-from faceid_cli.training.sentences import Sentence
+from faceid_cli.training.sentences import Sentences
 from faceid_cli.types import FaceCrop, IdentityTokens
 
 START = Settings(steps=150)
@@ -96,7 +96,7 @@ def engine_settings(method: object, settings: Settings) -> dict[str, Any]:
     options = {name: value for name, value in settings.options.items() if name in known}
     name = method.preset if isinstance(method, Preset) else "textual-inversion"
     found, recipe = asdict(train_config(_with(settings, options), name)), asdict(preset("sefi-paper"))
-    without = ("device", "precision", "checkpoint_every")
+    without = ("device", "precision", "checkpoint_every", "capture")
     return {key: value for key, value in found.items() if key not in without and value != recipe[key]}
 
 
@@ -143,14 +143,14 @@ class MaskedAttentionEngine(Engine):
         super().__init__(base, crops, config)
         self._crops = list(crops)
 
-    def attention_loss(self, record: AttentionRecord, sentences: Sequence[Sentence], batch: Batch) -> Tensor:
+    def attention_loss(self, record: AttentionRecord, sentences: Sentences, batch: Batch) -> Tensor:
         """Mean share of the placeholder's attention outside the face, 0 to 1, over rows, heads and layers."""
         losses = []
         for layer, queries in record.queries.items():
             found = attention_probabilities(queries.detach(), record.keys[layer], record.scales[layer])
             inside = face_masks(self._crops, *record.shapes[layer]).flatten(1)[batch.pictures].to(found.device)
-            for row, sentence in enumerate(sentences):
-                word = found[row, :, :, sentence.positions].sum(-1)  # (M, pixels)
+            for row, positions in enumerate(sentences.positions):
+                word = found[row, :, :, positions].sum(-1)  # (M, pixels)
                 share = (word * inside[row]).sum(-1) / word.sum(-1).clamp_min(1e-9)
                 losses.append(1 - share.mean())
         return torch.stack(losses).mean()
@@ -191,9 +191,7 @@ class LayerEngine(Engine):
         super().__init__(base, crops, config)
         self.contexts: dict[str, Tensor] = {}
 
-    def prediction(
-        self, module: FeatureSource, sentences: Sequence[Sentence], noisy: Tensor, timesteps: Tensor
-    ) -> Tensor:
+    def prediction(self, module: FeatureSource, sentences: Sentences, noisy: Tensor, timesteps: Tensor) -> Tensor:
         """See `Engine.prediction`; inside `own_contexts` of the UNet."""
         tokens, _ = features_of(module, ENCODER)[ENCODER]  # (L, 1, D)
         self.contexts.update(self._encode(tokens, sentences))
@@ -201,14 +199,14 @@ class LayerEngine(Engine):
         prediction: Tensor = self.base.unet(noisy.to(self.base.dtype), timesteps, encoder_hidden_states=anything).sample
         return prediction
 
-    def _encode(self, tokens: Tensor, sentences: Sequence[Sentence]) -> dict[str, Tensor]:
+    def _encode(self, tokens: Tensor, sentences: Sentences) -> dict[str, Tensor]:
         """Each layer's (B, T, C)."""
         layers, count = list(cross_attention_layers(self.base.unet)), len(sentences)
         rows = EncoderRows(
-            torch.stack([sentence.ids[ENCODER] for sentence in sentences]).repeat(len(layers), 1),
-            torch.stack([sentence.mask for sentence in sentences]).repeat(len(layers), 1),
+            sentences.ids[ENCODER].repeat(len(layers), 1),
+            sentences.mask.repeat(len(layers), 1),
             torch.arange(len(layers) * count, device=tokens.device),
-            torch.cat([sentence.positions for sentence in sentences]).repeat(len(layers)),
+            sentences.positions.flatten().repeat(len(layers)),
             tokens[:, 0].repeat_interleave(count, dim=0),
         )
         encoded = encode_rows(self.base, {ENCODER: rows}).hidden

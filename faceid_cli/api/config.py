@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from faceid_cli.api.enroll import intake_options
@@ -13,6 +12,7 @@ from faceid_cli.kept.settings import known_key, write_setting
 from faceid_cli.model_files import check_model
 from faceid_cli.model_files.source import HUB_ID
 from faceid_cli.orders import EnrolOrder
+from faceid_cli.orders.checks import user_path
 from faceid_cli.orders.option import Options
 from faceid_cli.registry.base_models import shown_source
 from faceid_cli.registry.records import check_tags
@@ -54,7 +54,7 @@ def _check_files_and_words(values: Mapping[str, Any], orders: Sequence[type[Opti
 
 
 def _model(value: str) -> str:
-    if value == BUILTIN or (not Path(value).expanduser().exists() and HUB_ID.fullmatch(value)):
+    if value == BUILTIN or (not user_path(value).exists() and HUB_ID.fullmatch(value)):
         return value
     source = chosen_source(value)
     check_model(source)

@@ -1,26 +1,37 @@
-"""Is everything here that faceid needs? Looks only; changes nothing."""
+"""Is everything here that faceid needs, and whole? Looks only, and mends what it is asked to mend."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from faceid_cli.api.list import list_identities
 from faceid_cli.errors import FaceIDError
 from faceid_cli.kept import paths
+from faceid_cli.kept.identity_file import load_identity
 from faceid_cli.kept.material import stray_material
-from faceid_cli.kept.runs import checkpoint_dir, is_home_writable
+from faceid_cli.kept.runs import checkpoint_dir, checkpoint_folders, is_home_writable
 from faceid_cli.kept.settings import read_setting
 from faceid_cli.kept.weights import KNOWN_WEIGHTS, local_weights, weights_path, with_parts
 from faceid_cli.model_files import check_model
+from faceid_cli.registry import mending
 from faceid_cli.registry.base_models import shown_source
 from faceid_cli.registry.forgetting import backups_of, strangers_in
+from faceid_cli.registry.recovery import Finished
 from faceid_cli.registry.store import Registry
-from faceid_cli.types import BUILTIN
+from faceid_cli.types import BUILTIN, Identity
 from faceid_cli.version import __version__
+
+_FIX = "`faceid doctor --fix`"
+_BACK = "put a backup back with `faceid restore`"
 
 State = Literal["ok", "warn", "fail"]
 
@@ -69,19 +80,79 @@ class Finding:
 
 
 def check_health() -> list[Finding]:
-    """Look at the installation, the device, the home folder, the registry, the base model and helper weights."""
-    return [
-        Finding("faceid", "ok", f"{__version__}, Python {sys.version.split()[0]}"),
-        *_packages(),
-        _home(),
-        *_registry(),
-        *_base_model(),
-        *_weights(),
-    ]
+    """Look at the installation, the device, the home folder, the registry, the base model and helper weights.
+
+    What cannot be read is a finding, and the rest is looked at all the same.
+    """
+    with ThreadPoolExecutor(1) as aside:  # the packages take seconds, in a process of their own
+        found = aside.submit(_probe)
+        rest = [
+            finding
+            for what, look in (
+                ("home", _home),
+                ("registry", _registry),
+                ("base model", _base_model),
+                ("weights", _weights),
+            )
+            for finding in _looked(what, look)
+        ]
+        packages = _packages(found.result())
+    return [Finding("faceid", "ok", f"{__version__}, Python {sys.version.split()[0]}"), *packages, *rest]
 
 
-def _packages() -> list[Finding]:
-    found = _probe()
+def mend(may_delete: Callable[[Sequence[Path]], bool]) -> list[Finding]:
+    """Finish what was begun, let only the owner read the home, and delete what belongs to nobody.
+
+    Args:
+        may_delete: Asked once, with all files and folders that would be deleted.
+
+    Returns:
+        What was done, and what could not be.
+    """
+    return list(_looked("mending", partial(_mended, may_delete))) if paths.home().exists() else []
+
+
+def _mended(may_delete: Callable[[Sequence[Path]], bool]) -> list[Finding]:
+    with Registry.open(create=False) as registry:
+        registry.check_writable()
+        finished = mending.finish_begun(registry)
+        lost = mending.lost_files(registry)
+    done = [_finished(each) for each in finished]
+    if (opened := mending.make_home_private()) > 0:
+        done.append(Finding("home", "ok", f"only you can read it now: {opened} files and folders were open to others"))
+    if lost and may_delete(lost):
+        done += [_deleted(path) for path in lost]
+    return done
+
+
+def _finished(each: Finished) -> Finding:
+    what = {"keep": "the enrolment", "rename": "the renaming", "remove": "the removal"}[each.entry.kind]
+    of = f" of {each.entry.name}" if each.entry.name else ""
+    if not each.left:
+        return Finding("unfinished", "ok", f"finished: {what}{of}, which had stopped half-way")
+    left = ", ".join(map(str, each.left))
+    return Finding("unfinished", "fail", f"{what}{of} cannot be finished: {left}", "delete it by hand, then try again")
+
+
+def _deleted(path: Path) -> Finding:
+    try:
+        mending.delete(path)
+    except OSError as error:
+        return Finding("lost", "fail", f"cannot delete {path}: {error.strerror}", "check its permissions")
+    return Finding("lost", "ok", f"deleted: {path}")
+
+
+def _looked(what: str, look: Callable[[], Sequence[Finding]]) -> Sequence[Finding]:
+    """What was found; also where looking itself goes wrong, so that the rest is looked at."""
+    try:
+        return look()
+    except FaceIDError as error:
+        return [Finding(what, "fail", error.message, error.hint or "")]
+    except Exception as error:  # of damaged files anything may come
+        return [Finding(what, "fail", f"it cannot be read: {error or type(error).__name__}", "put a backup back")]
+
+
+def _packages(found: Mapping[str, Any]) -> list[Finding]:
     findings = []
     for name in ("torch", "diffusers", "transformers"):
         if found.get(name):
@@ -116,37 +187,57 @@ def _probe() -> dict[str, Any]:
     return found
 
 
-def _problem(found: dict[str, Any], name: str) -> str:
+def _problem(found: Mapping[str, Any], name: str) -> str:
     return str(found.get(f"{name} error", "importing it ends the process"))
 
 
-def _home() -> Finding:
+def _home() -> list[Finding]:
     home = paths.home()
     if not is_home_writable():
-        return Finding("home", "fail", f"{home} cannot be written", "set FACEID_HOME to a folder of yours")
-    return Finding("home", "ok", str(home) if home.exists() else f"{home} (made when it is first needed)")
+        hint = "people can be listed, shown, exported and rendered; to enroll, set FACEID_HOME to a folder of yours"
+        return [Finding("home", "fail", f"{home} cannot be written", hint)]
+    if not home.exists():
+        return [Finding("home", "ok", f"{home} (made when it is first needed)")]
+    if mending.is_open(home):
+        return [Finding("home", "warn", f"others can read {home}", f"{_FIX}, or chmod 700")]
+    return [Finding("home", "ok", str(home))]
 
 
 def _registry() -> list[Finding]:
-    try:
-        with Registry.open(create=False) as registry:
-            people, problems = registry.list(), registry.problems()
-    except FaceIDError as error:
-        return [Finding("registry", "fail", error.message, error.hint or "")]
+    with Registry.open(create=False) as registry:
+        problems = registry.problems()
+        unfinished = mending.unfinished(registry)
+    people = list_identities()
     findings = [Finding("registry", "ok", f"{len(people)} enrolled, {paths.registry_file()}")] if not problems else []
     for problem in problems:
         stray = problem.startswith("a file that belongs to nobody")
-        hint = "it can be deleted" if stray else "`faceid remove` and enroll again, or put a backup back"
+        hint = f"{_FIX} deletes it" if stray else f"`faceid remove` and enroll again, or {_BACK}"
         findings.append(Finding("registry", "warn" if stray else "fail", problem, hint))
+    for entry in unfinished:
+        detail = f"a change of {entry.name or 'several people'} has stopped half-way ({entry.kind})"
+        findings.append(Finding("unfinished", "warn", detail, f"{_FIX} tries to finish it"))
+    findings += _embeddings(people)
     known = {checkpoint_dir(person.name) for person in people}
     return findings + _checkpoints(known) + _material({person.id for person in people})
 
 
+def _embeddings(people: Sequence[Identity]) -> list[Finding]:
+    """Everybody's file is read whole; those that are not there are among the registry's problems."""
+    damaged = []
+    for person in people:
+        if person.path.is_file():
+            try:
+                load_identity(person.path)
+            except FaceIDError as error:
+                hint = f"enroll {person.name} again with --replace, import an exported file, or {_BACK}"
+                damaged.append(Finding("embedding", "fail", f"{person.name}: {error.message}", hint))
+    return damaged
+
+
 def _material(known: set[str]) -> list[Finding]:
     """Crops, masks and reports of people who are gone, and copies of the registry that still name them."""
-    findings = [
-        Finding("material", "warn", f"belongs to nobody: {path}", "it can be deleted") for path in stray_material(known)
-    ]
+    hint = f"{_FIX} deletes it"
+    findings = [Finding("material", "warn", f"belongs to nobody: {path}", hint) for path in stray_material(known)]
     for backup in backups_of(paths.registry_file()):
         names = ", ".join(strangers_in(backup, known))
         detail = f"{backup} is from before an update"
@@ -157,7 +248,7 @@ def _material(known: set[str]) -> list[Finding]:
 
 
 def _checkpoints(known: set[Path]) -> list[Finding]:
-    folders = sorted(paths.runs_dir().glob("*"))
+    folders = checkpoint_folders()
     if not folders:
         return []
     detail = f"{len(folders)} of interrupted enrolments in {paths.runs_dir()}"
@@ -170,7 +261,7 @@ def _base_model() -> list[Finding]:
         source = read_setting("model")
     except FaceIDError as error:
         return [Finding("settings", "fail", error.message, error.hint or "")]
-    if source != BUILTIN and not Path(source).exists():
+    if source != BUILTIN and not os.path.exists(source):
         return [Finding("base model", "warn", f"{source}: not a folder or file here; looked up when it is used")]
     try:
         check_model(source)

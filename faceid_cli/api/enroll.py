@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -131,18 +130,19 @@ def enroll_order(
         samples = previews_folder(folder)
         previews = Previews(base, order.name, order.preview, config.seed, samples, on_preview, on_note)
         try:
-            tokens, report = train_identity(base, crops, config, folder, resume, on_step, order.preview_every, previews)
+            tokens, report = train_identity(
+                base, crops, config, folder, resume, on_step, order.preview_every, previews, on_note
+            )
         except KeyboardInterrupt as error:
             raise InterruptedRunError(f"the enrolment of {order.name} was stopped", "start it again") from error
-        identity = keep(
+        return keep(
             replace(order, config=config),
             source,
             base.fingerprint,
             Outcome(tokens, report, intake, crops, masks, held, () if order.consent is None else asked),
             samples if order.preview_every else None,
+            folder,
         )
-        shutil.rmtree(folder, ignore_errors=True)
-        return identity
 
 
 def already_enrolled(order: EnrolOrder) -> Identity | None:

@@ -14,7 +14,7 @@ from faceid_cli.errors import OutputError, UsageError
 from faceid_cli.kept.files import write_atomically
 from faceid_cli.kept.material import SCORES, keep_json
 from faceid_cli.orders import ModelOptions, RenderConfig
-from faceid_cli.orders.checks import check_output
+from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.metadata import png_bytes
 from faceid_cli.types import Identity, OnNote
@@ -147,7 +147,7 @@ class _Loaded:
 
     def __init__(self, judge: str | PictureJudge, clip: Path | str | None, on_note: OnNote | None) -> None:
         self._judge, self._on_note = judge, on_note
-        self._clip = None if clip is None else Path(clip).expanduser()
+        self._clip = None if clip is None else user_path(clip)
         self._held: tuple[object, BaseModel, PictureJudge] | None = None
 
     def of(self, each: Opened, with_faces: bool) -> tuple[BaseModel, PictureJudge]:
@@ -180,7 +180,7 @@ def _for(name: str, on_picture: OnPicture) -> Callable[[int, int], None]:
 def _check_folder(output: Path | str | None) -> None:
     if output is None:
         return
-    folder = check_output(output).expanduser()
+    folder = user_path(check_output(output))
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file, not a folder", "give a folder with -o")
     if not folder.exists() and not folder.absolute().parent.is_dir():
@@ -206,7 +206,7 @@ def evaluation_data(found: Evaluation) -> dict[str, Any]:
 def _written(found: Evaluation, output: Path, config: RenderConfig) -> Evaluation:
     from faceid_cli.evaluation.summary import picture_grid, to_csv
 
-    folder = _new_folder(output.expanduser(), f"{found.identity.name}-evaluation")
+    folder = _new_folder(user_path(output), f"{found.identity.name}-evaluation")
     found = replace(found, folder=folder)
     report = {"format": 1, **evaluation_data(found), "rendering": asdict(config)}
     write_atomically(folder / "scores.json", (json.dumps(report, indent=2) + "\n").encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faceid_cli.errors import IdentityFileError, OutputError, UsageError
 from faceid_cli.kept.identity_file import IdentityFile, load_identity, save_identity
-from faceid_cli.orders.checks import check_output
+from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.registry.sources import without_folders
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Identity
@@ -45,7 +45,7 @@ def export_identities(
     """
     with Registry.open(create=False) as registry:
         people = list({person.id: person for person in map(registry.get, names)}.values())
-    where = check_output(output or ".").expanduser()
+    where = user_path(check_output(output or "."))
     if len(people) > 1 and not where.is_dir():
         raise UsageError(f"{len(people)} people do not go into one file {where}", "give an existing folder with -o")
     planned = [(person, load_identity(person.path), _target(person, where, replace)) for person in people]

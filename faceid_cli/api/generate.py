@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from faceid_cli.api.again import files_there, read_render, requests_of
+from faceid_cli.api.alike import render_alike
 from faceid_cli.api.opening import open_people
-from faceid_cli.builtin.words import unknown_words
+from faceid_cli.api.placing import placed, told, untold
+from faceid_cli.api.recording import record_picture
 from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
+from faceid_cli.kept import paths
 from faceid_cli.kept.settings import fields_with_defaults, rendering_order
+from faceid_cli.kept.signals import held_signals
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.checks import check_text
-from faceid_cli.orders.emphasis import doubtful_weights, plain_text
 from faceid_cli.orders.option import takes
-from faceid_cli.orders.replay import render_command
-from faceid_cli.registry.records import NewRender
-from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.guiding import read_guidance, with_face_mask
-from faceid_cli.rendering.prompts import parse_embedding, place_people
-from faceid_cli.rendering.save import OutputPlan, plan_output, save_render
+from faceid_cli.rendering.provenance import wanted_provenance
+from faceid_cli.rendering.save import OutputPlan, plan_output, save_over, save_render
 from faceid_cli.types import OnNote, OnProgress, Render
 
 
@@ -62,20 +63,20 @@ def render_order(
     seeds = _seeds(order.seed, order.count)
     if order.output is not None:  # the registry will keep the whole path
         check_text("--output", str(order.output.absolute()))
+    if order.min_likeness is not None:
+        return render_alike(order, seeds, on_progress, on_note)
     opened = open_people(order.names, order.config, order.model, order.options, on_note)
-    order = replace(order, names=tuple(person.name for person in opened.people), config=opened.config)
-    files = _embeddings(order, on_note)
-    prompt = place_people(order.prompt, order.names, list(files))
-    if on_note:
-        for text in (prompt, order.config.negative_prompt):
-            for doubt in doubtful_weights(text):
-                on_note(doubt)
-        unknown = unknown_words(plain_text(f"{prompt} {order.config.negative_prompt}")) if opened.is_builtin else ()
-        if unknown:
-            on_note(
-                f"the built-in model does not know, and draws nothing for: {', '.join(unknown)}; "
-                "faceid models info builtin lists what it can draw"
-            )
+    order, prompt, files = placed(order, opened, on_note)
+    requests = requests_of(order, opened, prompt, seeds)
+    there = files_there(order, requests)
+    if not order.overwrite:
+        seeds = [seed for seed in seeds if seed not in there]
+    if on_note is not None and there and not order.overwrite:
+        which = ", ".join(map(str, there.values())) if len(there) < 4 else f"{len(there)} pictures"
+        on_note(f"there already: {which} (--overwrite renders again)")
+    if not seeds:
+        return [read_render(path, order, seed) for seed, path in there.items()]
+    provenance = None if order.output is None else wanted_provenance(on_note)
     guidance = read_guidance(order)
     guidance = with_face_mask(guidance, order.face, opened.is_builtin, opened.device)
 
@@ -96,53 +97,21 @@ def render_order(
     batches = render_batches(
         base, prompt, tokens, seeds, order.config, on_progress, guidance.init, words, guidance.mask, control, on_note
     )
-    more, always = _untold(order, files, chosen, base), fields_with_defaults(RenderOrder)
-    told = (_told(batch, order, more, always) for batch in batches)
+    more, always = untold(order, opened, files, chosen, base), fields_with_defaults(RenderOrder)
+    told_batches = (
+        [told(picture, order, more | {"request": requests[picture.request.seed]}, always) for picture in batch]
+        for batch in batches
+    )
     if order.output is None:
-        return [picture for batch in told for picture in batch]
+        return [picture for batch in told_batches for picture in batch]
     # Only now, when nothing is left that could be wrong with the order, is anything written.
-    plan = plan_output(order.output, "-".join(order.names), order.count)
-    return _save(told, plan, tuple(person.id for person in opened.people), on_note)
-
-
-def _embeddings(order: RenderOrder, on_note: OnNote | None) -> dict[str, Path]:
-    """Files of others by the words that stand for them."""
-    files: dict[str, Path] = {}
-    for file, word in (parse_embedding(text) for text in order.embeddings):
-        if word in files or word in order.names:
-            raise UsageError(f"<{word}> would stand for two things", "give one of them another word: FILE:WORD")
-        files[word] = file
-        if f"<{word}>" not in f"{order.prompt} {order.config.negative_prompt}" and on_note:
-            on_note(f"no prompt mentions <{word}>, so {file.name} changes nothing")
-    return files
-
-
-def _untold(order: RenderOrder, embeddings: Mapping[str, Path], chosen: str, base: Any) -> dict[str, object]:
-    """What belongs into the settings and the rendering does not know: names of files, and how likeness was chosen."""
-    from faceid_cli.backbone.additions import hash_of_file
-    from faceid_cli.tokens import files_of_embedding
-
-    hashes = {word: " ".join(map(hash_of_file, files_of_embedding(path, base))) for word, path in embeddings.items()}
-    return {
-        "chosen": chosen,
-        "files": {option: path.name for option, path in order.files.items()},
-        "face": "" if order.into is None else str(order.face),
-        "embeddings": tuple(f"{word} {path.name} {hashes[word]}" for word, path in embeddings.items()),
-    }
-
-
-def _told(
-    batch: Sequence[Render], order: RenderOrder, more: Mapping[str, object], always: Collection[str]
-) -> list[Render]:
-    """Add that to the settings, with the prompt as it was written, and the command that makes the picture again."""
-    return [
-        replace(
-            picture,
-            request=replace(picture.request, prompt=order.prompt),
-            settings={**picture.settings, **more, "command": render_command(order, picture.request.seed, always)},
-        )
-        for picture in batch
-    ]
+    plan = plan_output(order.output, "-".join(order.names), order.count, order.format, order.metadata)
+    plan = replace(plan, provenance=provenance)
+    old = {} if order.overwrite else {seed: read_render(path, order, seed) for seed, path in there.items()}
+    targets = _targets(order, plan, seeds, there) if order.overwrite else {}
+    new = save_pictures(told_batches, plan, targets, tuple(person.id for person in opened.people), on_note)
+    made = old | {picture.request.seed: picture for picture in new}
+    return [made[seed] for seed in sorted(made)]
 
 
 def _seeds(seed: int | None, count: int) -> list[int]:
@@ -152,17 +121,36 @@ def _seeds(seed: int | None, count: int) -> list[int]:
     return list(range(first, first + count))
 
 
-def _save(
-    batches: Iterable[list[Render]], plan: OutputPlan, ids: tuple[str, ...], on_note: OnNote | None
+def _targets(order: RenderOrder, plan: OutputPlan, seeds: Sequence[int], there: Mapping[int, Path]) -> dict[int, Path]:
+    """What is overwritten, by seed: the same picture where it is there, else what has the name that it would get."""
+    return {seed: there.get(seed, path) for seed, path in zip(seeds, plan.candidates(), strict=False)}
+
+
+def save_pictures(
+    batches: Iterable[list[Render]],
+    plan: OutputPlan,
+    targets: Mapping[int, Path],
+    ids: tuple[str, ...],
+    on_note: OnNote | None,
 ) -> list[Render]:
-    """Write pictures as they are finished, and record those that were written, even if a later one fails."""
+    """Write each picture as it is finished, and record it at once: what is on the disk is known to the registry."""
     from faceid_cli.rendering.generate import metadata_of
 
     saved: list[Render] = []
     try:
         for batch in batches:
             for picture in batch:
-                saved.append(save_render(picture, plan, metadata_of(picture, ids)))
+                with held_signals():
+                    target, metadata = targets.get(picture.request.seed), metadata_of(picture, ids)
+                    saved.append(
+                        save_render(picture, plan, metadata)
+                        if target is None
+                        else save_over(picture, target, plan, metadata)
+                    )
+                    is_known = record_picture(saved[-1], ids, replaces=target is not None)
+                if not is_known and on_note is not None and len(saved) == 1:
+                    file = paths.registry_file()
+                    on_note(f"the registry {file} cannot be written, so it does not know of these pictures")
     except KeyboardInterrupt as error:
         if not saved:
             raise
@@ -171,25 +159,9 @@ def _save(
         if saved:
             raise NotFiniteError(f"{error.message}; {_finished(saved)}", error.hint) from error
         raise
-    finally:
-        _record(saved, ids, on_note)
     return saved
 
 
 def _finished(saved: Sequence[Render]) -> str:
     done = "1 picture is" if len(saved) == 1 else f"{len(saved)} pictures are"
     return f"{done} finished, the last is {saved[-1].path}"
-
-
-def _record(saved: Sequence[Render], ids: tuple[str, ...], on_note: OnNote | None) -> None:
-    records = [
-        NewRender(ids, picture.path.absolute(), picture.request.prompt, picture.request.seed, picture.settings)
-        for picture in saved
-        if picture.path is not None
-    ]
-    if records:
-        with Registry.open() as registry:
-            if not registry.is_read_only:
-                registry.add_renders(records)
-            elif on_note is not None:
-                on_note(f"the registry {registry.file} cannot be written, so it does not know of these pictures")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from faceid_cli.errors import IdentityFileError, UsageError
 from faceid_cli.kept.identity_file import load_identity, save_identity
-from faceid_cli.kept.material import remove_material
 from faceid_cli.orders import ModelOptions
+from faceid_cli.orders.checks import user_path
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity
 from faceid_cli.registry.sources import source_of_fingerprint
@@ -41,7 +41,7 @@ def import_identity(
     """
     if name is not None:
         check_name(name)
-    path = Path(file).expanduser()
+    path = user_path(file)
     stored = load_identity(path)
     found = stored.metadata
     source = source_of_fingerprint(found.base_model, found.base_fingerprint)
@@ -67,11 +67,8 @@ def import_identity(
         save_identity(identity.path, stored.keys, stored.values, new.metadata())
 
     with Registry.open() as registry:
-        old = registry.find(new.name) if replace else None
         keep = registry.replace_identity if replace else registry.add_identity
         identity = keep(new, write)
-    if old is not None:
-        remove_material(old.id)
     added = ModelOptions.learned(identity.method)
     for option, needed in (("--vae", added.vae), *(("--lora", lora) for lora in added.loras or ())):
         if needed is not None and on_note:

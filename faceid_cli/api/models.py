@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from faceid_cli.api.config import set_setting
 from faceid_cli.api.evaluate import evaluate
 from faceid_cli.api.opening import opened
 from faceid_cli.builtin.words import DRAWS
-from faceid_cli.errors import FaceIDError, UsageError
+from faceid_cli.errors import FaceIDError, ModelError, UsageError
+from faceid_cli.kept.foreign import reading
 from faceid_cli.model_files import (
     FAMILY_NAMES,
     check_model,
@@ -22,6 +24,7 @@ from faceid_cli.model_files import (
 )
 from faceid_cli.model_files.kin import read_configs
 from faceid_cli.orders import ModelOptions, RenderConfig
+from faceid_cli.orders.checks import user_path
 from faceid_cli.registry import base_models as shelf
 from faceid_cli.registry.base_models import ModelScore
 from faceid_cli.registry.sources import chosen_source
@@ -84,7 +87,7 @@ def add_model(name: str, source: str, replace: bool = False) -> BaseModelInfo:
     """
     if name.lower() == BUILTIN:
         raise UsageError("builtin is the model that ships with faceid", "choose another name")
-    path = Path(source).expanduser()
+    path = user_path(source)
     absolute = str(path.resolve()) if source != BUILTIN and path.exists() else source
     fingerprint = fingerprint_of(absolute)
     with Registry.open() as registry:
@@ -162,8 +165,8 @@ def score_models(
     with Registry.open(create=False) as registry:
         person = registry.get(name)
     wanted = list(bases) or [person.base_model]
-    # All of them, before the first takes its time.
-    all_opened = [opened([person], config, base, options) for base in wanted]
+    # All of them, before the first takes its time. Their own is nothing that the user said.
+    all_opened = [opened([person], config, base if bases else None, options) for base in wanted]
     found = []
     for base, each in zip(wanted, all_opened, strict=True):
         (result,) = evaluate(
@@ -201,7 +204,7 @@ def _info(
     name: str, source: str, kept: str, default: str, people: Sequence[Any], details: dict[str, Any] | None = None
 ) -> BaseModelInfo:
     problem, fingerprint = "", kept
-    is_remote = source != BUILTIN and not Path(source).exists()
+    is_remote = source != BUILTIN and not os.path.exists(source)
     if not (is_remote and kept):  # looking for a hub id could start a download
         try:
             fingerprint = fingerprint_of(source)
@@ -217,7 +220,13 @@ def _info(
 def _details(source: str) -> dict[str, Any]:
     path = model_path(source)
     configs = read_configs(path)
-    unet, scheduler, vae = configs["unet"], configs["scheduler"], configs["vae"]
+    with reading(path, ModelError, "copy or download the model again"):
+        return _told(source, path, configs["unet"], configs["scheduler"], configs["vae"])
+
+
+def _told(
+    source: str, path: Path, unet: dict[str, Any], scheduler: dict[str, Any], vae: dict[str, Any]
+) -> dict[str, Any]:
     factor = 2 ** (len(vae.get("block_out_channels", range(4))) - 1)
     return {
         "files": str(path),

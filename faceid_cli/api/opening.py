@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from faceid_cli.errors import RegistryError
 from faceid_cli.kept.identity_file import IdentityFile, load_identity
 from faceid_cli.kept.settings import read_settings
 from faceid_cli.orders import ModelOptions, RenderConfig, TrainConfig
@@ -106,6 +107,12 @@ def opened(
     on_note: OnNote | None = None,
 ) -> Opened:
     """The same for people who have been looked up."""
+    for person in people:
+        if person.damaged:
+            raise RegistryError(
+                f"the registry's entry of {person.name} is damaged: {', '.join(person.damaged)}",
+                "put a backup of the registry back, or enroll again with --replace",
+            )
     stored = {person.name: load_identity(person.path) for person in people}
     loading = options_for(people, None if options is None else checked_options(options), model)
     source = source_for(people, model, on_note, loading)

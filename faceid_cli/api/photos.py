@@ -13,7 +13,7 @@ from faceid_cli.faces.sheets import check_sheet, save_sheet
 from faceid_cli.faces.verdict import PhotoVerdict
 from faceid_cli.kept.settings import read_setting
 from faceid_cli.model_files import check_model
-from faceid_cli.orders.checks import check_output
+from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.orders.enrolling import photo_paths
 from faceid_cli.photo_files import find_photos
 from faceid_cli.registry.sources import chosen_source
@@ -74,9 +74,8 @@ def check_photos(
         check_model(source)
     builtin = source == BUILTIN
     finder = finder_for(builtin, device or read_setting("device"), read_setting("detector"))
-    intake = judge_photos(files, finder, IntakeOptions(_SIZE_PX[builtin], face))
-    target = None
-    if sheet is not None:
-        target = Path(sheet).expanduser()
+    target = None if sheet is None else user_path(sheet)
+    intake = judge_photos(files, finder, IntakeOptions(_SIZE_PX[builtin], face), besides=target)
+    if target is not None:
         save_sheet(check_sheet(intake, finder), target)
     return PhotoCheck(intake.verdicts, intake.warnings, target)

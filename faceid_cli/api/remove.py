@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import shutil
-
-from faceid_cli.kept import paths
-from faceid_cli.kept.material import material_folder, remove_material
 from faceid_cli.kept.runs import checkpoint_dir, claimed_run, give_up
-from faceid_cli.registry.forgetting import scrub
+from faceid_cli.registry.recovery import Finished
 from faceid_cli.registry.store import Registry, Removed
 
 
@@ -16,20 +11,19 @@ def remove(name: str) -> Removed:
     """Forget a person: row, embedding, training runs, checkpoints, crops, reports and records of pictures.
 
     What the registry's file and its backups still hold of them is overwritten. Pictures stay. What could not be
-    deleted is in the answer.
+    deleted is in the answer. A removal that stops half-way is finished by the next command.
 
     Raises:
         UnknownNameError: Nobody of that name.
     """
     with Registry.open(create=False) as registry:
-        removed = registry.remove(name)
-        others = {person.id for person in registry.list()}
-    gone = removed.identity
-    left = scrub(paths.registry_file(), gone.id, gone.name, others)
-    shutil.rmtree(checkpoint_dir(name), ignore_errors=True)
-    remove_material(gone.id)
-    left += [path for path in (checkpoint_dir(name), material_folder(gone.id)) if path.exists()]
-    return dataclasses.replace(removed, left=tuple(left))
+        return registry.remove(name)
+
+
+def finish_removal(name: str) -> Finished | None:
+    """Finish what is left of the removal of a person, if one stopped half-way; None where there is none."""
+    with Registry.open(create=False) as registry:
+        return registry.finish_removal(name)
 
 
 def is_unfinished(name: str) -> bool:

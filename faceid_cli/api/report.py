@@ -11,7 +11,8 @@ from faceid_cli.errors import FaceIDError, OutputError, UsageError
 from faceid_cli.kept.files import write_atomically
 from faceid_cli.kept.material import material_folder
 from faceid_cli.orders import RenderConfig
-from faceid_cli.orders.checks import check_output, shown_text
+from faceid_cli.orders.checks import check_output, shown_text, user_path
+from faceid_cli.registry.sources import without_folders
 from faceid_cli.registry.store import Registry
 from faceid_cli.report import MARK, ReportContent, report_page
 from faceid_cli.report.attention_maps import AttentionMaps, kept_maps
@@ -93,14 +94,15 @@ def _maps(
     except FaceIDError as error:
         if on_note is not None:
             on_note(f"no attention maps: {error.message}")
-        return None, f"The maps cannot be made here: {error.message}."
+        why = error.message.replace(person.base_model, without_folders(person.base_model, {})[0])
+        return None, f"The maps cannot be made here: {why}."
 
 
 def _target(person: Identity, output: Path | str | None) -> Path:
     """Where the report goes; checked before anything is rendered."""
     if output is None:
         return material_folder(person.id) / "report.html"
-    path = check_output(output).expanduser()
+    path = user_path(check_output(output))
     if path.is_dir():
         path = path / f"{person.name}-report.html"
     if path.suffix.lower() not in _SUFFIXES:
@@ -131,5 +133,5 @@ def report_data(made: Report) -> dict[str, Any]:
         "previews": len(shown.previews),
         "attention_maps": len(shown.maps),
         "evaluations": len(shown.scores),
-        "enroll_command": shown.command or None,
+        "enroll_command": shown.whole_command or None,
     }

@@ -9,7 +9,7 @@ from PIL import Image
 
 from faceid_cli.errors import OutputError, UsageError
 from faceid_cli.kept.files import write_atomically
-from faceid_cli.orders.checks import check_output
+from faceid_cli.orders.checks import check_output, user_path
 
 
 def draw_samples(folder: Path | str, person: int = 0, count: int = 5) -> list[Path]:
@@ -26,7 +26,7 @@ def draw_samples(folder: Path | str, person: int = 0, count: int = 5) -> list[Pa
     """
     if count < 1:
         raise UsageError(f"count must be 1 or more, not {count}")
-    target = check_output(folder).expanduser()
+    target = user_path(check_output(folder))
     if target.exists() and not target.is_dir():
         raise OutputError(f"{target} is a file, not a folder", "give another folder")
 

@@ -1,8 +1,8 @@
 """K and V come apart, and stages switch: one context manager for training and generation (paper section 3.2).
 
 The context [K1..KS | V1..VS] holds every stage's two encodings of the prompt along the token axis. A hook before the
-UNet cuts [Ks | Vs] out for each row, by the timestep it sees; hooks before `to_k` and `to_v` of every cross-attention
-layer give each its half. Rows carry their own contexts, so neither the order of guidance halves nor the batch matters,
+UNet cuts Ks and Vs out for each row, by the timestep it sees; hooks before `to_k` and `to_v` of every cross-attention
+layer give each its side. Rows carry their own contexts, so neither the order of guidance halves nor the batch matters,
 and equal K and V give the very bits of the plain pipeline.
 
 Shapes: B rows, S stages, T text positions, C width of the encoded text, E width of the pooled text.
@@ -10,6 +10,7 @@ Shapes: B rows, S stages, T text positions, C width of the encoded text, E width
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -54,7 +55,8 @@ def split_attention(unet: nn.Module, stages: int, text_length: int, num_train_ti
     """Let a UNet take `encoder_hidden_states` = [K1..KS | V1..VS], (B, 2 * S * T, C), while the context lasts.
 
     Timesteps may be a number, or a tensor of one or B entries: each row uses the stage of its own timestep. A UNet with
-    a pooled text takes `added_cond_kwargs["text_embeds"]` of all stages, (B, S * E), in the same way.
+    a pooled text takes `added_cond_kwargs["text_embeds"]` of all stages, (B, S * E), in the same way. Rows that know
+    their stage already, as in training, may bring [Ks | Vs] alone, (B, 2 * T, C), and their pooled text (B, E).
 
     Args:
         unet: A UNet or ControlNet with cross-attention.
@@ -71,11 +73,12 @@ def split_attention(unet: nn.Module, stages: int, text_length: int, num_train_ti
     for name, layer in layers.items():
         if getattr(layer, "fused_projections", False):
             raise ModelError(f"the split into keys and values is dead in {name}: its projections are fused", _REMEDY)
+    cut = _Cut(stages, text_length, num_train_timesteps)
     alive: set[str] = set()
 
     def before(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         alive.clear()
-        return _with_current_stage(arguments, named, stages, text_length, num_train_timesteps)
+        return cut.arguments(arguments, named)
 
     def after(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         dead = [
@@ -88,61 +91,122 @@ def split_attention(unet: nn.Module, stages: int, text_length: int, num_train_ti
         stack.callback(unet.register_forward_pre_hook(before, with_kwargs=True).remove)
         stack.callback(unet.register_forward_hook(after).remove)
         for name, layer in layers.items():
-            for side, projection in enumerate(("to_k", "to_v")):
-                hook = _take_half(f"{name}.{projection}", side, text_length, alive)
+            for projection in ("to_k", "to_v"):
+                hook = _take_side(f"{name}.{projection}", projection, cut.sides, alive)
                 stack.callback(getattr(layer, projection).register_forward_pre_hook(hook).remove)
         yield
 
 
-def _with_current_stage(
-    arguments: tuple[Any, ...], named: dict[str, Any], stages: int, text_length: int, num_train_timesteps: int
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Replace the context among the UNet's arguments (sample, timestep, encoder_hidden_states) by [Ks | Vs]."""
-    timestep = named["timestep"] if "timestep" in named else arguments[1]
-    by_name = "encoder_hidden_states" in named
-    context = named["encoder_hidden_states"] if by_name else arguments[2]
-    current = _cut(context, timestep, stages, text_length, num_train_timesteps)
-    added = named.get("added_cond_kwargs") or {}
-    if "text_embeds" in added:
-        pooled = _cut_pooled(added["text_embeds"], timestep, stages, num_train_timesteps)
-        named = {**named, "added_cond_kwargs": {**added, "text_embeds": pooled}}
-    if by_name:
-        return arguments, {**named, "encoder_hidden_states": current}
-    return (*arguments[:2], current, *arguments[3:]), named
+class _Cut:
+    """Cuts the current stage's part out of what the UNet is given, and only when the stage is another than before.
 
+    Args:
+        stages: S.
+        text_length: T.
+        num_train_timesteps: Timesteps that the stages divide.
 
-def _cut_pooled(pooled: Tensor, timestep: Any, stages: int, num_train_timesteps: int) -> Tensor:
-    """Pick each row's current pooled text, (B, S * E) -> (B, E)."""
-    rows = pooled.shape[0]
-    timesteps = torch.as_tensor(timestep, device=pooled.device).reshape(-1)
-    stage = stages_of(timesteps, stages, num_train_timesteps).expand(rows)
-    return pooled.view(rows, stages, -1)[torch.arange(rows, device=pooled.device), stage]
+    Attributes:
+        sides: What the projections "to_k" and "to_v" take now, (B, T, C) each.
+    """
 
+    def __init__(self, stages: int, text_length: int, num_train_timesteps: int) -> None:
+        self._stages, self._text_length, self._num_train_timesteps = stages, text_length, num_train_timesteps
+        self._timesteps = _Timesteps()
+        self._last: tuple[Tensor, Tensor | None, int] | None = None
+        self._pooled: Tensor | None = None
+        self.sides: dict[str, Tensor] = {}
 
-def _cut(context: Tensor, timestep: Any, stages: int, text_length: int, num_train_timesteps: int) -> Tensor:
-    rows, length, width = context.shape
-    if length != 2 * stages * text_length:
-        raise ModelError(
-            f"the text context has {length} positions, not 2 x {stages} stages x {text_length}",
-            "a bug, or hooks of another kind on the same UNet",
-        )
-    timesteps = torch.as_tensor(timestep, device=context.device).reshape(-1)
-    stage = stages_of(timesteps, stages, num_train_timesteps).expand(rows)
-    parts = context.view(rows, 2, stages, text_length, width)
-    picked = parts[torch.arange(rows, device=context.device), :, stage]  # (B, 2, T, C)
-    return picked.reshape(rows, 2 * text_length, width)
+    def arguments(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Put the keys' side among the UNet's arguments for the context, and the current pooled text for all of them.
 
+        Its arguments are (sample, timestep, encoder_hidden_states).
+        """
+        timestep = named["timestep"] if "timestep" in named else arguments[1]
+        by_name = "encoder_hidden_states" in named
+        added = named.get("added_cond_kwargs") or {}
+        self._cut(named["encoder_hidden_states"] if by_name else arguments[2], added.get("text_embeds"), timestep)
+        if self._pooled is not None:
+            named = {**named, "added_cond_kwargs": {**added, "text_embeds": self._pooled}}
+        if by_name:
+            return arguments, {**named, "encoder_hidden_states": self.sides["to_k"]}
+        return (*arguments[:2], self.sides["to_k"], *arguments[3:]), named
 
-def _take_half(name: str, side: int, text_length: int, alive: set[str]) -> Callable[..., tuple[Tensor, ...]]:
-    def take(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
-        context: Tensor = arguments[0]
-        if context.shape[1] != 2 * text_length:
+    def _cut(self, context: Tensor, pooled: Tensor | None, timestep: Any) -> None:
+        known = self._timesteps.known(timestep)
+        now = None if known is None or context.requires_grad else (context, pooled, self._stage(known))
+        if now is not None and self._last is not None:
+            (text, words, stage), (last_text, last_words, last_stage) = now, self._last
+            if text is last_text and words is last_words and stage == last_stage:
+                return
+        self._last = now
+        if context.shape[1] != 2 * self._text_length:
+            timesteps = torch.as_tensor(timestep, device=context.device).reshape(-1)
+            stages = stages_of(timesteps, self._stages, self._num_train_timesteps)
+            context = self._part_of_context(context, stages)
+            pooled = None if pooled is None else _at(pooled.unflatten(1, (self._stages, -1)), stages)
+        self._pooled = pooled
+        # A contiguous half makes the projection compute the same bits as on an unsplit context.
+        keys, values = (half.contiguous() for half in context.split(self._text_length, dim=1))
+        self.sides["to_k"], self.sides["to_v"] = keys, values
+
+    def _stage(self, timestep: float) -> int:
+        return stage_of(math.floor(timestep), self._stages, self._num_train_timesteps)
+
+    def _part_of_context(self, context: Tensor, stages: Tensor) -> Tensor:
+        """Pick each row's [Ks | Vs], (B, 2 * S * T, C) -> (B, 2 * T, C)."""
+        length = context.shape[1]
+        if length != 2 * self._stages * self._text_length:
             raise ModelError(
-                f"{name} got {context.shape[1]} text positions instead of 2 x {text_length}: the split is dead", _REMEDY
+                f"the text context has {length} positions, not 2 x {self._stages} stages x {self._text_length}",
+                "a bug, or hooks of another kind on the same UNet",
+            )
+        parts = context.unflatten(1, (2, self._stages, self._text_length))
+        return _at(parts.transpose(1, 2), stages).flatten(1, 2)
+
+
+def _at(parts: Tensor, stages: Tensor) -> Tensor:
+    """Pick each row's stage, (B, S, ...) -> (B, ...); stages of one or B entries."""
+    if len(stages) == 1:
+        return parts.index_select(1, stages).squeeze(1)
+    return parts[torch.arange(len(parts), device=parts.device), stages]
+
+
+class _Timesteps:
+    """Tells the numbers of timesteps on a GPU without waiting for it at each step.
+
+    A sampler's timesteps are entries of one tensor. It is read as a whole when the first of them is seen.
+    """
+
+    def __init__(self) -> None:
+        self._whole: tuple[torch.UntypedStorage, int] | None = None
+        self._numbers: list[float] = []
+
+    def known(self, timestep: Any) -> float | None:
+        """The number of a timestep that all rows share; None where rows have their own, or it would take a wait."""
+        if not isinstance(timestep, Tensor):
+            return float(timestep)
+        if timestep.numel() != 1 or timestep.is_inference():
+            return None
+        if timestep.device.type == "cpu":
+            return float(timestep)
+        storage, version = timestep.untyped_storage(), timestep._version
+        if storage.nbytes() == timestep.element_size():  # alone, so it is likely to be written anew
+            return None
+        if self._whole is None or (self._whole[0].data_ptr(), self._whole[1]) != (storage.data_ptr(), version):
+            entries = torch.empty(0, dtype=timestep.dtype, device=timestep.device).set_(storage)
+            self._whole, self._numbers = (storage, version), entries.tolist()
+        return self._numbers[timestep.storage_offset()]
+
+
+def _take_side(name: str, projection: str, sides: dict[str, Tensor], alive: set[str]) -> Callable[..., Any]:
+    def take(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        context, side = arguments[0], sides[projection]
+        if context.shape != side.shape:
+            raise ModelError(
+                f"{name} got text of shape {tuple(context.shape)} instead of {tuple(side.shape)}: the split is dead",
+                _REMEDY,
             )
         alive.add(name)
-        start = side * text_length
-        # A contiguous half makes the projection compute the same bits as on an unsplit context.
-        return (context[:, start : start + text_length].contiguous(), *arguments[1:])
+        return (side, *arguments[1:])
 
     return take

@@ -15,10 +15,13 @@ from faceid_cli.backbone.lora import merge_lora
 from faceid_cli.backbone.memory import is_out_of_memory
 from faceid_cli.backbone.single_file import vae_from_file
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
+from faceid_cli.kept.foreign import reading
+from faceid_cli.model_files.components import check_sizes
 from faceid_cli.model_files.families import COMPONENTS, canonical_name
 from faceid_cli.model_files.folder import read_json, variant_of, weight_files
 from faceid_cli.model_files.lora import check_lora, parse_lora
 from faceid_cli.model_files.weight_file import open_weight_file
+from faceid_cli.orders.checks import user_path
 
 _CHUNK_BYTES = 1 << 22
 _UNHEARD = ("text_projection.", "vision_model.", "visual_projection.", "logit_scale")
@@ -35,32 +38,30 @@ def load_vae(source: str, dtype: torch.dtype, family: str) -> tuple[Any, tuple[s
         UnsupportedModelError: An autoencoder of another kind, or only pickles.
         ModelError: It cannot be used.
     """
-    path = Path(source).expanduser()
-    if path.is_file():
-        return vae_from_file(path, dtype, family), ()
+    path = user_path(source)
+    with reading(path, ModelError, "copy or download it again", "the VAE in", "cannot be loaded", is_out_of_memory):
+        return (vae_from_file(path, dtype, family), ()) if path.is_file() else _vae_from_folder(path, dtype, family)
+
+
+def _vae_from_folder(path: Path, dtype: torch.dtype, family: str) -> tuple[Any, tuple[str, ...]]:
     folder = path / "vae" if (path / "vae" / "config.json").is_file() else path
     if not (folder / "config.json").is_file():
-        raise ModelNotFoundError(f"no VAE at {source}", "give a .safetensors file, or a folder with a config.json")
-    kind = read_json(folder / "config.json").get("_class_name", "AutoencoderKL")
+        raise ModelNotFoundError(f"no VAE at {path}", "give a .safetensors file, or a folder with a config.json")
+    config = read_json(folder / "config.json")
+    check_sizes(folder / "config.json", config)
+    kind = config.get("_class_name", "AutoencoderKL")
     if kind != "AutoencoderKL":
         raise UnsupportedModelError(
             f"the VAE in {folder} is of another kind ({kind})", "give an autoencoder for Stable Diffusion: --vae PATH"
         )
     files = weight_files(folder, COMPONENTS[family]["vae"])
-    try:
-        vae = AutoencoderKL.from_pretrained(
-            folder,
-            torch_dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            variant=variant_of(files[0], COMPONENTS[family]["vae"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise ModelError(
-            f"the VAE in {folder} cannot be loaded: {_reason(error)}", "copy or download it again"
-        ) from error
+    vae = AutoencoderKL.from_pretrained(
+        folder,
+        torch_dtype=dtype,
+        use_safetensors=True,
+        local_files_only=True,
+        variant=variant_of(files[0], COMPONENTS[family]["vae"]),
+    )
     return vae, check_complete(vae, "vae", files)
 
 
@@ -117,8 +118,3 @@ def hash_of_file(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()[:16]
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__

@@ -12,6 +12,7 @@ from faceid_cli.backbone.memory import is_out_of_memory, memory_errors
 from faceid_cli.backbone.model import BaseModel
 from faceid_cli.backbone.single_file import load_pieces
 from faceid_cli.errors import ModelError, UnsupportedModelError
+from faceid_cli.kept.foreign import reading
 from faceid_cli.model_files import FAMILY_NAMES
 from faceid_cli.model_files.controlnet import ControlNetFiles
 
@@ -43,16 +44,10 @@ def load_controlnet(files: ControlNetFiles, base: BaseModel) -> Any:
     """
     _check_fit(files, base)
     with memory_errors("give --low-vram, or leave out --control"):
-        try:
+        with reading(
+            files.path, ModelError, "copy or download it again", "the ControlNet", "cannot be loaded", is_out_of_memory
+        ):
             network = _from_file(files, base) if files.pieces else _from_folder(files, base)
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            if is_out_of_memory(error):
-                raise
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            reason = lines[-1 if files.pieces else 0][:200] if lines else type(error).__name__
-            raise ModelError(
-                f"the ControlNet {files.path} cannot be loaded: {reason}", "copy or download it again"
-            ) from error
         return network.to(base.device).requires_grad_(False).eval()
 
 

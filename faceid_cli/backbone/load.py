@@ -22,10 +22,12 @@ from faceid_cli.backbone.memory import is_out_of_memory, memory_errors
 from faceid_cli.backbone.model import BaseModel
 from faceid_cli.backbone.single_file import pipeline_from_file
 from faceid_cli.errors import ModelError, UnsupportedModelError, UsageError
+from faceid_cli.kept.foreign import reading
 from faceid_cli.model_files import NOT_SUPPORTED, SUPPORTED, check_model, fingerprint_of, model_path, weight_variant
 from faceid_cli.model_files.families import COMPONENTS
-from faceid_cli.model_files.folder import read_json, variant_of, weight_files
+from faceid_cli.model_files.folder import AGAIN, read_json, variant_of, weight_files
 from faceid_cli.orders import ModelOptions
+from faceid_cli.orders.checks import user_path
 from faceid_cli.types import BUILTIN
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -60,20 +62,20 @@ def load_base_model(
     fingerprint = fingerprint_of(source, options.variant)
     with memory_errors(_memory_hint(options)), _quiet_libraries():
         vae, notes = load_vae(options.vae, dtype, family) if options.vae else (None, ())
-        if path.is_file():
-            pipeline = pipeline_from_file(path, dtype, vae)
-        else:
-            pipeline, more = _from_folder(path, dtype, family, options, vae)
-            notes += more
-        _check_parts(pipeline, family, path)
+        with reading(path, ModelError, AGAIN, "the base model in", "cannot be loaded", is_out_of_memory):
+            if path.is_file():
+                pipeline = pipeline_from_file(path, dtype, vae)
+            else:
+                pipeline, more = _from_folder(path, dtype, family, options, vae)
+                notes += more
+            _check_parts(pipeline, family, path)
         lines, more = add_loras(pipeline, options.loras or ())
-        notes += more
-        notes += _with_sound_schedule(pipeline)
+        notes += more + _with_sound_schedule(pipeline)
         additions = _vae_line(options.vae) + lines
         base = BaseModel(source, family, fingerprint, pipeline, target, dtype, additions, options.low_vram, notes=notes)
         if not base.offloads:  # else parts are moved when they are at work
             pipeline.to(target)
-        _settle(base)
+        settle(base)
     return _compiled(base) if options.compile else base
 
 
@@ -87,7 +89,8 @@ def _memory_hint(options: ModelOptions) -> str:
     return "close other programs, or choose a smaller base model" if options.low_vram else "give --low-vram"
 
 
-def _settle(base: BaseModel) -> None:
+def settle(base: BaseModel) -> None:
+    """Freeze a base model's parts, and put them into the shape that they work best in."""
     for module in base.modules:
         module.requires_grad_(False).eval()
         if module.dtype != base.dtype:  # a diffusers that does not know `dtype` yet
@@ -134,23 +137,15 @@ def _from_folder(
         kind = StableDiffusionPipeline
         settings |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     variant = weight_variant(folder, options.variant)
-    try:
-        settings |= _of_other_variants(folder, dtype, family, options.variant, variant, tuple(settings))
-        pipeline = kind.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            variant=variant,
-            local_files_only=True,
-            **settings,
-        )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        if is_out_of_memory(error):
-            raise
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"the base model in {folder} cannot be loaded: {reason}", "copy or download the model again"
-        ) from error
+    settings |= _of_other_variants(folder, dtype, family, options.variant, variant, tuple(settings))
+    pipeline = kind.from_pretrained(
+        folder,
+        dtype=dtype,
+        use_safetensors=True,
+        variant=variant,
+        local_files_only=True,
+        **settings,
+    )
     notes: tuple[str, ...] = ()
     _settle_schedule(pipeline, folder)
     for component, name in COMPONENTS[family].items():
@@ -232,7 +227,7 @@ def _with_sound_schedule(pipeline: Any) -> tuple[str, ...]:
 def _vae_line(source: str | None) -> tuple[str, ...]:
     if not source:
         return ()
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.is_file():
         return (f"vae {path.name} {hash_of_file(path)}",)
     files = sorted(path.rglob("diffusion_pytorch_model*.safetensors"))

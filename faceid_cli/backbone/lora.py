@@ -19,9 +19,11 @@ from torch import Tensor
 from faceid_cli.backbone.memory import is_out_of_memory
 from faceid_cli.backbone.single_file import opened
 from faceid_cli.errors import ModelError, UnsupportedModelError
+from faceid_cli.kept.foreign import reading
 from faceid_cli.model_files.lora import read_lora
 from faceid_cli.model_files.lora_names import names_of_layer, place_of
 
+_AGAIN = "copy or download it again"
 _OTHER = "use a LoRA of the base model's family"
 _STATED = "lora_adapter_metadata"  # diffusers keeps there by which scale it was learned
 
@@ -41,6 +43,11 @@ def merge_lora(pipeline: Any, path: Path, scale: float) -> list[str]:
         UnsupportedModelError: Not made for this base model, or not a LoRA.
         ModelError: Damaged, or half of a layer is missing.
     """
+    with reading(path, ModelError, _AGAIN, passes=is_out_of_memory):
+        return _merged(pipeline, path, scale)
+
+
+def _merged(pipeline: Any, path: Path, scale: float) -> list[str]:
     contents = read_lora(path)
     known = {part: _layers(pipeline, part) for part in ("unet", "text_encoder", "text_encoder_2")}
     stated = _stated(contents.metadata)
@@ -98,14 +105,16 @@ def _weight(module: Any) -> Any:
 def _merge(path: Path, name: str, module: Any, tensors: Mapping[str, Tensor], scale: float, stated: float) -> None:
     weight = module.weight.float()
     try:
+        # Where sizes alone are worked out, nothing is allocated: small factors can claim a product of any size.
+        sketch = _change({kind: _sketch(kind, tensor) for kind, tensor in tensors.items()}, stated)
+        if sketch is not None:
+            _fitting(path, name, sketch, weight)
         change = _change(tensors, stated)
     except (RuntimeError, IndexError, ZeroDivisionError) as error:
         if is_out_of_memory(error):
             raise
         sizes = ", ".join(f"{kind} {_sizes(tensor) or 'a number'}" for kind, tensor in sorted(tensors.items()))
-        raise ModelError(
-            f"{path} is damaged: the parts of {name} do not fit each other: {sizes}", "copy or download it again"
-        ) from error
+        raise ModelError(f"{path} is damaged: the parts of {name} do not fit each other: {sizes}", _AGAIN) from error
     if change is not None:
         change = _fitting(path, name, change, weight)
         magnitude = tensors.get("dora_scale", tensors.get("magnitude"))
@@ -142,6 +151,10 @@ def _change(tensors: Mapping[str, Tensor], stated: float) -> Tensor | None:
         # Whole factors have no rank, and are never scaled.
         return torch.kron(first, second) * (_scale(tensors, halves[0], stated) if halves else 1.0)
     return None
+
+
+def _sketch(kind: str, tensor: Tensor) -> Tensor:
+    return tensor if kind == "alpha" else tensor.to("meta")
 
 
 def _product(tensors: Mapping[str, Tensor], name: str, core: str) -> Tensor:

@@ -79,17 +79,22 @@ def at_rest(base: BaseModel, *parts: str) -> Iterator[None]:
 
 
 @contextmanager
-def ready_to_learn(base: BaseModel) -> Iterator[None]:
+def ready_to_learn(base: BaseModel, thrifty: bool = True) -> Iterator[None]:
     """Have at work what training steps need, and nothing else; large networks keep less for the backward pass.
 
     The latent pictures are encoded by now, so the autoencoder rests. With little memory whole blocks are computed again
     (gradient checkpointing); otherwise only what costs next to nothing, see `lean_backward`. Gradients stay the same.
+
+    Args:
+        base: The base model.
+        thrifty: False where there is memory enough to keep everything; that is quicker on a GPU.
     """
     is_large = sum(weight.nbytes for weight in base.unet.parameters()) >= _LARGE_BYTES
     with ExitStack() as stack:
         stack.enter_context(at_rest(base, "vae"))
         stack.enter_context(at_work(base, "text", "unet"))
-        if is_large and not base.low_vram and not base.compiled:  # the compiler chooses by itself what to keep
+        chooses_itself = base.low_vram or base.compiled  # gradient checkpointing, and the compiler
+        if is_large and thrifty and not chooses_itself:
             stack.enter_context(lean_backward(base.unet))
         if is_large and base.device.type == "cpu":
             stack.enter_context(_tight_heap())

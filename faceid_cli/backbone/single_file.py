@@ -21,6 +21,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from faceid_cli.errors import ModelError, UnsupportedModelError
+from faceid_cli.model_files.components import check_sizes
 from faceid_cli.model_files.layout import Piece, vae_pieces
 from faceid_cli.model_files.single_file import SingleFile, check_vae, read_single_file, vae_config
 from faceid_cli.model_files.vocabulary import write_vocabulary
@@ -94,6 +95,7 @@ def vae_from_file(path: Path, dtype: torch.dtype, family: str) -> Any:
         raise ModelError(f"the VAE in {path} is incomplete: {error.args[0]} is missing", _AGAIN) from error
     except IndexError as error:
         raise ModelError(f"the VAE in {path} has weights of odd shapes", _AGAIN) from error
+    check_sizes(path, config)
     return _module(_empty(path, lambda: AutoencoderKL.from_config(config)), load_pieces(path, pieces, dtype), path)
 
 

@@ -27,6 +27,7 @@ PICTURE_PX, FACE_PX, STRIDE, EMBEDDING_WIDTH = 128, 64, 8, 96
 # Where the five landmarks of an aligned face lie, in pixels of FACE_PX.
 TEMPLATE = np.array([[25.0, 29.0], [39.0, 29.0], [32.0, 37.5], [27.0, 44.5], [37.0, 44.5]])
 _LEAST_SCORE, _MOST_OVERLAP, _LEAST_OBJECT = 0.4, 0.4, 0.5
+_MOST_SIDE = 4096
 
 
 class Residual(nn.Module):
@@ -173,7 +174,7 @@ class Judge:
         turn = alignment(np.asarray(face.landmarks, dtype=np.float64))
         # A large picture is shrunk until one pixel of it is one of the aligned face, so that no more is lost than must.
         shrunk = round(side / max(float(np.hypot(turn[0, 0], turn[1, 0])), 1.0))
-        pixels, factor, left, top = _to_square(image, max(shrunk, PICTURE_PX))
+        pixels, factor, left, top = _to_square(image, min(max(shrunk, PICTURE_PX), _MOST_SIDE))
         points = np.array([((x + left) * factor, (y + top) * factor) for x, y in face.landmarks])
         with torch.no_grad():
             seen: tuple[Tensor, Tensor] = self._faces(align(pixels, torch.from_numpy(alignment(points))[None].float()))
@@ -234,8 +235,12 @@ def _to_square(image: Image.Image, size_px: int = PICTURE_PX) -> tuple[Tensor, f
     """Pixels (1, 3, size, size); the factor from the image to them, and the margins left and top in image pixels."""
     side = max(image.size)
     left, top = (side - image.width) // 2, (side - image.height) // 2
-    square = Image.new("RGB", (side, side), (127, 127, 127))
-    square.paste(image.convert("RGB"), (left, top))
+    if side > _MOST_SIDE:  # the square of a long strip would be many times larger than the strip
+        scale = _MOST_SIDE / side
+        image = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
+    length = max(image.size)
+    square = Image.new("RGB", (length, length), (127, 127, 127))
+    square.paste(image.convert("RGB"), ((length - image.width) // 2, (length - image.height) // 2))
     small = square.resize((size_px, size_px), Image.Resampling.LANCZOS)
     pixels = torch.from_numpy(np.asarray(small, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
     return pixels, size_px / side, float(left), float(top)

@@ -7,40 +7,19 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+import typer.main
 from typer.core import TyperGroup
 
-from faceid_cli.cli import (
-    attention,
-    compose,
-    config,
-    demo,
-    doctor,
-    enroll,
-    evaluate,
-    export,
-    generate,
-    import_,
-    models,
-    notes,
-    photos,
-    remove,
-    rename,
-    report,
-    samples,
-    show,
-    weights,
-)
-from faceid_cli.cli import list as list_
-from faceid_cli.cli.options import Verbose, examples
+from faceid_cli.cli.flags import Verbose, examples
 from faceid_cli.cli.output import out
 from faceid_cli.cli.streams import abandon, prepare_streams
 from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError, UsageError
-from faceid_cli.orders.checks import check_text, is_text, shown_text
 from faceid_cli.version import __version__
 
 EPILOG = (
@@ -65,7 +44,7 @@ EPILOG = (
             "    8  a training checkpoint that does not match",
             "    9  a file that cannot be written or reached: permissions, a full disk",
             "   10  out of memory",
-            "   11  a file that is no identity, or a damaged one",
+            "   11  a file that is no identity or no backup, or a damaged one",
             "  130  interrupted with Ctrl-C",
         ]
     )
@@ -91,8 +70,65 @@ _REFUSALS = {
 }
 
 
+_MODULES = {
+    "enroll": "enroll",
+    "list": "list",
+    "ls": "list",
+    "show": "show",
+    "generate": "generate",
+    "compose": "compose",
+    "batch": "batch",
+    "serve": "serve",
+    "info": "info",
+    "replay": "replay",
+    "history": "history",
+    "export": "export",
+    "import": "import_",
+    "rename": "rename",
+    "tag": "notes",
+    "note": "notes",
+    "remove": "remove",
+    "backup": "backup",
+    "restore": "backup",
+    "samples": "samples",
+    "demo": "demo",
+    "doctor": "doctor",
+    "config": "config",
+    "models": "models",
+    "evaluate": "evaluate",
+    "attention": "attention",
+    "report": "report",
+    "photos": "photos",
+    "weights": "weights",
+}
+"""The commands as the help lists them, and the files that they are in."""
+
+
+class Commands(Mapping[str, Any]):
+    """The commands, each imported when it is asked for: `faceid list` and completion wait for no other."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            part = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+            import_module(f"faceid_cli.cli.{_MODULES[name]}").register(part)
+            self._made |= typer.main.get_group(part).commands
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+
 class Group(TyperGroup):
     """The command group, with Ctrl-C as one of our errors."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**(settings | {"commands": Commands()}))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -133,17 +169,6 @@ def root(
         typer.echo(context.get_help())
 
 
-for module in (enroll, list_, show, generate, compose, export, import_, rename, notes, remove, samples, demo, doctor):
-    module.register(app)
-config.register(app)
-models.register(app)
-evaluate.register(app)
-attention.register(app)
-report.register(app)
-photos.register(app)
-weights.register(app)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the one place where errors become text.
 
@@ -182,6 +207,12 @@ def _check_words(words: Sequence[str]) -> None:
     Raises:
         UsageError: See above.
     """
+    if all(map(str.isascii, words)):
+        return
+
+    # This brings in all orders, which the quick commands do without.
+    from faceid_cli.orders.checks import check_text, is_text, shown_text
+
     for word in words:
         if is_text(word) or os.path.exists(word) or os.path.exists(word.partition("=")[2]):
             continue
@@ -217,13 +248,24 @@ def _abort_error(error: typer.Abort) -> FaceIDError:
 def entry() -> None:
     """Entry point of the console script.
 
-    After Ctrl-C the process ends by the signal itself, not by an exit code alone: a shell stops its loop only then.
+    After Ctrl-C the process ends by the signal itself, not by an exit code alone: a shell stops its loop only then. A
+    request to end (`kill`, `timeout`, a terminal that is closed) is treated in the same way: what is finished is kept.
     """
+    came = [signal.SIGINT]
     stopped = False
+
+    def stop(number: int, _frame: Any) -> None:
+        came[0] = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        each = getattr(signal, name, None)
+        if each is not None and signal.getsignal(each) == signal.SIG_DFL:  # `nohup` ignores the latter
+            signal.signal(each, stop)
 
     def end() -> None:
         if stopped:
-            _end_by_ctrl_c()
+            _end_by(came[0])
 
     atexit.register(end)  # what is registered first runs last: all others have tidied up by then
     try:
@@ -242,12 +284,12 @@ def entry() -> None:
     sys.exit(code)
 
 
-def _end_by_ctrl_c() -> None:
-    """Let the process die of SIGINT; Windows has no such end, there the exit code has to do."""
+def _end_by(number: signal.Signals) -> None:
+    """Let the process die of the signal; Windows has no such end, there the exit code has to do."""
     if os.name != "posix":
         return
     for stream in (sys.stdout, sys.stderr):  # nobody flushes them after this
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

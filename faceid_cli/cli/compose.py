@@ -45,9 +45,9 @@ def compose(
     given["output"] = output_folder(given["output"])
     order = rendering_order({"names": tuple(names), "prompt": prompt, **given}, out.note, NOT_FOR_SEVERAL)
 
-    from faceid_cli.api.generate import render_order
-
     with render_progress(order.count) as on_progress:
+        from faceid_cli.api.generate import render_order  # takes a while, so something is shown before
+
         renders = render_order(order, on_progress, out.note)
     views.show_renders("compose", renders)
     out.hint(f"next: the same again with --seed {renders[0].request.seed}, or more of it with --count 4")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from faceid_cli.cli.options import Json, Names, Quiet, Verbose, examples
+from faceid_cli.cli.flags import Json, Names, Quiet, Verbose, examples
 from faceid_cli.cli.output import out
 
 EPILOG = examples("faceid export alice", "faceid export alice bob -o /media/usb --replace")

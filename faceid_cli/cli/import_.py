@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from faceid_cli.cli import views
-from faceid_cli.cli.options import Json, Quiet, Verbose, examples
+from faceid_cli.cli.flags import Json, Quiet, Verbose, examples
 from faceid_cli.cli.output import out
 
 EPILOG = examples("faceid import alice.safetensors", "faceid import alice.safetensors --name alice-2 --tag friends")

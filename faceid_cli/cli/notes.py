@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from faceid_cli.cli import views
-from faceid_cli.cli.options import Json, Name, Quiet, Verbose, examples
+from faceid_cli.cli.flags import Json, Name, Quiet, Verbose, examples
 from faceid_cli.cli.output import out
 
 EPILOG_OF_TAG = examples("faceid tag alice family 2026", "faceid tag alice 2026 --remove")

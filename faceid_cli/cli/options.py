@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from faceid_cli.cli.output import out
+from faceid_cli.cli.flags import Json as Json  # all flags can be had here
+from faceid_cli.cli.flags import Name as Name
+from faceid_cli.cli.flags import Names as Names
+from faceid_cli.cli.flags import Quiet as Quiet
+from faceid_cli.cli.flags import Verbose as Verbose
+from faceid_cli.cli.flags import Yes as Yes
+from faceid_cli.cli.flags import complete_names as complete_names
+from faceid_cli.cli.flags import examples as examples
+from faceid_cli.cli.flags import one_of as one_of
 from faceid_cli.errors import FaceIDError
 from faceid_cli.kept.settings import read_setting
 from faceid_cli.orders.loading import MODEL
 from faceid_cli.orders.option import Option, Options, leaves
-from faceid_cli.registry.names import known_names
 from faceid_cli.types import BUILTIN
 
 Group = TypeVar("Group", bound=Options)
@@ -42,16 +49,6 @@ OF_SCORED_PICTURES = (
 """What `evaluate` and its like take of the options of rendering: what means something for many prompts."""
 
 
-def examples(*lines: str) -> str:
-    """The epilog of a help text: real commands, one a line (\\b keeps the lines as they are)."""
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
-
-
-def complete_names(incomplete: str) -> list[str]:
-    """Names of enrolled people that begin so, for shell completion."""
-    return [name for name in known_names() if name.startswith(incomplete)]
-
-
 def complete_prompt(incomplete: str) -> list[str]:
     """The prompt with what the built-in model can draw that begins as its last word; nothing for other base models."""
     from faceid_cli.builtin.words import DRAWS
@@ -62,15 +59,6 @@ def complete_prompt(incomplete: str) -> list[str]:
             said, word = incomplete[:start], incomplete[start:].lower()
             return [said + each for kind in DRAWS.values() for each in kind if word and each.startswith(word)]
     return []
-
-
-def one_of(choices: Iterable[str]) -> Callable[[str], list[str]]:
-    """A completion over fixed words; the library checks the value and words the error."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [choice for choice in choices if choice.startswith(incomplete)]
-
-    return complete
 
 
 def spread(
@@ -174,29 +162,6 @@ def _read(name: str, asked: Option, value: Any) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value}
 
 
-def _json_mode(value: bool) -> bool:
-    if value:
-        out.mode = "json"
-    return value
-
-
-def _quiet_mode(value: bool) -> bool:
-    if value and out.mode != "json":
-        out.mode = "quiet"
-    return value
-
-
-def _verbose_mode(value: bool) -> bool:
-    out.verbose = out.verbose or value
-    return value
-
-
-Json = Annotated[bool, typer.Option("--json", callback=_json_mode, help="Print one JSON object.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_quiet_mode, help="Print only names or paths.")]
-Verbose = Annotated[bool, typer.Option("--verbose", callback=_verbose_mode, help="Show where an error comes from.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="An enrolled person.", autocompletion=complete_names)]
 Judge = Annotated[
     str,
     typer.Option(
@@ -208,10 +173,6 @@ Judge = Annotated[
 ]
 Clip = Annotated[
     Path | None, typer.Option("--clip", metavar="FOLDER", help="CLIP model that scores prompts of photographs.")
-]
-Names = Annotated[
-    list[str],
-    typer.Argument(metavar="NAME...", help="Enrolled people, one or several.", autocompletion=complete_names),
 ]
 Model = Annotated[str | None, typer.Option(*MODEL.flags, metavar=MODEL.metavar, help=MODEL.help)]
 

@@ -1,11 +1,14 @@
 """Everything the command line says goes through `out`: data to stdout, the rest to stderr.
 
+Names, notes and file names may come from anyone: what in them would steer the terminal is shown escaped (`visible`).
+
 Modes: human (the default), json (one object with a version field), quiet (bare names or paths).
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -17,6 +20,7 @@ from typing import Any
 import typer
 
 from faceid_cli.cli.streams import abandon
+from faceid_cli.cli.visible import visible, visible_lines
 from faceid_cli.errors import FaceIDError, OutputError, UsageError
 
 JSON_VERSION = 1
@@ -40,31 +44,41 @@ class Output:
     def result(self, data: Mapping[str, Any], human: Iterable[str], quiet: Iterable[str] = ()) -> None:
         """Print what the command found or made: the data as JSON, or the lines of the mode."""
         if self.mode == "json":
-            self._print(json.dumps({"version": JSON_VERSION, **data}, indent=2, default=str))
+            self._print(_json_text({"version": JSON_VERSION, **data}))
             return
-        for line in quiet if self.mode == "quiet" else human:
-            self._print(line)
+        is_quiet = self.mode == "quiet"
+        if lines := [visible(line, keep_bytes=is_quiet) for line in (quiet if is_quiet else human)]:
+            self._print("\n".join(lines))  # at once: there may be ten thousand
+
+    def item(self, data: Mapping[str, Any], human: Iterable[str], quiet: Iterable[str] = ()) -> None:
+        """Print one of many results as soon as it is there: the data as a line of JSON, or the lines of the mode."""
+        if self.mode == "json":
+            self._print(_json_text({"version": JSON_VERSION, **data}, indent=None))
+        else:
+            self.result(data, human, quiet)
+        with suppress(OSError, ValueError):  # a pipe's reader is not kept waiting for more of it
+            sys.stdout.flush()
 
     # Talk
 
     def note(self, text: str) -> None:
         """Something worth knowing, on stderr; not in quiet mode."""
         if self.mode != "quiet":
-            self._say(text)
+            self._say(visible(text))
 
     def hint(self, text: str) -> None:
         """What to do next, dim, for people only."""
         if self.mode == "human":
-            self._say(self._styled(text, dim=True))
+            self._say(self._styled(visible(text), dim=True))
 
     def warn(self, text: str) -> None:
         """Something that may be wrong, in every mode."""
-        self._say(f"{self._styled('warning:', fg='yellow')} {text}")
+        self._say(f"{self._styled('warning:', fg='yellow')} {visible(text)}")
 
     def error(self, error: FaceIDError) -> None:
         """Why the command failed, in every mode: one line, and one on what to do about it."""
         if self.verbose:
-            traceback.print_exception(error)
+            self._say(visible_lines("".join(traceback.format_exception(error)).rstrip("\n")))
         self._say(f"{self._styled('error:', fg='red', bold=True)} {_one_line(error.message)}")
         if error.hint:
             self._say(self._styled(f"  {_one_line(error.hint)}", dim=True))
@@ -81,7 +95,7 @@ class Output:
         if self.mode == "json" or not sys.stdin.isatty():
             raise UsageError(f"cannot ask here: {question}", "give -y to say yes")
         with _ctrl_c():
-            return typer.confirm(question, err=True)
+            return typer.confirm(visible(question), err=True)
 
     def ask(self, question: str) -> str:
         """Ask for a line of text; "" where nobody can be asked, and for Ctrl-D.
@@ -94,7 +108,7 @@ class Output:
             return ""
         try:
             with _ctrl_c():
-                answer: str = typer.prompt(question, default="", show_default=False, err=True)
+                answer: str = typer.prompt(visible(question), default="", show_default=False, err=True)
             answer.encode()
         except typer.Abort:
             typer.echo(err=True)
@@ -108,7 +122,7 @@ class Output:
         """Show in a terminal what is being done, in a line that goes again; "" takes it away. Elsewhere nothing."""
         if self._passing:
             self._write(_ERASE_LINE)
-        self._passing = text if self.live else ""
+        self._passing = visible(text) if self.live else ""
         if self._passing:
             self._write(self._styled(self._passing, dim=True))
 
@@ -185,7 +199,7 @@ def _is_in_foreground() -> bool:
 
 def table(rows: Sequence[Sequence[str]], heading: Sequence[str]) -> list[str]:
     """Lines of aligned columns under a heading."""
-    everything = [heading, *rows]
+    everything = [heading, *(tuple(map(visible, row)) for row in rows)]
     widths = [max(len(row[column]) for row in everything) for column in range(len(heading))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in everything
@@ -212,7 +226,21 @@ def pairs(entries: Mapping[str, str]) -> list[str]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return visible(" ".join(text.split()))
+
+
+def _json_text(data: Mapping[str, Any], indent: int | None = 2) -> str:
+    """JSON as the standard has it: numbers that are none become null, and no letter steers a terminal."""
+    text = json.dumps(_finite(data), indent=indent, default=str, allow_nan=False)
+    return text.replace("\x7f", "\\u007f")  # json escapes all others
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 out = Output()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from faceid_cli.cli.output import out
+from faceid_cli.cli.visible import visible
 from faceid_cli.types import StepReport
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class TrainingDisplay:
             short = f"loss {report.reconstruction:.4f}"
             self._moving(report.step, report.steps, report.seconds_left, losses=_losses(report), loss=short)
         elif self._gate.opens(report.step == report.steps):
-            speed = f"{report.steps_per_second:.1f} steps/s, {_duration(report.seconds_left)} left"
+            speed = f"{report.steps_per_second:.1f} steps/s, {duration(report.seconds_left)} left"
             out.note(f"step {report.step}/{report.steps}  {_losses(report)}  {speed}")
 
     def make_room(self) -> None:
@@ -92,6 +94,39 @@ def picture_progress() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+@contextmanager
+def file_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield what takes (files done, files in all) of an archive."""
+    with _moving(label, unit="files") as update:
+        gate = _Gate()
+
+        def show(done: int, total: int) -> None:
+            if out.live:
+                update(done, total, None)
+            elif gate.opens(False) and done < total:
+                out.note(f"{done} of {total} files")
+
+        yield show
+
+
+@contextmanager
+def batch_progress() -> Iterator[Callable[[int, int], None]]:
+    """Yield what takes (pictures done, pictures in all) of a batch; it counts, and says when it will be done."""
+    with _loading() as loading, _moving("rendering", unit="pictures") as update:
+        gate, pace = _Gate(), _Pace()
+
+        def show(done: int, total: int) -> None:
+            loading.end()
+            pace.reported(done)
+            if out.live:
+                update(done, total, None)
+            elif gate.opens(False) and done < total:
+                left = pace.seconds_left(done, total)
+                out.note(f"{done} of {total} pictures" + ("" if left is None else f", {duration(left)} left"))
+
+        yield show
+
+
 class _Loading:
     """Says that something is being loaded: at once in a terminal, elsewhere only where it takes a while."""
 
@@ -139,6 +174,22 @@ class _Gate:
         return True
 
 
+class _Pace:
+    """How long the rest will take, by what was done since the first report: before it, something was loaded."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def reported(self, done: int) -> None:
+        if self._first is None:
+            self._first = (time.monotonic(), done)
+
+    def seconds_left(self, done: int, total: int) -> float | None:
+        if self._first is None or done <= self._first[1]:
+            return None
+        return (time.monotonic() - self._first[0]) / (done - self._first[1]) * (total - done)
+
+
 class _MovingDisplay:
     """A bar that appears with the first report and goes with the last, so that several can follow each other."""
 
@@ -155,11 +206,11 @@ class _MovingDisplay:
         speed = (done - self._first) / max(time.monotonic() - self._started, 1e-6)
         left = (total - done) / speed if seconds_left is None and speed else seconds_left
         fields = {
-            "pictures": said.get("pictures", ""),
+            "pictures": visible(said.get("pictures", "")),
             "count": f"{done}/{total} {self._unit}",
             "losses": said.get("losses", ""),
             "speed": f"{speed:.1f} {self._unit}/s" if speed else "",
-            "left": "" if left is None else f"{_duration(left)} left",
+            "left": "" if left is None else f"{duration(left)} left",
         }
         room = self._progress.console.width - len(self._label) - _BAR_WIDTH - 2
         shown = fitting_fields(fields, said.get("loss", ""), room)
@@ -180,11 +231,14 @@ class _MovingDisplay:
         from rich.table import Column
 
         columns = (
-            TextColumn(self._label),
+            TextColumn(self._label, markup=False),
             BarColumn(bar_width=_BAR_WIDTH),
-            TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[said]}", markup=False, table_column=Column(no_wrap=True)),
         )
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        # Results go to stdout meanwhile: rich would send them to stderr, where the bar is.
+        self._progress = Progress(
+            *columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
+        )
         self._progress.add_task(self._label, total=total, said="")
         self._progress.start()
         self._started, self._first = time.monotonic(), done
@@ -220,6 +274,7 @@ def _losses(report: StepReport) -> str:
     return f"reconstruction {report.reconstruction:.4f}  attention {report.attention:.5f}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
     whole = round(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"

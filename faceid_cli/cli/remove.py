@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from faceid_cli.cli import views
-from faceid_cli.cli.options import Json, Names, Quiet, Verbose, Yes, examples
+from faceid_cli.cli.flags import Json, Names, Quiet, Verbose, Yes, examples
 from faceid_cli.cli.output import out
 from faceid_cli.errors import OutputError, UnknownNameError
 
@@ -28,9 +28,10 @@ def remove(
 
     Deletes what was learned, and the records of how, and of what was made. Pictures stay where they are and are listed.
     """
-    people, unfinished = _looked_up(names, if_enrolled)
+    finished = [again for name in dict.fromkeys(names) if (again := _finish(name)) is not None]
+    people, unfinished = _looked_up(names, if_enrolled, {data["name"].lower() for data, _ in finished})
     _make_sure(people, unfinished, yes)
-    removed = [_remove(name) for name in people] + [_remove_unfinished(name) for name in unfinished]
+    removed = finished + [_remove(name) for name in people] + [_remove_unfinished(name) for name in unfinished]
     lines = [line for _, said in removed for line in said]
     data = [each for each, _ in removed]
     # The keys of one person are those of before several could be given.
@@ -43,8 +44,13 @@ def remove(
         raise typer.Exit(OutputError.exit_code)
 
 
-def _looked_up(names: list[str], if_enrolled: bool) -> tuple[list[str], list[str]]:
+def _looked_up(names: list[str], if_enrolled: bool, finished: set[str]) -> tuple[list[str], list[str]]:
     """Who is enrolled, and whose enrolment was interrupted, by names as they are kept, once each.
+
+    Args:
+        names: As they were given.
+        if_enrolled: Whether a name may be unknown.
+        finished: Names, in lower case, of people whose removal had stopped half-way, and is finished now.
 
     Raises:
         UnknownNameError: One of them is neither, and that is not allowed; nobody has been removed then.
@@ -60,11 +66,24 @@ def _looked_up(names: list[str], if_enrolled: bool) -> tuple[list[str], list[str
         except UnknownNameError:
             if is_unfinished(name):
                 unfinished.setdefault(name.lower(), name)
+            elif name.lower() in finished:
+                continue
             elif if_enrolled:
                 out.note(f"{name} is not enrolled")
             else:
                 raise
     return list(people.values()), list(unfinished.values())
+
+
+def _finish(name: str) -> tuple[dict[str, Any], list[str]] | None:
+    """What an earlier removal that stopped half-way has left; None if there was none."""
+    from faceid_cli.api import remove as removing
+
+    finished = removing.finish_removal(name)
+    if finished is None:
+        return None
+    gone, left = finished.entry, [str(path) for path in finished.left]
+    return _data(gone.name, gone.identity_id, 0, [], left), [f"finished the removal of {gone.name}"]
 
 
 def _remove(name: str) -> tuple[dict[str, Any], list[str]]:

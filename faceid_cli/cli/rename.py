@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from faceid_cli.cli import views
-from faceid_cli.cli.options import Json, Name, Quiet, Verbose, examples
+from faceid_cli.cli.flags import Json, Name, Quiet, Verbose, examples
 from faceid_cli.cli.output import out
 
 EPILOG = examples("faceid rename alice anna", "faceid rename alice Alice")

@@ -11,6 +11,7 @@ import typer
 from faceid_cli.cli import views
 from faceid_cli.cli.options import Json, Quiet, Verbose, examples
 from faceid_cli.cli.output import out
+from faceid_cli.orders.checks import user_path
 
 EPILOG = examples("faceid samples photos", "faceid samples photos --person 12 --count 8")
 
@@ -33,7 +34,7 @@ def samples(
         [str(file) for file in files],
     )
     # Pictures of others in the same folder would be learned, too.
-    others = {file.name for file in folder.expanduser().iterdir()} - {file.name for file in files}
+    others = {file.name for file in user_path(folder).iterdir()} - {file.name for file in files}
     quoted = shlex.quote(str(folder))
     photos = f"{quoted}/person-{person}-*.png" if others else quoted
     out.hint(f"next: faceid enroll person{person} {photos}")

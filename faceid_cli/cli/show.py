@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from faceid_cli.cli import views
-from faceid_cli.cli.options import Json, Name, Quiet, Verbose, examples
+from faceid_cli.cli.flags import Json, Name, Quiet, Verbose, examples
 from faceid_cli.cli.output import out, pairs
 
 if TYPE_CHECKING:

@@ -41,10 +41,15 @@ def abandon(stream: object) -> None:
         stream.close()  # type: ignore[attr-defined]
 
 
-def _shown(letter: str) -> str:
-    code = ord(letter)
-    if _FIRST_BYTE <= code <= _LAST_BYTE:
-        return f"\\x{code - 0xDC00:02x}"
+def is_byte(letter: str) -> bool:
+    """Whether it stands for a byte that is no text."""
+    return _FIRST_BYTE <= ord(letter) <= _LAST_BYTE
+
+
+def shown_byte(letter: str) -> str:
+    """Such a byte, or another letter that no stream takes, as it is shown to people."""
+    if is_byte(letter):
+        return f"\\x{ord(letter) - 0xDC00:02x}"
     return letter.encode("ascii", "backslashreplace").decode("ascii")
 
 
@@ -52,7 +57,7 @@ def _for_people(error: UnicodeError) -> tuple[str | bytes, int]:
     """What the stream has no character for, escaped."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(map(_shown, error.object[error.start : error.end])), error.end
+    return "".join(map(shown_byte, error.object[error.start : error.end])), error.end
 
 
 def _for_programs(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faceid_cli.cli.output import out
+from faceid_cli.errors import FaceIDError
 from faceid_cli.types import Identity, Render
+
+if TYPE_CHECKING:
+    from faceid_cli.api.wanted import Outcome
 
 
 def identity_data(identity: Identity) -> dict[str, Any]:
@@ -24,6 +28,7 @@ def identity_data(identity: Identity) -> dict[str, Any]:
         "note": identity.note,
         "consent": identity.consent,
         "file": str(identity.path),
+        **({"damaged": list(identity.damaged)} if identity.damaged else {}),
     }
 
 
@@ -36,6 +41,27 @@ def render_data(render: Render) -> dict[str, Any]:
         "names": list(render.request.names),
         "settings": render.settings,
     }
+
+
+def outcome_data(outcome: Outcome) -> dict[str, Any]:
+    """The stable JSON keys of what came of one picture of many."""
+    job, error = outcome.job, outcome.error
+    data: dict[str, Any] = {"status": outcome.status, "file": None if outcome.path is None else str(outcome.path)}
+    place = job.place if job is not None else outcome.row.place if outcome.row is not None else None
+    if job is not None:
+        data |= {"index": job.index, "names": list(job.order.names), "prompt": job.order.prompt, "seed": outcome.seed}
+    if place is not None and place.line:
+        data |= {"rows": place.file, "line": place.line}
+    if outcome.similarity is not None:
+        data["similarity"] = outcome.similarity
+    if error is not None:
+        data["error"] = {**error_data(error), "field": getattr(error, "field", "")}
+    return data
+
+
+def error_data(error: FaceIDError) -> dict[str, Any]:
+    """The stable JSON keys of an error."""
+    return {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
 
 
 def render_lines(renders: Sequence[Render]) -> list[str]:
@@ -58,6 +84,6 @@ def method_text(method: Mapping[str, Any]) -> str:
     return f"{name}, {method['steps']} steps" if "steps" in method else name
 
 
-def plural(count: int, word: str) -> str:
-    """A number with its noun."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+def plural(count: int, word: str, several: str = "") -> str:
+    """A number with its noun; `several` is the noun of several, where that has not just an "s" more."""
+    return f"{count} {word}" if count == 1 else f"{count} {several or f'{word}s'}"

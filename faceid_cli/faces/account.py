@@ -10,6 +10,7 @@ from typing import Any
 from faceid_cli.faces.intake import Intake, OnUnclear
 from faceid_cli.faces.look import Look
 from faceid_cli.faces.sheets import faces_sheet, save_sheet
+from faceid_cli.orders.checks import user_path
 
 _MOST_TOLD = 20
 
@@ -20,7 +21,7 @@ def faces_hint(sheet: Path | str | None) -> OnUnclear:
     def show_faces(looks: Sequence[Look]) -> str:
         if sheet is None:
             return "`faceid photos check` writes a sheet with numbered faces"
-        return f"{save_sheet(faces_sheet(looks), Path(sheet).expanduser())} shows the numbered faces"
+        return f"{save_sheet(faces_sheet(looks), user_path(sheet))} shows the numbered faces"
 
     return show_faces
 

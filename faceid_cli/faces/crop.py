@@ -23,6 +23,9 @@ MOST_FACE_SHARE = 0.7
 LEAST_FACE_PX = 24
 """Faces lower than this hold too little detail to learn from."""
 
+_MOST_EXTENDED_PX = 4096
+"""Side of a square that goes beyond a photo's edges; that of a long strip could be many times larger than the strip."""
+
 _FACE_MIDDLE = 0.46
 _REDUCING_GAP = 1.25
 _WORDS = ("only", "largest", "left", "right")
@@ -173,7 +176,11 @@ def _within(start: float, side: float, length: int) -> float:
 
 
 def _cut(photo: Photo, face: Face | None, square: Box, size_px: int) -> FaceCrop:
-    image, offset_x, offset_y = _extended(photo.image, square)
+    image, whole = photo.image, square
+    if (share := _MOST_EXTENDED_PX / square.width) < 1 and not _is_inside(square, image):
+        image = image.resize((max(round(image.width * share), 1), max(round(image.height * share), 1)))
+        square = Box(square.x * share, square.y * share, square.width * share, square.height * share)
+    image, offset_x, offset_y = _extended(image, square)
     region = (
         square.x + offset_x,
         square.y + offset_y,
@@ -182,7 +189,12 @@ def _cut(photo: Photo, face: Face | None, square: Box, size_px: int) -> FaceCrop
     )
     # From twice the size on, whole pixels are averaged first: half the time, and hardly to be told from without.
     pixels = image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=region, reducing_gap=_REDUCING_GAP)
-    return FaceCrop(pixels, _moved(face, square, size_px) if face else None, photo.sha256, photo.path)
+    return FaceCrop(pixels, _moved(face, whole, size_px) if face else None, photo.sha256, photo.path)
+
+
+def _is_inside(square: Box, image: Image.Image) -> bool:
+    right, bottom = square.x + square.width, square.y + square.height
+    return square.x >= 0 and square.y >= 0 and right <= image.width and bottom <= image.height
 
 
 def _extended(image: Image.Image, square: Box) -> tuple[Image.Image, int, int]:

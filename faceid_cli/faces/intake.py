@@ -100,11 +100,12 @@ def judge_photos(
     finder: FaceFinder | None,
     options: IntakeOptions,
     on_unclear: OnUnclear | None = None,
+    besides: Path | None = None,
 ) -> Intake:
-    """Like `take_in`, and content with no usable photo at all."""
+    """Like `take_in`, and content with no usable photo at all; `besides` is as for `find_photos`."""
     finder = finder if options.detect and options.box is None else None
     problems: list[PhotoError] = []
-    files = find_photos(paths, None if options.strict else problems.append)
+    files = find_photos(paths, None if options.strict else problems.append, besides)
     entries = [
         _entry(look if number < _KEPT_THUMBNAILS else replace(look, thumbnail=None), photo, finder, options)
         for number, (look, photo) in enumerate(look_at_photos(files, finder))

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from faceid_cli.errors import NoFaceError, PhotoError, WrongWorldError
 from faceid_cli.faces.finder import FaceFinder
 from faceid_cli.faces.quality import likeness_hash, shrunk
 from faceid_cli.faces.texture import looks_like_photograph
-from faceid_cli.photo_files import read_photo
+from faceid_cli.photo_files import claimed_pixels, read_photo
 from faceid_cli.types import Face, Photo
 
 THUMBNAIL_PX = 320
@@ -115,19 +114,25 @@ def _other_world(photo: Photo, faces: Sequence[Face]) -> PhotoError | None:
 
 def _decoded(paths: Iterable[Path]) -> Iterator[Photo | Look]:
     """Decode in threads, a few files ahead; in order."""
-    waiting: deque[Future[Photo | Look]] = deque()
-    todo = iter(paths)
+    waiting: deque[tuple[int, Future[Photo | Look]]] = deque()
+    todo = ((path, claimed_pixels(path)) for path in paths)
+    coming = next(todo, None)
     with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="faceid-photos") as pool:
         try:
-            for path in islice(todo, _READ_AHEAD):
-                waiting.append(pool.submit(_read, path))
-            while waiting:
-                done = waiting.popleft().result()
-                waiting.extend(pool.submit(_read, path) for path in islice(todo, 1))
-                yield done
+            while coming or waiting:
+                while coming and len(waiting) < _READ_AHEAD and _is_room(coming[1], waiting):
+                    waiting.append((coming[1], pool.submit(_read, coming[0])))
+                    coming = next(todo, None)
+                yield waiting.popleft()[1].result()
         finally:
-            for future in waiting:
+            for _, future in waiting:
                 future.cancel()
+
+
+def _is_room(pixels: int, waiting: Iterable[tuple[int, object]]) -> bool:
+    """Whether one more photo may be read ahead: the first always, others as long as all are not too large together."""
+    others = [each for each, _ in waiting]
+    return not others or pixels + sum(others) <= _BATCH_PIXELS
 
 
 def _read(path: Path) -> Photo | Look:

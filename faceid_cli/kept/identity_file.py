@@ -7,23 +7,28 @@ There is no date and no random id inside for the same reason; the registry keeps
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from faceid_cli.errors import IdentityFileError
 from faceid_cli.kept.files import write_atomically
+from faceid_cli.kept.foreign import header_size, open_file, parse_json, reading, reason_of
+from faceid_cli.kept.identity_schema import stored_identity
 
 FORMAT = "faceid-identity"
 VERSION = 1
 _METADATA_KEY = "faceid"
 _MAX_BYTES = 256 * 2**20
+_AGAIN = "copy or export the identity again"
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,16 @@ class IdentityFile:
     values: dict[str, np.ndarray]
     metadata: IdentityMetadata
 
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that stand for the features: another name, note or machine makes no other ones."""
+        digest = hashlib.sha256()
+        for side in (self.keys, self.values):
+            for name, array in sorted(side.items()):
+                digest.update(f"{name} {list(array.shape)}".encode())
+                digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+        return digest.hexdigest()[:16]
+
 
 def save_identity(
     path: Path, keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], metadata: IdentityMetadata
@@ -91,45 +106,48 @@ def load_identity(path: Path) -> IdentityFile:
         IdentityFileError: No such file, not an identity, damaged, or written by a newer faceid.
     """
     _refuse_foreign(path)
-    try:
+    with reading(path, IdentityFileError, _AGAIN):
         with safe_open(path, framework="numpy") as file:
             header = _header(path, file.metadata())
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-    except (SafetensorError, OSError) as error:
-        raise IdentityFileError(f"{path} is damaged: {error}", "copy or export the identity again") from error
-    keys, values = _sides(path, tensors)
-    problem = _problem_of(keys, values)
-    if problem:
-        raise IdentityFileError(f"{path} is damaged: {problem}", "copy or export the identity again")
-    return IdentityFile(keys, values, _metadata(path, header))
+        keys, values = _sides(path, tensors)
+        problem = _problem_of(keys, values)
+        if problem:
+            raise IdentityFileError(f"{path} is damaged: {problem}", _AGAIN)
+        return IdentityFile(keys, values, _metadata(path, header))
 
 
 def _refuse_foreign(path: Path) -> None:
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(16)
+        with open_file(path) as file:
+            start, size = file.read(16), os.fstat(file.fileno()).st_size
+            file.seek(0)
+            # A header of 128, 384, 640, ... bytes begins with the byte that pickles begin with: look for it first.
+            if start[8:9] != b"{" and start.startswith((b"PK\x03\x04", b"\x80")):
+                raise IdentityFileError(
+                    f"{path} is a pickle, which can run code and is never loaded", "ask for the .safetensors file"
+                )
+            if size < 8 or start[8:9] != b"{" or size > _MAX_BYTES:
+                raise IdentityFileError(
+                    f"{path} is not a safetensors file", "faceid writes identities with `faceid export`"
+                )
+            header_size(file)
     except OSError as error:
         raise IdentityFileError(
-            f"cannot read {path}: {error.strerror or error}", "check the path; `faceid doctor` tells who lacks a file"
+            f"cannot read {path}: {reason_of(error)}", "check the path; `faceid doctor` tells who lacks a file"
         ) from error
-    # A header of 128, 384, 640, ... bytes begins with the byte that pickles begin with, too: look for the header first.
-    if start[8:9] != b"{" and start.startswith((b"PK\x03\x04", b"\x80")):
-        raise IdentityFileError(
-            f"{path} is a pickle, which can run code and is never loaded", "ask for the .safetensors file"
-        )
-    if size < 8 or start[8:9] != b"{" or size > _MAX_BYTES:
-        raise IdentityFileError(f"{path} is not a safetensors file", "faceid writes identities with `faceid export`")
+    except ValueError as error:
+        raise IdentityFileError(f"{path} is damaged: {error}", _AGAIN) from error
 
 
 def _header(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     try:
-        header = json.loads((metadata or {})[_METADATA_KEY])
+        header = parse_json((metadata or {})[_METADATA_KEY])
         known = header["format"] == FORMAT
         version, _ = header["version"], header["identity"]
     except (KeyError, ValueError, TypeError) as error:
         raise IdentityFileError(f"{path} has no identity metadata: not a file that faceid exported") from error
-    if not known or not isinstance(version, int) or version < 1:
+    if not known or type(version) is not int or version < 1:
         raise IdentityFileError(f"{path} is not an identity of faceid")
     if version > VERSION:
         raise IdentityFileError(
@@ -166,15 +184,9 @@ def _problem_of(keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]
 
 
 def _metadata(path: Path, header: Mapping[str, Any]) -> IdentityMetadata:
-    stored = header["identity"]
-    known = {entry.name for entry in fields(IdentityMetadata)}
     try:
-        content = {key: value for key, value in stored.items() if key in known}
-        content["photo_hashes"] = tuple(content.get("photo_hashes", ()))
-        metadata = IdentityMetadata(**content)
-    except (AttributeError, TypeError) as error:
-        raise IdentityFileError(f"{path} has incomplete identity metadata: {error}") from error
-    texts = (metadata.name, metadata.class_word, metadata.base_model, metadata.base_fingerprint, metadata.note)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(metadata.method, dict):
-        raise IdentityFileError(f"{path} has identity metadata of wrong types")
-    return metadata
+        found = stored_identity(header["identity"])
+    except ValueError as error:
+        raise IdentityFileError(f"{path} has incomplete or wrong identity metadata: {error}", _AGAIN) from error
+    content = {field.name: getattr(found, field.name) for field in fields(IdentityMetadata)}
+    return IdentityMetadata(**content | {"photo_hashes": tuple(found.photo_hashes)})

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceid_cli.errors import OutputError
-from faceid_cli.kept import paths
-from faceid_cli.kept.files import write_atomically
+from faceid_cli.kept import foreign, paths
+from faceid_cli.kept.files import make_folder, make_private, write_atomically
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,7 +49,7 @@ def keep_material(
     """
     folder = material_folder(identity_id)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         entries = []
         for number, (crop, mask) in enumerate(zip(crops, masks, strict=True), start=1):
             crop.image.save(folder / f"crop-{number:03d}.png")
@@ -67,6 +67,7 @@ def keep_material(
         photos = [_without_picture(record, folder, number) for number, record in enumerate(verdicts, start=1)]
         index = {"version": 1, "crops": entries, "photos": photos}
         (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+        make_private(folder)
     except OSError as error:
         remove_material(identity_id)
         raise OutputError(
@@ -92,9 +93,10 @@ def keep_previews(identity_id: str, folder: Path) -> None:
     """
     target = material_folder(identity_id)
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
         for file in sorted(folder.glob("preview-*.png")):
             shutil.copy(file, target / file.name)
+        make_private(target)
     except OSError as error:
         remove_material(identity_id)
         raise OutputError(f"cannot write {target}: {error.strerror}", "free some space") from error
@@ -120,7 +122,7 @@ def keep_json(identity_id: str, name: str, data: dict[str, Any]) -> Path:
 def read_json(identity_id: str, name: str) -> dict[str, Any] | None:
     """Read such a file; None where there is none, or a damaged one."""
     try:
-        content = json.loads((material_folder(identity_id) / name).read_text(encoding="utf-8"))
+        content = foreign.read_json(material_folder(identity_id) / name)  # it may come from a backup
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

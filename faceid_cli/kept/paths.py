@@ -7,13 +7,24 @@ from pathlib import Path
 
 from platformdirs import user_data_dir
 
+from faceid_cli.errors import UsageError
+
 _PACKAGE = Path(__file__).parent.parent
 
 
 def home() -> Path:
-    """Folder of everything faceid keeps: $FACEID_HOME, or the platform's folder for user data. Not created here."""
+    """Folder of everything faceid keeps: $FACEID_HOME, or the platform's folder for user data. Not created here.
+
+    Raises:
+        UsageError: FACEID_HOME is the folder of a user who does not exist.
+    """
     override = os.environ.get("FACEID_HOME")
-    return Path(override).expanduser() if override else Path(user_data_dir("faceid", appauthor=False))
+    if not override:
+        return Path(user_data_dir("faceid", appauthor=False))
+    whole = os.path.expanduser(override)
+    if override.startswith("~") and whole == override:
+        raise UsageError(f"FACEID_HOME is {override}, and there is no such user", "give the whole path")
+    return Path(whole)
 
 
 def registry_file() -> Path:
@@ -49,6 +60,11 @@ def fingerprints_file() -> Path:
 def config_file() -> Path:
     """User settings written by `faceid config set`."""
     return home() / "config.json"
+
+
+def signing_key_file() -> Path:
+    """The private key that signs pictures, with its certificates; readable by its owner alone."""
+    return home() / "signing-key.pem"
 
 
 def builtin_model_dir() -> Path:

@@ -6,17 +6,16 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from faceid_cli.errors import NameTakenError, OutputError
 from faceid_cli.kept import paths
-from faceid_cli.kept.files import write_atomically
+from faceid_cli.kept.files import make_folder, write_atomically
+from faceid_cli.kept.locks import locked
 
-_CLAIM, _CONSENT = "claim", "consent.json"
+_CONSENT = "consent.json"
 
 
 def checkpoint_dir(name: str) -> Path:
@@ -41,28 +40,67 @@ def claimed_run(name: str) -> Iterator[Path]:
         OutputError: The folder cannot be written.
     """
     folder = checkpoint_dir(name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        claim = (folder / _CLAIM).open("wb")
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}", "set FACEID_HOME to a folder of yours") from error
-    with claim:
-        if not _lock(claim):
+    with ExitStack() as held:
+        try:
+            is_ours = held.enter_context(locked(claim_file(folder)))
+            if is_ours:
+                make_folder(folder)
+        except OSError as error:
+            hint = "set FACEID_HOME to a folder of yours"
+            raise OutputError(f"cannot write {folder}: {error.strerror}", hint) from error
+        if not is_ours:
             raise NameTakenError(f"{name} is being enrolled by another process", "wait for it, or choose another name")
         try:
             yield folder
         finally:
-            claim.close()  # Windows deletes no open file
             with suppress(OSError):  # the folder has gone, or there is a checkpoint in it
                 if not is_interrupted(folder):
                     (folder / _CONSENT).unlink(missing_ok=True)
-                (folder / _CLAIM).unlink()
                 folder.rmdir()
+
+
+def claim_file(folder: Path) -> Path:
+    """The lock of a checkpoint's folder; beside it, since the folder comes and goes."""
+    return folder.with_suffix(".lock")
+
+
+def discard_checkpoint(name: str) -> bool:
+    """Delete what an interrupted enrolment left; False where that cannot be done, or somebody is at work there."""
+    folder = checkpoint_dir(name)
+    if not folder.exists():
+        return True
+    with suppress(OSError), locked(claim_file(folder)) as is_ours:
+        if is_ours:
+            shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
+
+
+def move_checkpoint(name: str, new_name: str) -> None:
+    """Let the checkpoint of an interrupted enrolment go with a person who has another name now.
+
+    What may lie under the new name has nobody any more. Where an enrolment is at work under either, nothing moves.
+
+    Raises:
+        OSError: It cannot be moved; then it is where it was, or there already.
+    """
+    old, new = checkpoint_dir(name), checkpoint_dir(new_name)
+    if old == new or not old.exists():
+        return
+    with locked(claim_file(old)) as is_old_ours, locked(claim_file(new)) as is_new_ours:
+        if is_old_ours and is_new_ours and old.exists():
+            if new.exists():
+                shutil.rmtree(new)
+            old.rename(new)
+
+
+def checkpoint_folders() -> list[Path]:
+    """Folders of all interrupted enrolments."""
+    return sorted(path for path in paths.runs_dir().glob("*") if path.is_dir())
 
 
 def is_interrupted(folder: Path) -> bool:
     """Whether an enrolment left something in the folder of its checkpoint."""
-    return folder.is_dir() and any(path.name not in (_CLAIM, _CONSENT) for path in folder.iterdir())
+    return folder.is_dir() and any(path.name != _CONSENT for path in folder.iterdir())
 
 
 def keep_consent(folder: Path, said: str, photos: Collection[str]) -> None:
@@ -90,7 +128,7 @@ def kept_consent(folder: Path, photos: Collection[str]) -> str | None:
 
 
 def give_up(folder: Path) -> None:
-    """Delete what an interrupted enrolment left in the folder of its checkpoint; a claim stays.
+    """Delete what an interrupted enrolment left in the folder of its checkpoint.
 
     Raises:
         OutputError: It cannot be deleted.
@@ -99,32 +137,11 @@ def give_up(folder: Path) -> None:
         for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name != _CLAIM:
+            else:
                 path.unlink()
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"cannot delete {folder}: {reason}", "check its permissions") from error
-
-
-def _lock(file: IO[bytes]) -> bool:
-    """Take the lock of an open file; False where another process has it. File systems without locks let all pass."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def existing_home() -> Path:

@@ -6,20 +6,25 @@ Those of options stand in where an order is made: `rendering_order` and `enrolme
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import FaceIDError, OutputError, UsageError
 from faceid_cli.kept import paths
 from faceid_cli.kept.defaults import OPTIONS, Kept, check_together, key_of, set_fields, with_defaults
 from faceid_cli.kept.files import write_atomically
+from faceid_cli.kept.foreign import read_json
+from faceid_cli.kept.locks import locked
+from faceid_cli.kept.signing import check_installed, signing_key
 from faceid_cli.orders import EnrolOrder, RenderOrder
-from faceid_cli.orders.checks import PRECISIONS, check_device, one_of
+from faceid_cli.orders.checks import PRECISIONS, check_device, check_text, one_of, user_path
 from faceid_cli.orders.option import Options
 from faceid_cli.types import BUILTIN, OnNote
+
+_PATIENCE_SECONDS = 10.0
 
 DETECTORS = ("mobilenet", "resnet50")
 
@@ -34,10 +39,30 @@ class Setting:
 
 
 def _output(value: str) -> str:
-    folder = Path(value).expanduser()
+    folder = user_path(value)
     if not folder.is_dir():
         raise OutputError(f"there is no folder {value}", "make the folder first")
     return str(folder.resolve()) if value != "." else value
+
+
+def _writer(value: str) -> str:
+    return " ".join(check_text("prompt-writer", value).split())
+
+
+def _provenance(value: str) -> str:
+    if one_of("provenance", ("on", "off"))(value) == "on":
+        check_installed()
+        signing_key(read_setting("signing-key"))  # made now, or known to be of no use
+    return value
+
+
+def _signing_key(value: str) -> str:
+    if not value:
+        return value
+    check_installed()
+    path = user_path(value).absolute()
+    signing_key(str(path))
+    return str(path)
 
 
 def _of_option(key: str, kept: Kept) -> Setting:
@@ -68,6 +93,11 @@ SETTINGS: dict[str, Setting] = {
         "on",
         one_of("consent-question", ("on", "off")),
     ),
+    "prompt-writer": Setting("your name, for pictures to say who wrote the prompt", "", _writer),
+    "provenance": Setting(
+        "on or off: whether rendered pictures are signed, and watermarked in their pixels", "off", _provenance
+    ),
+    "signing-key": Setting("PEM file of a key and its certificates; a key made here if empty", "", _signing_key),
     "output": Setting('folder for pictures; "." is the current one', ".", _output),
     **{key: _of_option(key, kept) for key, kept in OPTIONS.items()},
 }
@@ -126,8 +156,9 @@ def write_setting(key: str, value: str) -> str:
         OutputError: The file cannot be written.
     """
     key = known_key(key)
-    kept = SETTINGS[key].check(value)
-    _write(_stored() | {key: kept})
+    with _alone():
+        kept = SETTINGS[key].check(value)
+        _write(_stored() | {key: kept})
     return kept
 
 
@@ -138,9 +169,11 @@ def unset_setting(key: str) -> str:
         UsageError: No such key.
         OutputError: The file cannot be written.
     """
-    key, stored = known_key(key), _stored()
-    if key in stored:
-        _write({name: value for name, value in stored.items() if name != key})
+    key = known_key(key)
+    with _alone():
+        stored = _stored()
+        if key in stored:
+            _write({name: value for name, value in stored.items() if name != key})
     return SETTINGS[key].default
 
 
@@ -173,6 +206,21 @@ def _set_texts() -> dict[str, str]:
     return {key: text for key, text in _stored().items() if key in OPTIONS}
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let no other process write settings meanwhile: each reads all of them, and writes all of them."""
+    file = paths.config_file()
+    with ExitStack() as stack:
+        try:
+            is_ours = stack.enter_context(locked(file.with_suffix(".lock"), _PATIENCE_SECONDS))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(f"cannot write {file}: {reason}", "set FACEID_HOME to a folder of yours") from error
+        if not is_ours:
+            raise OutputError(f"the settings in {file} are being written by another program", "try again")
+        yield
+
+
 def _write(stored: dict[str, str]) -> None:
     write_atomically(paths.config_file(), (json.dumps(stored, indent=2, sort_keys=True) + "\n").encode())
 
@@ -180,7 +228,7 @@ def _write(stored: dict[str, str]) -> None:
 def _stored() -> dict[str, str]:
     file = paths.config_file()
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)  # it may come from a backup
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:

@@ -7,7 +7,7 @@ from faceid_cli.model_files.families import FAMILY_NAMES, NOT_SUPPORTED, SUPPORT
 from faceid_cli.model_files.fingerprint import family_of_fingerprint, fingerprint_of
 from faceid_cli.model_files.folder import weight_variant
 from faceid_cli.model_files.kin import kin_of
-from faceid_cli.model_files.source import check_model, model_path
+from faceid_cli.model_files.source import check_model, is_here, model_path
 
 __all__ = [
     "FAMILY_NAMES",
@@ -16,6 +16,7 @@ __all__ = [
     "check_model",
     "family_of_fingerprint",
     "fingerprint_of",
+    "is_here",
     "kin_of",
     "model_path",
     "weight_variant",

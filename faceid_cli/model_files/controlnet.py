@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import ModelNotFoundError, UnsupportedModelError
+from faceid_cli.kept.foreign import read_json
+from faceid_cli.model_files.components import check_sizes
 from faceid_cli.model_files.controlnet_file import read_controlnet_file
 from faceid_cli.model_files.layout import Piece
 from faceid_cli.model_files.source import HUB_ID, hub_hint, hub_reason
+from faceid_cli.orders.checks import user_path
 
 _WEIGHTS = "diffusion_pytorch_model"
 _FILES = ("config.json", f"{_WEIGHTS}.safetensors", f"{_WEIGHTS}-*.safetensors", f"{_WEIGHTS}.safetensors.index.json")
@@ -47,7 +49,7 @@ def find_controlnet(source: str) -> ControlNetFiles:
         UnsupportedModelError: Something else than a ControlNet.
         ModelError: Damaged.
     """
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.is_file():
         pieces, config = read_controlnet_file(path)
         return ControlNetFiles(path.name, path, config, pieces)
@@ -83,7 +85,7 @@ def _from_hub(source: str) -> ControlNetFiles:
 
 def _checked(folder: Path, name: str) -> ControlNetFiles:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json")
     except FileNotFoundError as error:
         raise ModelNotFoundError(
             f"no ControlNet in {folder}: config.json is missing", "copy the whole folder"
@@ -96,6 +98,7 @@ def _checked(folder: Path, name: str) -> ControlNetFiles:
             f"{folder} holds {'a ' + kind if isinstance(kind, str) else 'something else'}, not a ControlNetModel",
             "give a ControlNet for the family of the base model",
         )
+    check_sizes(folder / "config.json", config)
     found = ControlNetFiles(name, folder, config)
     if not found.weights:
         pickled = list(folder.glob(f"{_WEIGHTS}*.bin"))

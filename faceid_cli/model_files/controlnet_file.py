@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import ModelError, UnsupportedModelError
+from faceid_cli.kept.foreign import reading
+from faceid_cli.model_files.components import check_sizes
 from faceid_cli.model_files.layout import Piece, Shapes, count, unet_plan
 from faceid_cli.model_files.weight_file import PICKLES, read_shapes
 
 _PREFIXES = ("control_model.", "")
+_AGAIN = "copy or download the file again"
 _EXAMPLE = "give a ControlNet for the family of the base model"
 # By the beginning of a name in the file.
 _FOREIGN = {
@@ -50,11 +53,14 @@ def read_controlnet_file(path: Path) -> tuple[dict[str, Piece], dict[str, Any]]:
             f"give a folder, a hub id, .safetensors or {', '.join(PICKLES)}",
         )
     shapes = read_shapes(path)
-    pieces = _pieces(path, shapes)
-    try:
-        return pieces, _config(path, {name: shapes[piece.key] for name, piece in pieces.items()})
-    except (KeyError, IndexError, ValueError) as error:
-        raise ModelError(f"{path} is incomplete: {error} is missing", "copy or download the file again") from error
+    with reading(path, ModelError, _AGAIN):
+        pieces = _pieces(path, shapes)
+        try:
+            config = _config(path, {name: shapes[piece.key] for name, piece in pieces.items()})
+        except (KeyError, IndexError, ValueError) as error:
+            raise ModelError(f"{path} is incomplete: {error} is missing", _AGAIN) from error
+        check_sizes(path, config)
+        return pieces, config
 
 
 def _pieces(path: Path, shapes: Shapes) -> dict[str, Piece]:

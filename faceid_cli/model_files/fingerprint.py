@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from faceid_cli.errors import OutputError
+from faceid_cli.errors import ModelError, OutputError
 from faceid_cli.kept import paths
 from faceid_cli.kept.files import write_atomically
+from faceid_cli.kept.foreign import read_json, reading
 from faceid_cli.model_files.families import COMPONENTS, canonical_name
-from faceid_cli.model_files.folder import check_model_folder, family_of_folder, weight_files
+from faceid_cli.model_files.folder import AGAIN, check_model_folder, family_of_folder, weight_files
 from faceid_cli.model_files.layout import Piece
 from faceid_cli.model_files.single_file import SingleFile, read_single_file
 from faceid_cli.model_files.source import model_path
 from faceid_cli.model_files.weight_file import WeightFile, open_weight_file, read_pickled_weights
 
+_MOST_CACHE_BYTES = 64 * 2**20
 _TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64"}
 
 
@@ -33,15 +36,31 @@ def fingerprint_of(source: str, variant: str | None = None) -> str:
         ModelError: A weight file is damaged.
     """
     path = model_path(source, variant)
+    with reading(path, ModelError, AGAIN):
+        return _fingerprint_of(path, variant)
+
+
+def _fingerprint_of(path: Path, variant: str | None) -> str:
     if path.is_file():
         files = [path, *([path.with_suffix(".yaml")] if path.with_suffix(".yaml").is_file() else [])]
     else:
         family = check_model_folder(path, variant)
         files = [file for part, name in COMPONENTS[family].items() for file in weight_files(path / part, name, variant)]
-    signature = _signature(files)
+    return recalled(files, lambda: _fingerprint_of_file(path) if path.is_file() else _fingerprint(path, variant))
+
+
+def recalled(files: list[Path], compute: Callable[[], str], kind: str = "") -> str:
+    """What was once computed of files; computed anew where paths, sizes or times are others.
+
+    Args:
+        files: The files.
+        compute: Reads them.
+        kind: What is computed, where that is something else than the fingerprint.
+    """
+    signature = _signature(files) + kind
     remembered = _remembered()
     if signature not in remembered:
-        remembered[signature] = _fingerprint_of_file(path) if path.is_file() else _fingerprint(path, variant)
+        remembered[signature] = compute()
         _remember(remembered)
     return remembered[signature]
 
@@ -150,16 +169,17 @@ def _signature(files: list[Path]) -> str:
     parts = []
     for path in files:
         status = path.stat()
-        parts.append(f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}")
+        parts.append(f"{os.path.realpath(path)}|{status.st_size}|{status.st_mtime_ns}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _remembered() -> dict[str, str]:
     try:
-        content = json.loads(paths.fingerprints_file().read_text(encoding="utf-8"))
+        content = read_json(paths.fingerprints_file(), _MOST_CACHE_BYTES)
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    known = content.items() if isinstance(content, dict) else ()
+    return {signature: found for signature, found in known if isinstance(found, str)}
 
 
 def _remember(fingerprints: dict[str, str]) -> None:

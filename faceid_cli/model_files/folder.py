@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
+from faceid_cli.kept import foreign
+from faceid_cli.kept.foreign import reading
+from faceid_cli.model_files.components import check_components, check_sizes
 from faceid_cli.model_files.families import COMPONENTS, NOT_SUPPORTED, SUPPORTED, TOKENIZERS, check_channels
 
 AGAIN = "copy or download the model again"
 _CONVERT_HINT = "convert it where you trust its origin: diffusers' save_pretrained(folder) writes safetensors"
+_MOST_TOKENIZER_BYTES = 64 * 2**20
 OPENCLIP_WIDTH = 1024  # of the text that Stable Diffusion 2.x listens to
 
 
@@ -31,15 +34,19 @@ def check_model_folder(folder: Path, variant: str | None = None) -> str:
     if variant:
         _check_variant(folder, family, variant)
     for component, weight_name in COMPONENTS[family].items():
-        _need(folder / component / "config.json")
+        _check_config(folder / component / "config.json")
         weight_files(folder / component, weight_name, variant)
     unet = read_json(folder / "unet" / "config.json")
-    check_channels(folder, unet.get("in_channels") or 4, unet.get("out_channels") or 4)
-    _need(folder / "scheduler" / "scheduler_config.json")
+    with reading(folder / "unet" / "config.json", ModelError, AGAIN):
+        check_channels(folder, unet.get("in_channels") or 4, unet.get("out_channels") or 4)
+    _check_config(folder / "scheduler" / "scheduler_config.json")
     for tokenizer in TOKENIZERS[family]:
         if not (folder / tokenizer / "tokenizer.json").is_file():
             _need(folder / tokenizer / "vocab.json")
             _need(folder / tokenizer / "merges.txt")
+        for file in (folder / tokenizer).glob("*"):
+            if file.is_file() and file.stat().st_size > _MOST_TOKENIZER_BYTES:
+                raise ModelError(f"{file} is damaged: it has {file.stat().st_size} bytes", AGAIN)
     return family
 
 
@@ -57,13 +64,15 @@ def family_of_folder(folder: Path) -> str:
             f"{folder} is no diffusers model: model_index.json is missing",
             "give the folder that holds model_index.json",
         )
-    pipeline_class = read_json(index).get("_class_name")
+    content = read_json(index)
+    pipeline_class = content.get("_class_name")
     if not isinstance(pipeline_class, str):
         raise ModelError(f"{index} is damaged: it does not say which pipeline it is of (_class_name)", AGAIN)
+    if pipeline_class not in ("StableDiffusionPipeline", "StableDiffusionXLPipeline"):
+        raise UnsupportedModelError(f"{folder} is a {pipeline_class[:100]}", f"{SUPPORTED}; {NOT_SUPPORTED}")
+    check_components(index, content)
     if pipeline_class == "StableDiffusionXLPipeline":
         return "sdxl"
-    if pipeline_class != "StableDiffusionPipeline":
-        raise UnsupportedModelError(f"{folder} is a {pipeline_class}", f"{SUPPORTED}; {NOT_SUPPORTED}")
     config = folder / "unet" / "config.json"
     _need(config)
     unet = read_json(config)
@@ -138,23 +147,27 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: The file is damaged.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}", AGAIN) from error
+    with reading(path, ModelError, AGAIN, verb="cannot be read"):
+        content = foreign.read_json(path)
     if not isinstance(content, dict):
-        raise ModelError(f"{path} is damaged", AGAIN)
+        raise ModelError(f"{path} is damaged: it holds no table", AGAIN)
     return content
 
 
 def _shards(folder: Path, index: Path) -> list[Path]:
     placed = read_json(index).get("weight_map")
-    if not isinstance(placed, dict) or not placed or not all(isinstance(shard, str) for shard in placed.values()):
+    shards = placed.values() if isinstance(placed, dict) else ()
+    if not shards or not all(isinstance(shard, str) and shard == Path(shard).name for shard in shards):
         raise ModelError(f"{index} is damaged: it does not say which file each weight is in", AGAIN)
-    shards = [folder / shard for shard in sorted(set(placed.values()))]
-    for shard in shards:
-        _need(shard)
-    return shards
+    files = [folder / shard for shard in sorted(set(shards))]
+    for file in files:
+        _need(file)
+    return files
+
+
+def _check_config(path: Path) -> None:
+    _need(path)
+    check_sizes(path, read_json(path))
 
 
 def _need(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from faceid_cli.model_files.fingerprint import family_of_fingerprint
 from faceid_cli.model_files.folder import read_json
 from faceid_cli.model_files.single_file import read_single_file
 from faceid_cli.model_files.source import HUB_ID, model_path
+from faceid_cli.orders.checks import user_path
 from faceid_cli.types import BUILTIN
 
 
@@ -41,8 +43,8 @@ def kin_of(source: str, fingerprint: str) -> str:
         return BUILTIN
     if family != "sd1":
         return family
-    path = Path(source).expanduser()
-    if not path.exists():
+    path = user_path(source)
+    if not os.path.exists(path):
         return family if HUB_ID.fullmatch(source) else ""
     try:
         return BUILTIN if _text_width(path) == _text_width(model_path(BUILTIN)) else family

@@ -26,6 +26,7 @@ RESNET = {
     "skip_connection": "conv_shortcut",
 }
 _HEARD_LAYERS = 23  # of OpenCLIP H's 24; some files leave out the one that Stable Diffusion 2.x does not hear
+_MOST_BLOCKS = 1000
 _OPENCLIP = {
     "ln_1": "layer_norm1",
     "ln_2": "layer_norm2",
@@ -193,10 +194,16 @@ def _blocks(shapes: Shapes, prefix: str) -> dict[str, set[str]]:
 
 
 def count(names: Collection[str], start: str) -> int:
-    """Return one more than the highest number that follows `start` and a dot in any of the names."""
+    """Return one more than the highest number that follows `start` and a dot in any of the names.
+
+    Raises:
+        ValueError: It is one that no network has.
+    """
     numbers = [
         int(found.group(1)) for name in names if (found := re.match(rf"{re.escape(start)}\.(\d+)\.", f"{name}."))
     ]
+    if max(numbers, default=0) >= _MOST_BLOCKS:
+        raise ValueError(f"{start}.{max(numbers)} is a part that no network has")
     return max(numbers, default=-1) + 1
 
 

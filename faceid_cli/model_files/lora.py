@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError, UsageError
+from faceid_cli.kept.foreign import reading
 from faceid_cli.model_files.weight_file import PICKLES, check_pickled, open_weight_file
+from faceid_cli.orders.checks import user_path
 
 # What a tensor is to its layer, by the end of its name.
 _PARTS = {
@@ -49,6 +51,7 @@ _OTHER_RULES = {
     r"\.lora_E(\.\w+)*$": "an AdaLoRA",
     r"\.(set_weight|reshape_weight|scalar|lokr_t1)$": "a LoRA with parts of an unknown kind",
 }
+_AGAIN = "copy or download it again"
 _BUNDLED = re.compile(r"bundle_emb\.(.+?)\.[^.]+(\.\*)?$")
 
 
@@ -76,10 +79,10 @@ def parse_lora(text: str) -> tuple[Path, float]:
         UsageError: A scale that is no number.
     """
     path, colon, scale = text.rpartition(":")
-    if not colon or Path(text).expanduser().is_file() or "/" in scale or "\\" in scale:
-        return Path(text).expanduser(), 1.0
+    if not colon or user_path(text).is_file() or "/" in scale or "\\" in scale:
+        return user_path(text), 1.0
     try:
-        return Path(path).expanduser(), float(scale)
+        return user_path(path), float(scale)
     except ValueError:
         raise UsageError(f"the scale of {text!r} is no number", "write it as FILE:0.8") from None
 
@@ -101,6 +104,11 @@ def check_lora(path: Path, text_width: int | None = None) -> None:
             f"{path} is not a .safetensors file; pickles can run code and are never loaded",
             "use the .safetensors file of this LoRA",
         )
+    with reading(path, ModelError, _AGAIN):
+        _check_width(path, text_width)
+
+
+def _check_width(path: Path, text_width: int | None) -> None:
     tensors, layers = open_weight_file(path).tensors, read_lora(path).layers
     crossed = {
         tensors[parts[half]].shape[1]
@@ -145,9 +153,7 @@ def read_lora(path: Path) -> LoraContents:
         if set(parts) <= {"alpha"}:
             others += layers.pop(layer).values()
             continue
-        raise ModelError(
-            f"{path} is incomplete: of {layer} it holds only {', '.join(sorted(parts))}", "copy or download it again"
-        )
+        raise ModelError(f"{path} is incomplete: of {layer} it holds only {', '.join(sorted(parts))}", _AGAIN)
     if not layers:
         raise UnsupportedModelError(
             f"{path} is not a LoRA that can be read", "give a LoRA in kohya's or diffusers' layout"

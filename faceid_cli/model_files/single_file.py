@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
+from faceid_cli.kept.foreign import MAX_JSON_BYTES, read_bytes, reading
 from faceid_cli.model_files import layout
+from faceid_cli.model_files.components import check_sizes
 from faceid_cli.model_files.families import NOT_SUPPORTED, SUPPORTED, check_channels
 from faceid_cli.model_files.folder import OPENCLIP_WIDTH
 from faceid_cli.model_files.layout import Piece, Shapes
@@ -82,6 +84,11 @@ def read_single_file(path: Path) -> SingleFile:
         UnsupportedModelError: Another kind of file or family, or a pickle with more than weights.
         ModelError: Damaged, or parts are missing.
     """
+    with reading(path, ModelError, _COPY):
+        return _understood(path)
+
+
+def _understood(path: Path) -> SingleFile:
     shapes, metadata = _contents(path)
     family = family_of_shapes(path, shapes)
     try:
@@ -92,6 +99,8 @@ def read_single_file(path: Path) -> SingleFile:
         if "vae" in pieces:
             check_vae(path, shapes, pieces["vae"])
         configs = _configs(path, family, shapes, pieces, metadata)
+        for config in configs.values():
+            check_sizes(path, config)
     except KeyError as error:
         raise ModelError(f"{path} is incomplete: {error.args[0]} is missing", _COPY) from error
     except (IndexError, ZeroDivisionError, StopIteration) as error:
@@ -327,7 +336,8 @@ def _prediction_type(path: Path, family: str, shapes: Shapes, metadata: Mapping[
         stated = "v"
     beside = path.with_suffix(".yaml")
     if not stated and beside.is_file():
-        found = _PARAMETERIZATION.search(beside.read_text(encoding="utf-8", errors="replace"))
+        with reading(beside, ModelError, _COPY):
+            found = _PARAMETERIZATION.search(read_bytes(beside, MAX_JSON_BYTES).decode("utf-8", "replace"))
         stated = found.group(1).lower() if found else "epsilon"
     if stated:
         return "v_prediction" if stated.startswith("v") else "epsilon"

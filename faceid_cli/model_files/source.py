@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from faceid_cli.errors import ModelError, ModelNotFoundError
 from faceid_cli.kept import paths
 from faceid_cli.model_files.folder import check_model_folder
 from faceid_cli.model_files.single_file import read_single_file
+from faceid_cli.orders.checks import user_path
 from faceid_cli.types import BUILTIN
 
 _REASONS = {
@@ -41,8 +43,8 @@ def model_path(source: str, variant: str | None = None) -> Path:
     """
     if source == BUILTIN:
         return paths.builtin_model_dir()
-    path = Path(source).expanduser()
-    if path.is_dir() or path.is_file():
+    path = user_path(source)
+    if os.path.isdir(path) or os.path.isfile(path):  # unlike Path's own, these take names that are too long
         return path
     if HUB_ID.fullmatch(source) and path.suffix.lower() not in (".safetensors", ".ckpt"):
         return _hub_folder(source, variant)
@@ -60,6 +62,19 @@ def check_model(source: str, variant: str | None = None) -> str:
     """
     path = model_path(source, variant)
     return read_single_file(path).family if path.is_file() else check_model_folder(path, variant)
+
+
+def is_here(source: str, variant: str | None = None) -> bool:
+    """Whether a base model is on this machine, or nowhere: of a hub id, in the local cache. The hub is not asked."""
+    path = user_path(source)
+    if source == BUILTIN or os.path.exists(path) or not HUB_ID.fullmatch(source):
+        return True
+    name, _, revision = source.partition("@")
+    for each in (variant,) if variant else (None, "fp16"):
+        with suppress(Exception):  # the hub client raises a dozen unrelated kinds: all mean "not here"
+            check_model_folder(_fetched(name, revision or None, each, local_only=True), variant)
+            return True
+    return False
 
 
 def _hub_folder(source: str, variant: str | None) -> Path:

@@ -41,7 +41,7 @@ def check_prompt(prompt: str) -> str:
     if said in ("-", "/dev/stdin") or re.fullmatch(r"@\S*", said) or is_file:
         raise UsageError(
             f"the prompt is {prompt!r}: prompts are not read from files or pipes",
-            'one command a prompt: while read -r line; do faceid generate NAME "$line"; done < prompts.txt',
+            "a file of prompts, or a pipe: faceid generate NAME --prompts FILE, or faceid batch FILE",
         )
     return prompt
 
@@ -68,6 +68,11 @@ def check_output(path: Path | str) -> Path:
                 "give a plain name: several pictures are numbered by themselves, as x-1.png, x-2.png",
             )
     return target
+
+
+def user_path(text: Path | str) -> Path:
+    """Return a path with "~" as the user's folder; where there is no such user it stays, and nothing is found there."""
+    return Path(os.path.expanduser(text))
 
 
 def is_text(value: str) -> bool:
@@ -122,6 +127,30 @@ def check_device(value: str) -> str:
     if kind not in DEVICES or (number and not number.isdecimal()):
         raise UsageError(f"unknown device {value!r}", "use auto, cpu, cuda, cuda:1 or mps")
     return value
+
+
+def least_likeness(text: str) -> tuple[float, bool]:
+    """Read "0.5" or "70%" as (number, whether it is in percent).
+
+    Raises:
+        UsageError: Neither a similarity from -1 to 1 nor a percentage.
+    """
+    bare = text.strip().removesuffix("%")
+    in_percent = bare != text.strip()
+    try:
+        value = float(bare)
+    except ValueError:
+        value = float("nan")
+    if not (-100 if in_percent else -1) <= value <= (200 if in_percent else 1):
+        raise UsageError(f"the least likeness is {text!r}", "use a similarity such as 0.5, or percent such as 70%")
+    return value, in_percent
+
+
+def check_least_likeness(value: str | float) -> str:
+    """Return a least likeness as text; raises as `least_likeness`."""
+    text = f"{value:g}" if isinstance(value, int | float) else value
+    least_likeness(text)
+    return text
 
 
 def one_of(name: str, choices: Sequence[str]) -> Check:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import FACES, at_least, check_prompt
+from faceid_cli.orders.checks import FACES, at_least, check_prompt, user_path
 from faceid_cli.orders.loading import MODEL, ModelOptions
 from faceid_cli.orders.option import Options, group, option, option_of, required
 from faceid_cli.orders.training import TrainConfig
@@ -167,7 +167,7 @@ class EnrolOrder(Options):
         }
         box = self.box
         return kept | {
-            "photos": [str(photo.expanduser().absolute()) for photo in self.photos],
+            "photos": [str(user_path(photo).absolute()) for photo in self.photos],
             "box": None if box is None else [box.x, box.y, box.width, box.height],
             "low_vram": self.options is not None and self.options.low_vram,
             "preview": self.preview.replace(f"<{self.name}>", "{name}") if self.preview_every else "",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import check_text
+from faceid_cli.orders.checks import check_text, user_path
 
 _KEY = "option"
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -42,6 +42,7 @@ class Option:
         is_recorded: Whether the record of a training run keeps it as it was asked for.
         takes_any_path: Whether paths may hold bytes that are no UTF-8.
         is_settable: Whether the user may keep another default for it; not for what belongs to one picture or person.
+        is_of_text: Whether it decides only how the prompt is encoded: pictures that differ in it can share a batch.
     """
 
     help: str
@@ -59,6 +60,7 @@ class Option:
     is_recorded: bool = True
     takes_any_path: bool = False
     is_settable: bool = True
+    is_of_text: bool = False
 
     @property
     def opposite(self) -> str:
@@ -215,9 +217,9 @@ def said(flag: str, value: object) -> list[str]:
 def whole_path(source: str) -> str:
     """FILE, or FILE:WORD, with its whole path; names and hub ids stay as they are."""
     file, colon, word = source, "", ""
-    if not Path(source).expanduser().exists():
+    if not user_path(source).exists():
         file, colon, word = source.rpartition(":")
-    path = Path(file).expanduser()
+    path = user_path(file)
     return f"{path.absolute()}{colon}{word}" if file and path.exists() else source
 
 
@@ -246,6 +248,6 @@ def _words_of(asked: Option, value: Any) -> Iterator[str]:
     elif isinstance(value, tuple):
         yield from (flag, *(whole_path(each) if asked.is_source else each for each in value))
     elif isinstance(value, Path):
-        yield from said(flag, value.expanduser().absolute())
+        yield from said(flag, user_path(value).absolute())
     else:
         yield from said(flag, whole_path(value) if asked.is_source and isinstance(value, str) else value)

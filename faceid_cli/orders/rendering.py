@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import FACES, at_least, check_output, check_prompt, check_seed
+from faceid_cli.orders.checks import (
+    FACES,
+    at_least,
+    check_least_likeness,
+    check_output,
+    check_prompt,
+    check_seed,
+    one_of,
+    user_path,
+)
 from faceid_cli.orders.emphasis import check_weights
 from faceid_cli.orders.loading import MODEL, ModelOptions
 from faceid_cli.orders.option import Options, group, option, required
@@ -16,8 +25,20 @@ from faceid_cli.orders.sampling import RenderConfig
 
 CONTROLS = ("canny", "openpose", "depth", "image")
 """What a control image shows: of "canny" faceid makes the edges itself, the others are given ready-made."""
+FORMATS = ("png", "jpeg", "webp")
+SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+"""Endings of picture files, and which kind of file they are; the first of each kind is what faceid writes."""
 NOT_FOR_SEVERAL = ("names", "prompt", "auto", "into", "face")
 """What is not to be ordered where there are several people, beside what stands for itself."""
+
+
+def suffix_of(kind: str) -> str:
+    """The ending that files of a kind get."""
+    return next(suffix for suffix, each in SUFFIXES.items() if each == kind)
+
+
+def _format(value: str) -> str:
+    return one_of("format", FORMATS)("jpeg" if value.lower() == "jpg" else value.lower())
 
 
 @dataclass(frozen=True)
@@ -52,11 +73,47 @@ class RenderOrder(Options):
     )
     output: Path | None = option(
         None,
-        "A .png file or a folder; nothing is overwritten.",
+        "A .png, .jpg or .webp file, or a folder; nothing is overwritten.",
         "--output",
         "-o",
         metavar="PATH",
         check=check_output,
+        is_repeated=False,
+    )
+    format: str = option(
+        "png",
+        "Of pictures in a folder: png, jpeg or webp.",
+        "--format",
+        metavar="KIND",
+        choices=FORMATS,
+        check=_format,
+        is_repeated=False,
+    )
+    metadata: bool = option(
+        True, "No prompt, people and settings in the file, only the mark of AI.", off="--no-metadata"
+    )
+    overwrite: bool = option(
+        False,
+        "Render again what is there already: otherwise the same seed into the same folder is kept.",
+        "--overwrite",
+        is_repeated=False,
+        is_settable=False,
+    )
+    min_likeness: str | None = option(
+        None,
+        "Least likeness to the person's photos: similarity as evaluate scores it, such as 0.5, or percent: 70%.",
+        "--min-likeness",
+        metavar="X",
+        kind=str,
+        check=check_least_likeness,
+        is_repeated=False,
+    )
+    tries: int = option(
+        5,
+        "Seeds to try for each picture until --min-likeness is reached; others go into rejected/.",
+        "--tries",
+        metavar="N",
+        check=at_least("tries", 1),
         is_repeated=False,
     )
     init: Path | None = option(
@@ -112,7 +169,7 @@ class RenderOrder(Options):
         super().__post_init__()
         for name in ("init", "mask", "into", "control_image", "output"):
             if (path := getattr(self, name)) is not None:
-                object.__setattr__(self, name, Path(path).expanduser())
+                object.__setattr__(self, name, user_path(path))
         check_weights(self.prompt)
         self._check_pictures()
         self._check_control()

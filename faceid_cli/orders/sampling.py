@@ -121,6 +121,7 @@ class Sampling(Options):
         "--likeness",
         metavar="X",
         check=within("likeness is {:g}", 0, 2, _LIKENESS_HINT),
+        is_of_text=True,
     )
     likeness_keys: float | None = option(
         None,
@@ -128,6 +129,7 @@ class Sampling(Options):
         "--likeness-k",
         metavar="X",
         check=within("likeness of keys is {:g}", 0, 2, _LIKENESS_HINT),
+        is_of_text=True,
     )
     likeness_values: float | None = option(
         None,
@@ -135,6 +137,7 @@ class Sampling(Options):
         "--likeness-v",
         metavar="X",
         check=within("likeness of values is {:g}", 0, 2, _LIKENESS_HINT),
+        is_of_text=True,
     )
     stages: tuple[int, ...] = option(
         (),
@@ -146,6 +149,7 @@ class Sampling(Options):
         former="--stages",
         read=read_stages,
         write=lambda group: ",".join(map(str, group.stages)) or None,
+        is_of_text=True,
     )
     scheduler: str = option(
         "ddim", ", ".join(SCHEDULERS) + ".", "--scheduler", metavar="NAME", choices=SCHEDULERS, check=_scheduler
@@ -158,7 +162,12 @@ class Sampling(Options):
         check=within("eta is {:g}", 0, 1, "use 0 to 1"),
     )
     negative_prompt: str = option(
-        "", "What the picture should not show.", "--negative", metavar="TEXT", check=check_negative
+        "",
+        "What the picture should not show.",
+        "--negative",
+        metavar="TEXT",
+        check=check_negative,
+        is_of_text=True,
     )
     width: int | None = option(
         None,
@@ -177,6 +186,7 @@ class Sampling(Options):
         "--clip-skip",
         metavar="N",
         check=at_least("clip skip", 0),
+        is_of_text=True,
     )
     strength: float | None = option(
         None,

@@ -157,6 +157,10 @@ class TrainConfig(Machine):
     """"embeddings" is anywhere, "names" no further than the names of people that the base model knows span; "auto"
     takes names where they start from regression."""
 
+    capture: bool = option(
+        True, "On CUDA, replay steps as a captured graph: quicker, and the same result.", is_repeated=False
+    )
+
     @property
     def is_settled(self) -> bool:
         """Whether nothing is left open that depends on base model and photos."""

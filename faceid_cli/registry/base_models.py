@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from sqlmodel import col, select
 
 from faceid_cli.errors import NameTakenError, UnknownNameError
+from faceid_cli.registry.damage import table_from
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.rows import now
 from faceid_cli.registry.store import Registry
@@ -39,7 +40,9 @@ def named_models(registry: Registry) -> list[NamedModel]:
     """All of them, by name."""
     with registry._session(read_only=True) as session:
         rows = session.exec(select(BaseModelRow).order_by(col(BaseModelRow.name))).all()
-        return [NamedModel(row.name, row.source, row.fingerprint, row.created) for row in rows]
+        # Of a damaged row only the name is missed.
+        kept = [row for row in rows if all(isinstance(text, str) for text in (row.name, row.source, row.fingerprint))]
+        return [NamedModel(row.name, row.source, row.fingerprint, str(row.created)) for row in kept]
 
 
 def find_model(registry: Registry, name: str) -> NamedModel | None:
@@ -112,4 +115,7 @@ def scores_of(registry: Registry, identity_id: str) -> list[ModelScore]:
     with registry._session(read_only=True) as session:
         query = select(BaseModelScoreRow).where(BaseModelScoreRow.identity_id == identity_id)
         rows = session.exec(query.order_by(col(BaseModelScoreRow.id))).all()
-        return [ModelScore(row.identity_id, row.fingerprint, row.source, row.created, row.scores) for row in rows]
+        return [
+            ModelScore(row.identity_id, str(row.fingerprint), str(row.source), str(row.created), table_from(row.scores))
+            for row in rows
+        ]

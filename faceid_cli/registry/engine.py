@@ -20,9 +20,8 @@ from sqlmodel import create_engine
 
 from faceid_cli.errors import FaceIDError, OutputError, RegistryError
 from faceid_cli.orders.checks import check_text
-
-# How long a writer waits for another one before it gives up.
-BUSY_SECONDS = 10.0
+from faceid_cli.registry.damage import json_from, text_from
+from faceid_cli.registry.forgetting import BUSY_SECONDS
 
 # SQLite needs a shared-memory file of 32 KiB and a write-ahead log beside the database, even to read it.
 _LEAST_FREE_BYTES = 128 * 1024
@@ -36,16 +35,25 @@ def make_engine(file: Path | None) -> Engine:
     Engines with the execution option `read_only=True` take no write lock.
     """
     if file is None:
-        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        engine = create_engine(
+            "sqlite://",
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False},
+            json_deserializer=json_from,
+        )
     else:
         # No pool: a connection that is closed leaves no lock and no write-ahead log behind.
         engine = create_engine(
-            URL.create("sqlite", database=str(file)), poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS}
+            URL.create("sqlite", database=str(file)),
+            poolclass=NullPool,
+            connect_args={"timeout": BUSY_SECONDS},
+            json_deserializer=json_from,
         )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
+        connection.text_factory = text_from
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # who is removed is overwritten, not only forgotten
         if file is not None:

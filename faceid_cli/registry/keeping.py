@@ -12,7 +12,7 @@ from faceid_cli.faces.account import photo_records
 from faceid_cli.faces.holding_out import held_out_files
 from faceid_cli.faces.intake import Intake
 from faceid_cli.kept.identity_file import save_identity
-from faceid_cli.kept.material import keep_material, keep_previews, remove_material
+from faceid_cli.kept.material import keep_material, keep_previews
 from faceid_cli.orders import EnrolOrder, ModelOptions
 from faceid_cli.registry.records import NewIdentity, NewRun
 from faceid_cli.registry.run_record import RunRecord
@@ -44,7 +44,9 @@ class Outcome:
     consent_photos: tuple[str, ...] = ()
 
 
-def keep(order: EnrolOrder, source: str, fingerprint: str, outcome: Outcome, previews: Path | None) -> Identity:
+def keep(
+    order: EnrolOrder, source: str, fingerprint: str, outcome: Outcome, previews: Path | None, spent: Path
+) -> Identity:
     """Keep a person in the registry.
 
     Args:
@@ -54,6 +56,7 @@ def keep(order: EnrolOrder, source: str, fingerprint: str, outcome: Outcome, pre
         fingerprint: Of its weights.
         outcome: What was learned.
         previews: Folder of the samples that were rendered on the way; None where there are none.
+        spent: Folder of the checkpoint, which goes once the person is kept.
 
     Raises:
         NameTakenError, RegistryError, OutputError: Nothing is kept then, and nobody has given way.
@@ -72,10 +75,8 @@ def keep(order: EnrolOrder, source: str, fingerprint: str, outcome: Outcome, pre
             note=order.note,
             consent=order.consent or (old.consent if old else ""),
         )
-        written: list[str] = []
 
         def write(kept: Identity) -> None:
-            written.append(kept.id)
             if order.keep_photos:
                 keep_material(kept.id, outcome.crops, outcome.masks, photo_records(outcome.intake))
             if previews is not None:
@@ -85,15 +86,7 @@ def keep(order: EnrolOrder, source: str, fingerprint: str, outcome: Outcome, pre
         report = outcome.report
         run = NewRun(_record(order, method, outcome).to_json(), report.losses, report.seconds, report.resumed_from)
         add = registry.replace_identity if order.replace else registry.add_identity
-        try:
-            identity = add(new, write, run)
-        except BaseException:
-            for identity_id in written:
-                remove_material(identity_id)
-            raise
-    if old is not None:
-        remove_material(old.id)
-    return identity
+        return add(new, write, run, spent)
 
 
 def _record(order: EnrolOrder, method: dict[str, object], outcome: Outcome) -> RunRecord:

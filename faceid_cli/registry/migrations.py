@@ -10,12 +10,16 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-
-from sqlalchemy import Connection, Engine
+from typing import TYPE_CHECKING
 
 from faceid_cli.errors import RegistryError, RegistryTooNewError
+from faceid_cli.kept.locks import locked
+from faceid_cli.registry.forgetting import BUSY_SECONDS, drop_half_backups, half_backup
 
-Migration = Callable[[Connection], None]
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+Migration = Callable[["Connection"], None]
 
 
 def m001_initial(connection: Connection) -> None:
@@ -110,6 +114,17 @@ def migrate(engine: Engine, file: Path | None, migrations: Sequence[Migration] =
     """
     with engine.begin() as connection:
         applied = _applied(connection, file)
+    if file is None or not applied or len(applied) == len(migrations):
+        return _bring_up(engine, file, applied, migrations)
+    with locked(file.with_name(f"{file.name}.lock"), BUSY_SECONDS) as is_ours:
+        if not is_ours:
+            raise RegistryError(f"the registry {file} is being updated by another process", "wait for it and try again")
+        with engine.begin() as connection:  # another process may have been quicker
+            applied = _applied(connection, file)
+        return _bring_up(engine, file, applied, migrations)
+
+
+def _bring_up(engine: Engine, file: Path | None, applied: set[str], migrations: Sequence[Migration]) -> Path | None:
     known = [migration.__name__ for migration in migrations]
     unknown = sorted(applied - set(known))
     if unknown:
@@ -141,7 +156,7 @@ def _apply(engine: Engine, file: Path | None, migration: Migration) -> None:
 def _applied(connection: Connection, file: Path | None) -> set[str]:
     tables = {name for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "migrations" in tables:
-        return {name for (name,) in connection.exec_driver_sql("SELECT name FROM migrations")}
+        return {str(name) for (name,) in connection.exec_driver_sql("SELECT name FROM migrations")}
     if tables:
         raise RegistryError(
             f"{file} is a database, but not a registry of faceid",
@@ -151,8 +166,16 @@ def _applied(connection: Connection, file: Path | None) -> set[str]:
 
 
 def _back_up(file: Path, version: str) -> Path:
-    """Copy the database next to itself, rows that are still in the write-ahead log included."""
+    """Copy the database next to itself, rows that are still in the write-ahead log included; whole or not at all."""
+    drop_half_backups(file)
     target = file.with_name(f"{file.name}.{version}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}.bak")
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(target)) as copy:
-        source.backup(copy)
+    part = half_backup(target)
+    try:
+        part.touch(0o600)
+        with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(part)) as copy:
+            source.backup(copy)
+        part.replace(target)
+    except BaseException:
+        drop_half_backups(file)
+        raise
     return target

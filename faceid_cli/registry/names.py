@@ -1,14 +1,10 @@
-"""Names of identities: what is allowed, and a quick look at those that exist. Standard library only."""
+"""Names of identities: what is allowed. Standard library only."""
 
 from __future__ import annotations
 
 import re
-import sqlite3
-from contextlib import closing
-from pathlib import Path
 
 from faceid_cli.errors import InvalidNameError
-from faceid_cli.kept import paths
 
 MAX_LENGTH = 64
 _ALLOWED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
@@ -38,16 +34,3 @@ def check_name(name: str) -> str:
 def is_name(name: str) -> bool:
     """Whether an identity, or a base model, may have the name."""
     return len(name) <= MAX_LENGTH and _ALLOWED.fullmatch(name) is not None
-
-
-def known_names(path: Path | None = None) -> list[str]:
-    """Names in the registry, sorted, for shell completion: quick, read-only, and empty when anything is wrong."""
-    file = paths.registry_file() if path is None else path
-    for how in ("mode=ro", "mode=ro&immutable=1"):  # the latter where SQLite may write nothing, not even to read
-        try:
-            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=0.2)) as connection:
-                rows = connection.execute("SELECT name FROM identities ORDER BY name").fetchall()
-        except sqlite3.Error:
-            continue
-        return [str(name) for (name,) in rows]
-    return []

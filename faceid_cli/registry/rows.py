@@ -9,9 +9,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from faceid_cli.errors import NameTakenError, UnknownNameError
+from faceid_cli.registry.damage import id_from, losses_from, number_from, table_from
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, RenderRecord, Run
 from faceid_cli.registry.tables import IdentityRow, RenderPersonRow, RenderRow, RunRow
 
@@ -68,24 +70,30 @@ def run_row(identity_id: str, run: NewRun) -> RunRow:
 def run_from(row: RunRow) -> Run:
     """The training run of a row."""
     assert row.id is not None
-    losses = tuple((reconstruction, attention) for reconstruction, attention in row.losses)
-    return Run(row.id, row.created, NewRun(row.settings, losses, row.seconds, row.resumed_from, row.scores))
+    scores = {key: value for key, value in table_from(row.scores).items() if isinstance(value, int | float)}
+    seconds, resumed_from = number_from(row.seconds), int(number_from(row.resumed_from))
+    run = NewRun(table_from(row.settings), losses_from(row.losses), seconds, resumed_from, scores)
+    return Run(row.id, str(row.created), run)
 
 
 def renders_with(session: Session, identity_id: str) -> list[RenderRecord]:
     """Pictures that a person is in, oldest first."""
     ids = select(RenderPersonRow.render_id).where(RenderPersonRow.identity_id == identity_id)
-    records = []
-    for row in session.exec(select(RenderRow).where(col(RenderRow.id).in_(ids)).order_by(col(RenderRow.id))):
-        assert row.id is not None
-        people = session.exec(
-            select(RenderPersonRow.identity_id)
-            .where(RenderPersonRow.render_id == row.id)
-            .order_by(col(RenderPersonRow.position))
-        ).all()
-        new = NewRender(tuple(people), Path(row.path), row.prompt, row.seed, row.settings)
-        records.append(RenderRecord(row.id, row.created, new))
-    return records
+    rows = session.exec(select(RenderRow).where(col(RenderRow.id).in_(ids)).order_by(col(RenderRow.id)))
+    return [render_from(session, row) for row in rows]
+
+
+def render_from(session: Session, row: RenderRow) -> RenderRecord:
+    """The picture of a row, with the ids of the people in it."""
+    assert row.id is not None
+    people = session.exec(
+        select(RenderPersonRow.identity_id)
+        .where(RenderPersonRow.render_id == row.id)
+        .order_by(col(RenderPersonRow.position))
+    ).all()
+    settings, seed = table_from(row.settings), int(number_from(row.seed))
+    new = NewRender(tuple(map(str, people)), Path(str(row.path)), str(row.prompt), seed, settings)
+    return RenderRecord(row.id, str(row.created), new)
 
 
 def delete_identity(session: Session, row: IdentityRow) -> None:
@@ -94,3 +102,73 @@ def delete_identity(session: Session, row: IdentityRow) -> None:
     session.execute(delete(RenderRow).where(col(RenderRow.id).in_(ids)))
     session.execute(delete(IdentityRow).where(col(IdentityRow.id) == row.id))
     session.expunge(row)
+
+
+def insert_identity(session: Session, row: IdentityRow, run: NewRun | None, replace: bool) -> IdentityRow | None:
+    """Insert an identity and its run; returns the row of whoever had to give way.
+
+    Raises:
+        NameTakenError: Somebody has the name, and is not to give way.
+    """
+    taken = session.exec(select(IdentityRow).where(IdentityRow.name == row.name)).first()
+    if taken is not None:
+        if not replace:
+            raise name_taken(taken.name)
+        delete_identity(session, taken)
+        session.flush()
+    session.add(row)
+    session.flush()
+    if run is not None:
+        session.add(run_row(row.id, run))
+    return taken
+
+
+def rename_identity(session: Session, row: IdentityRow, name: str) -> IdentityRow:
+    """Give an identity another name.
+
+    Raises:
+        NameTakenError: Somebody else has it.
+    """
+    row.name = name
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise name_taken(name, "choose another name, or remove them first") from error
+    return row
+
+
+def delete_person(session: Session, identity_id: str, name: str) -> tuple[int, tuple[Path, ...]]:
+    """Delete an identity; returns how many runs it had, and the pictures that it is in.
+
+    Raises:
+        UnknownNameError: It has gone meanwhile.
+    """
+    row = session.get(IdentityRow, identity_id)
+    if row is None:  # a damaged id is not what the identity goes by
+        row = next((each for each in session.exec(select(IdentityRow)) if id_from(each.id) == identity_id), None)
+    if row is None:
+        raise unknown_name(name, ())
+    runs = len(session.exec(select(RunRow.id).where(RunRow.identity_id == row.id)).all())
+    pictures = tuple(record.render.path for record in renders_with(session, row.id))
+    delete_identity(session, row)
+    return runs, pictures
+
+
+def add_render_rows(session: Session, renders: Sequence[NewRender]) -> None:
+    """Record pictures.
+
+    Raises:
+        UnknownNameError: Somebody in them has gone meanwhile.
+    """
+    created = now()
+    for new in renders:
+        row = RenderRow(created=created, path=str(new.path), prompt=new.prompt, seed=new.seed, settings=new.settings)
+        session.add(row)
+        session.flush()
+        assert row.id is not None
+        for position, identity_id in enumerate(new.identity_ids):
+            session.add(RenderPersonRow(render_id=row.id, position=position, identity_id=identity_id))
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise UnknownNameError("a person in the picture is not in the registry any more") from error

@@ -64,16 +64,16 @@ class RunRecord:
     def order(self, person: Identity) -> EnrolOrder | None:
         """The order that would learn the person again; None where the record does not suffice."""
         photos = self.request.get("photos") or list(self.photo_files)
-        if self.method.get("method") not in PRESETS or not photos:
+        if not isinstance(preset := self.method.get("method"), str) or preset not in PRESETS or not photos:
             return None
         known = {name: value for name, value in self.method.items() if name in _SETTINGS}
         options = {**asdict(ModelOptions.learned(self.method)), "low_vram": bool(self.request.get("low_vram"))}
         more = {"tags": person.tags, "note": person.note, "consent": person.consent, "model": person.base_model}
         try:
-            config = replace(PRESETS[self.method["method"]], **known)
+            config = replace(PRESETS[preset], **known)
             request = {**self.request, "photos": photos, "face": self.face}
             return order_from(person.name, request, config, ModelOptions(**options), **more)
-        except (UsageError, TypeError, ValueError):  # of a damaged record
+        except (UsageError, TypeError, ValueError, AttributeError):  # of a damaged record
             return None
 
 

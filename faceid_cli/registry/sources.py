@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
-from faceid_cli.errors import ModelError, ModelMismatchError, ModelNotFoundError
+from faceid_cli.errors import FaceIDError, ModelMismatchError, ModelNotFoundError
 from faceid_cli.kept.settings import read_setting
-from faceid_cli.model_files import FAMILY_NAMES, family_of_fingerprint, fingerprint_of, kin_of
+from faceid_cli.model_files import FAMILY_NAMES, family_of_fingerprint, fingerprint_of, is_here, kin_of
 from faceid_cli.model_files.lora import check_lora, parse_lora
 from faceid_cli.orders import ModelOptions
+from faceid_cli.orders.checks import user_path
 from faceid_cli.registry.base_models import find_model, named_models, scores_of, shown_source
 from faceid_cli.registry.names import is_name
 from faceid_cli.registry.store import Registry
@@ -23,9 +25,9 @@ def chosen_source(model: str | None) -> str:
     source = model or read_setting("model")
     if source == BUILTIN:
         return source
-    path = Path(source).expanduser()
-    if path.exists():
-        return str(path.resolve())
+    path = user_path(source)
+    if os.path.exists(path):
+        return os.path.realpath(path)
     return _named_source(source) or source
 
 
@@ -58,7 +60,7 @@ def source_for(
                 f"{person.name} on {shown_source(person.base_model)}",
                 "enroll them on one base model, or choose one with --model",
             )
-    _check_unchanged(own)
+    _check_unchanged(own, may_ask_hub=_is_own_choice(own))
     return own.base_model
 
 
@@ -100,7 +102,7 @@ def checked_options(options: ModelOptions | None) -> ModelOptions:
         for path, _ in parsed:
             check_lora(path)
         loras = tuple(f"{path.resolve()}:{scale:g}" for path, scale in parsed)
-    vae = None if options.vae is None else Path(options.vae).expanduser()
+    vae = None if options.vae is None else user_path(options.vae)
     if vae is not None and not vae.exists():
         raise ModelNotFoundError(f"no VAE at {options.vae}", "give a .safetensors file, or a folder with a config.json")
     return replace(options, loras=loras, vae=None if vae is None else str(vae.resolve()))
@@ -116,12 +118,12 @@ def source_of_fingerprint(source: str, fingerprint: str) -> str | None:
         known += [person.base_model for person in registry.list() if person.base_fingerprint == fingerprint]
     for candidate in dict.fromkeys((source, chosen_source(None), BUILTIN, *known)):
         # A hub id is not looked up here: that could start a download.
-        if candidate != BUILTIN and not Path(candidate).exists():
+        if candidate != BUILTIN and not os.path.exists(candidate):
             continue
         try:
             if fingerprint_of(candidate) == fingerprint:
                 return candidate
-        except ModelError:
+        except FaceIDError:
             continue
     return None
 
@@ -174,9 +176,28 @@ def _note_untested(people: Sequence[Identity], fingerprint: str, model: str, on_
                 )
 
 
-def _check_unchanged(person: Identity) -> None:
+def _is_own_choice(person: Identity) -> bool:
+    """Whether the user chose a person's base model: learned the person on it, named it, or has it as the default.
+
+    Who came from a file brings a base model that somebody else chose; on the hub, that would be asked for it.
+    """
+    source = person.base_model
+    with Registry.open(create=False) as registry:
+        others = [each for each in registry.list() if each.base_model == source]
+        is_known = any(model.source == source for model in named_models(registry))
+        return is_known or source == chosen_source(None) or any(registry.runs_of(each.name) for each in others)
+
+
+def _check_unchanged(person: Identity, may_ask_hub: bool) -> None:
+    variant = ModelOptions.learned(person.method).variant
+    if not may_ask_hub and not is_here(person.base_model, variant):
+        raise ModelNotFoundError(
+            f"the base model of {person.name}, {person.base_model}, is not on this machine; it was chosen by whoever "
+            "made the file that they came from, so it is not fetched unasked",
+            f"to fetch it: --model {person.base_model}, or once for all: faceid models add NAME {person.base_model}",
+        )
     try:
-        found = fingerprint_of(person.base_model, ModelOptions.learned(person.method).variant)
+        found = fingerprint_of(person.base_model, variant)
     except ModelNotFoundError as error:
         raise ModelNotFoundError(
             f"the base model of {person.name} is missing: {error.message}", "put it back, or choose one with --model"

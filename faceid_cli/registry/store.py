@@ -1,38 +1,47 @@
 """The registry: who has been enrolled, how, and what was made of them.
 
 An identity is a row and a file. The file is written first and the row last; whatever fails leaves neither. On removal
-the row goes first. So every row has its file, and the worst that a crash leaves is a stray file.
+the row goes first. So every row has its file. What a crash leaves of the rest is in the journal, and the next one who
+opens the registry finishes it.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from faceid_cli.errors import UnknownNameError
+from faceid_cli.errors import FaceIDError
 from faceid_cli.kept import paths
+from faceid_cli.kept.files import make_folder
+from faceid_cli.kept.runs import move_checkpoint
+from faceid_cli.kept.signals import held_signals
+from faceid_cli.registry.damage import identity_from
 from faceid_cli.registry.engine import forbid_writing, is_writable, make_copy, make_engine, not_writable, plain_errors
+from faceid_cli.registry.forgetting import is_held
+from faceid_cli.registry.journal import Entry, Journal
 from faceid_cli.registry.migrations import migrate
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, RenderRecord, Run, check_tags
+from faceid_cli.registry.recovery import Finished, finish, finish_removal, forget_files
 from faceid_cli.registry.rows import (
-    delete_identity,
+    add_render_rows,
+    delete_person,
     identity_row,
+    insert_identity,
     name_taken,
-    now,
+    rename_identity,
     renders_with,
     run_from,
-    run_row,
     unknown_name,
 )
-from faceid_cli.registry.tables import IdentityRow, RenderPersonRow, RenderRow, RunRow
+from faceid_cli.registry.tables import IdentityRow, RunRow
 from faceid_cli.types import Identity
 
 # Named here because inside the class `list` is the method.
@@ -61,14 +70,17 @@ class Registry:
         self._reader = engine.execution_options(read_only=True)
         self.file = file
         self.embeddings_dir = embeddings_dir
+        self._journal = Journal(file)
         self.backup: Path | None = None
+        self.finished: list[Finished] = []
         self.is_read_only = False
 
     @classmethod
     def open(cls, path: Path | None = None, embeddings_dir: Path | None = None, create: bool = True) -> Registry:
         """Open the registry and bring it up to date; `backup` then says where the older version was kept, if any.
 
-        One that cannot be written can be read all the same; `is_read_only` then says so, and changes are errors.
+        What a process that has died had begun is finished; `finished` says what that was. A registry that cannot be
+        written can be read all the same; `is_read_only` then says so, and changes are errors.
 
         Args:
             path: The database; the user's own by default.
@@ -81,13 +93,17 @@ class Registry:
         """
         wanted = paths.registry_file() if path is None else path
         file = wanted if create or wanted.exists() else None
-        with plain_errors(wanted):
+        with plain_errors(wanted), held_signals():
             if file is not None and file.exists() and not is_writable(file):
                 return cls._open_copy(file, embeddings_dir or paths.identities_dir())
             if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(file.parent)
+                if not file.exists():
+                    file.touch(0o600)
             registry = cls(make_engine(file), file, embeddings_dir or paths.identities_dir())
             registry.backup = migrate(registry._engine, file)
+            if file is not None:
+                registry.finished = finish(file, registry.embeddings_dir)
         return registry
 
     @classmethod
@@ -154,29 +170,32 @@ class Registry:
 
     # Writing
 
-    def add_identity(self, new: NewIdentity, write_embedding: WriteEmbedding, run: NewRun | None = None) -> Identity:
+    def add_identity(
+        self, new: NewIdentity, write_embedding: WriteEmbedding, run: NewRun | None = None, spent: Path | None = None
+    ) -> Identity:
         """Keep a new identity: its file first, then its row and that of its training run.
 
         Args:
             new: What to keep.
-            write_embedding: Writes the file `identity.path`; its folder exists.
+            write_embedding: Writes the file `identity.path`, whose folder exists, and the material.
             run: The run it came from.
+            spent: Folder of the run's checkpoint, which goes once the identity is kept; None if there is none.
 
         Raises:
-            NameTakenError: The name is taken; neither file nor row is left.
+            NameTakenError: The name is taken; neither file, material nor row is left.
         """
         if taken := self.find(new.name):
             raise name_taken(taken.name)
-        return self._keep(new, write_embedding, run, replace=False)
+        return self._keep(new, write_embedding, run, replace=False, spent=spent)
 
     def replace_identity(
-        self, new: NewIdentity, write_embedding: WriteEmbedding, run: NewRun | None = None
+        self, new: NewIdentity, write_embedding: WriteEmbedding, run: NewRun | None = None, spent: Path | None = None
     ) -> Identity:
         """Like `add_identity`, but an identity of that name gives way once the new one is complete.
 
-        Its runs and the records of its renders go with it: they could not be repeated any more.
+        Its material, its runs and the records of its renders go with it: they could not be repeated any more.
         """
-        return self._keep(new, write_embedding, run, replace=True)
+        return self._keep(new, write_embedding, run, replace=True, spent=spent)
 
     def rename(self, old: str, new: str) -> Identity:
         """Give an identity another name.
@@ -187,14 +206,19 @@ class Registry:
             NameTakenError: Somebody else has the new name.
         """
         check_name(new)
-        with self._session() as session:
-            row = self._row(session, old)
-            row.name = new
+        person = self.get(old)
+        entry = Entry("rename", person.id, person.name, new)
+        with self._begun(entry):
             try:
-                session.flush()
-            except IntegrityError as error:
-                raise name_taken(new, "choose another name, or remove them first") from error
-            return self._identity(row)
+                with self._session() as session:
+                    renamed = self._identity(rename_identity(session, self._row(session, person.name), new))
+            except FaceIDError:
+                self._journal.close(entry)
+                raise
+            with suppress(OSError):  # on a full disk the next command does it
+                move_checkpoint(person.name, new)
+                self._journal.close(entry)
+        return renamed
 
     def describe(self, name: str, tags: tuple[str, ...] | None = None, note: str | None = None) -> Identity:
         """Give an identity other tags, or another note; what is None stays.
@@ -214,22 +238,40 @@ class Registry:
             return self._identity(row)
 
     def remove(self, name: str) -> Removed:
-        """Forget an identity: its row, its runs, the records of pictures it is in, and its file.
+        """Forget an identity: row, embedding, crops, runs, checkpoint and records of pictures.
 
-        The pictures themselves stay; the answer lists them.
+        What the registry's file and its backups still hold of them is overwritten. The pictures themselves stay; the
+        answer lists them, and what could not be deleted or cleaned.
 
         Raises:
             UnknownNameError: Nobody of that name.
         """
-        with self._session() as session:
-            row = self._row(session, name)
-            identity = self._identity(row)
-            runs = len(session.exec(select(RunRow.id).where(RunRow.identity_id == row.id)).all())
-            pictures = tuple(record.render.path for record in renders_with(session, row.id))
-            delete_identity(session, row)
-        with plain_errors(identity.path):
-            identity.path.unlink(missing_ok=True)
-        return Removed(identity, runs, pictures)
+        identity = self.get(name)
+        entry = Entry("remove", identity.id, identity.name)
+        with ExitStack() as stack:
+            with held_signals():  # written down and gone, or neither
+                stack.enter_context(self._begun(entry))
+                try:
+                    with self._session() as session:
+                        runs, pictures = delete_person(session, identity.id, identity.name)
+                except FaceIDError:
+                    self._journal.close(entry)
+                    raise
+            with plain_errors(self.file):
+                assert self.file is not None
+                left = finish_removal(self.file, self.embeddings_dir, entry)
+                if left or not is_held(self.file, identity.id):
+                    self._journal.close(entry, is_finished=not left)
+        return Removed(identity, runs, pictures, left)
+
+    def finish_removal(self, name: str) -> Finished | None:
+        """Finish the removal of a person that stopped half-way; None where there is none.
+
+        Opening the registry may have done so already, or have found that something cannot be deleted.
+        """
+        again = [] if self.file is None or self.is_read_only else finish(self.file, self.embeddings_dir, name, True)
+        found = (each for each in (*again, *self.finished) if each.entry.kind == "remove")
+        return next((each for each in found if each.entry.name.lower() == name.lower()), None)
 
     def add_renders(self, renders: Sequence[NewRender]) -> None:
         """Record pictures that were made, all or none.
@@ -237,21 +279,8 @@ class Registry:
         Raises:
             UnknownNameError: One of the people has been removed in the meantime.
         """
-        created = now()
         with self._session() as session:
-            for new in renders:
-                row = RenderRow(
-                    created=created, path=str(new.path), prompt=new.prompt, seed=new.seed, settings=new.settings
-                )
-                session.add(row)
-                session.flush()
-                assert row.id is not None
-                for position, identity_id in enumerate(new.identity_ids):
-                    session.add(RenderPersonRow(render_id=row.id, position=position, identity_id=identity_id))
-            try:
-                session.flush()
-            except IntegrityError as error:
-                raise UnknownNameError("a person in the picture is not in the registry any more") from error
+            add_render_rows(session, renders)
 
     # Checking
 
@@ -263,8 +292,14 @@ class Registry:
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         found += [f"a row of {row[0]} refers to a row of {row[2]} that is gone" for row in broken]
         identities = self.list()
+        found += [
+            f"the entry of {entry.name} is damaged: {', '.join(entry.damaged)}" for entry in identities if entry.damaged
+        ]
         found += [f"{entry.name} has no file: {entry.path}" for entry in identities if not entry.path.is_file()]
-        files = set(self.embeddings_dir.glob("*")) - {entry.path for entry in identities}
+        known = {entry.path for entry in identities} | {  # what another process is just keeping is no stray file
+            self.embeddings_dir / f"{each}.safetensors" for entry in self._journal.entries() for each in entry.people
+        }
+        files = set(self.embeddings_dir.glob("*")) - known
         return found + [f"a file that belongs to nobody: {file}" for file in sorted(files)]
 
     # Internals
@@ -273,58 +308,67 @@ class Registry:
     def _session(self, read_only: bool = False) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back after any error."""
         engine = self._reader if read_only else self._engine
-        with plain_errors(self.file), Session(engine, expire_on_commit=False) as session, session.begin():
+        with (
+            plain_errors(self.file),
+            held_signals(),
+            Session(engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
-    def _keep(self, new: NewIdentity, write: WriteEmbedding, run: NewRun | None, replace: bool) -> Identity:
+    @contextmanager
+    def _begun(self, entry: Entry) -> Iterator[None]:
+        self.check_writable()
+        with ExitStack() as stack:
+            with plain_errors(self.file):
+                stack.enter_context(self._journal.entry(entry))
+            yield
+
+    def _keep(
+        self, new: NewIdentity, write: WriteEmbedding, run: NewRun | None, replace: bool, spent: Path | None
+    ) -> Identity:
         row = identity_row(new)
         identity = self._identity(row)
-        with plain_errors(self.file):
-            self.embeddings_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            write(identity)
-            old = self._insert(row, run, replace)
-        except BaseException:
-            identity.path.unlink(missing_ok=True)
-            raise
-        if old is not None:
-            old.path.unlink(missing_ok=True)
+        old = self.find(new.name) if replace else None
+        others = (old.id,) if old else ()
+        entry = Entry("keep", row.id, row.name, others=others, spent=spent.name if spent else "")
+        with self._begun(entry):
+            try:
+                with plain_errors(self.file):
+                    make_folder(self.embeddings_dir)
+                write(identity)
+            except BaseException:
+                self._undo(entry)
+                raise
+            with held_signals():  # the new one and the old one change places
+                try:
+                    with self._session() as session:
+                        taken = insert_identity(session, row, run, replace)
+                        gone = None if taken is None else taken.id
+                except BaseException:
+                    self._undo(entry)
+                    raise
+                left = forget_files(gone, self.embeddings_dir) if gone else []
+                if spent:
+                    shutil.rmtree(spent, ignore_errors=True)
+                self._journal.close(entry, is_finished=not left)
         return identity
 
-    def _insert(self, row: IdentityRow, run: NewRun | None, replace: bool) -> Identity | None:
-        """Insert the rows; returns the identity that had to give way."""
-        with self._session() as session:
-            taken = session.exec(select(IdentityRow).where(IdentityRow.name == row.name)).first()
-            if taken is not None and not replace:
-                raise name_taken(taken.name)
-            old = self._identity(taken) if taken else None
-            if taken is not None:
-                delete_identity(session, taken)
-                session.flush()
-            session.add(row)
-            session.flush()
-            if run is not None:
-                session.add(run_row(row.id, run))
-        return old
+    def _undo(self, entry: Entry) -> None:
+        """Take away what was written of somebody who could not be kept; where nobody can say, the journal remembers."""
+        with suppress(FaceIDError):
+            there = self.find(entry.name)
+            if there is None or there.id != entry.identity_id:
+                left = forget_files(entry.identity_id, self.embeddings_dir)
+                self._journal.close(entry, is_finished=not left)
 
     def _row(self, session: Session, name: str) -> IdentityRow:
         row = session.exec(select(IdentityRow).where(IdentityRow.name == name)).first()
+        row = row or session.get(IdentityRow, name)  # a damaged row may have lost its name
         if row is None:
-            raise unknown_name(name, session.exec(select(IdentityRow.name)).all())
+            known = session.exec(select(IdentityRow.name)).all()
+            raise unknown_name(name, [each for each in known if isinstance(each, str)])
         return row
 
     def _identity(self, row: IdentityRow) -> Identity:
-        return Identity(
-            name=row.name,
-            id=row.id,
-            class_word=row.class_word,
-            base_model=row.base_model,
-            base_fingerprint=row.base_fingerprint,
-            method=row.method,
-            photo_hashes=tuple(row.photo_hashes),
-            path=self.embeddings_dir / f"{row.id}.safetensors",
-            created=row.created,
-            tags=tuple(row.tags),
-            note=row.note,
-            consent=row.consent,
-        )
+        return identity_from(row, self.embeddings_dir)

@@ -9,7 +9,6 @@ Shapes: B pictures, S stages, T text positions, C width of the encoded text.
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -27,12 +26,11 @@ from faceid_cli.orders import RenderConfig, check_seed
 from faceid_cli.orders.sampling import Sampling
 from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.decoding import Lost
-from faceid_cli.rendering.finite import check_text, check_tokens, is_hopeless, lost_pictures
+from faceid_cli.rendering.finite import is_hopeless, lost_pictures
 from faceid_cli.rendering.passes import Contexts, OnStep
 from faceid_cli.rendering.plan import Plan, plan_rendering
-from faceid_cli.rendering.prompts import people_in
-from faceid_cli.rendering.record import RenderMetadata
-from faceid_cli.tokens import EncodedPrompt, dialled, encode_prompt
+from faceid_cli.rendering.record import RenderMetadata, digest_of
+from faceid_cli.rendering.wording import Wording, Wordings, memory_hint
 from faceid_cli.types import IdentityTokens, OnNote, OnProgress, Render, RenderRequest
 from faceid_cli.version import __version__
 
@@ -96,22 +94,12 @@ def render_batches(
     """
     for seed in seeds:
         check_seed(seed)
-    words = words or {}
-    placed = " ".join(placed.split())
-    check_tokens(people, words)
-    with torch.no_grad(), memory_errors(_memory_hint(base, 1)):
-        tokens = {name: dialled(base, person, *config.dials) for name, person in people.items()}
-        encoded = encode_prompt(base, placed, {**words, **tokens}, config.clip_skip)
-        negative = encode_prompt(base, config.negative_prompt, words, config.clip_skip).with_stages(encoded.stages)
-        check_text(base, encoded, negative)
-        contexts = _contexts(base, encoded, negative, blank=not config.negative_prompt.strip())
+    wording = Wordings(base).of(placed, people, config, words)
     plan = plan_rendering(base, config, init, mask, control)
-    stage_steps = plan.steps_of_stages(base, encoded.stages)
+    settings = settings_of(base, wording, plan, mask)
     if on_note is not None:
-        for note in _idle_stages(stage_steps, config.scheduler):
+        for note in idle_stages(settings["stage_steps"], config.scheduler):
             on_note(note)
-    settings = {**_settings(base, placed, plan, mask), "stage_steps": stage_steps}
-    names = tuple(name for name in people_in(placed) if name in people)
 
     def batches() -> Iterator[list[Render]]:
         done, start, size = 0, 0, config.batch_size
@@ -121,7 +109,8 @@ def render_batches(
             batch = seeds[start : start + size]
             total = done + plan.steps * -(-(len(seeds) - start) // size)
             try:
-                images = _render_batch(base, contexts, encoded.stages, batch, plan, _report(on_progress, done, total))
+                report = _report(on_progress, done, total)
+                images = render_batch(base, wording.contexts, wording.stages, batch, plan, report)
             except OutOfMemoryError:
                 if not config.fit_batch or len(batch) == 1:
                     raise
@@ -131,7 +120,11 @@ def render_batches(
             found = list(zip(batch, images, strict=True))
             lost += [(seed, image) for seed, image in found if isinstance(image, Lost)]
             sound = [
-                Render(image, RenderRequest(placed, names, seed), {**settings, "seed": seed})
+                Render(
+                    image,
+                    RenderRequest(wording.placed, wording.names, seed),
+                    {**settings, "seed": seed, "batch": tuple(batch), "pixels": digest_of(image)},
+                )
                 for seed, image in found
                 if isinstance(image, Image.Image)
             ]
@@ -154,29 +147,31 @@ def metadata_of(picture: Render, identity_ids: Sequence[str] = ()) -> RenderMeta
     return RenderMetadata(names=picture.request.names, identity_ids=tuple(identity_ids), **settings)
 
 
-def _settings(base: BaseModel, placed: str, plan: Plan, mask: Image.Image | None) -> dict[str, Any]:
+def settings_of(base: BaseModel, wording: Wording, plan: Plan, mask: Image.Image | None) -> dict[str, Any]:
     """All that `RenderMetadata` holds beside people and seed: how the picture was ordered, and what that came to."""
     control = plan.control
     return {
         **{field.name: getattr(plan.config, field.name) for field in fields(Sampling)},
-        "prompt": placed,
+        "prompt": wording.placed,
         "width": plan.width,
         "height": plan.height,
         "base_model": base.source,
         "base_fingerprint": base.fingerprint,
         "precision": str(base.dtype).removeprefix("torch."),
         "additions": base.additions,
-        "init": _digest(plan.init),
-        "mask": _digest(mask),
+        "init": digest_of(plan.init),
+        "mask": digest_of(mask),
         "strength": 1.0 if plan.strength is None else float(plan.strength),
         "control": "" if control is None else control.kind,
         "control_model": "" if control is None else control.name,
-        "control_image": "" if control is None else _digest(control.image),
+        "control_image": "" if control is None else digest_of(control.image),
         "versions": _versions(),
+        "device": _device_name(base),
+        "stage_steps": plan.steps_of_stages(base, wording.stages),
     }
 
 
-def _idle_stages(stage_steps: Sequence[int], scheduler: str) -> Iterator[str]:
+def idle_stages(stage_steps: Sequence[int], scheduler: str) -> Iterator[str]:
     """Say which stages have no sampler step, beside those that a picture to start from leaves out at the beginning."""
     first = next(stage for stage, count in enumerate(stage_steps) if count)
     idle = [str(stage + 1) for stage, count in enumerate(stage_steps) if not count and stage > first]
@@ -188,9 +183,10 @@ def _idle_stages(stage_steps: Sequence[int], scheduler: str) -> Iterator[str]:
         )
 
 
-def _digest(image: Image.Image | None) -> str:
-    """SHA-256 of a picture's pixels; "" for none."""
-    return "" if image is None else hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+def _device_name(base: BaseModel) -> str:
+    """Where the arithmetic is done, in a word or two."""
+    kind = base.device.type
+    return f"{kind} {torch.cuda.get_device_name(base.device) if kind == 'cuda' else platform.machine()}"
 
 
 def _versions() -> dict[str, str]:
@@ -203,35 +199,12 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _render_batch(
+def render_batch(
     base: BaseModel, contexts: Contexts, stages: int, seeds: Sequence[int], plan: Plan, on_step: OnStep | None
 ) -> list[Image.Image | Lost]:
-    """All passes of some pictures; contexts as `_contexts` returns them."""
-    with memory_errors(_memory_hint(base, len(seeds))), torch.no_grad(), at_work(base, "unet", "vae"):
+    """All passes of some pictures; contexts of one row for all of them, or of one for each."""
+    with memory_errors(memory_hint(base, len(seeds))), torch.no_grad(), at_work(base, "unet", "vae"):
         return plan.run(base, contexts, stages, seeds, on_step)
-
-
-def _memory_hint(base: BaseModel, batch: int) -> str:
-    """The next smaller setting."""
-    if batch > 1:
-        return f"render fewer pictures at once: --batch {max(batch // 2, 1)}, or --batch auto"
-    return (
-        "render smaller pictures (--size)" if base.low_vram else "give --low-vram, or render smaller pictures (--size)"
-    )
-
-
-def _contexts(base: BaseModel, encoded: EncodedPrompt, negative: EncodedPrompt, blank: bool) -> Contexts:
-    """The pipeline's arguments for prompt and negative prompt, each of one row, all stages in it.
-
-    Stable Diffusion XL was taught with zeros for no text, and its pipeline gives them for a blank negative prompt.
-    """
-    found = {"prompt_embeds": encoded.context(), "negative_prompt_embeds": negative.context()}
-    pooled, negative_pooled = encoded.pooled_context(), negative.pooled_context()
-    if pooled is not None and negative_pooled is not None:
-        found |= {"pooled_prompt_embeds": pooled, "negative_pooled_prompt_embeds": negative_pooled}
-        if blank and base.pipeline.config.get("force_zeros_for_empty_prompt", False):
-            found |= {name: torch.zeros_like(part) for name, part in found.items() if name.startswith("negative")}
-    return found
 
 
 def _report(on_progress: OnProgress | None, before: int, total: int) -> OnStep | None:

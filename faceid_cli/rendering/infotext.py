@@ -1,17 +1,21 @@
-"""What other programs read of a picture: AUTOMATIC1111's parameters, and the XMP mark of generated pictures."""
+"""AUTOMATIC1111's `parameters`, which most programs read: written, and read of whoever wrote them."""
 
 from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import PurePath
-from xml.sax.saxutils import quoteattr
 
 from faceid_cli.rendering.record import RenderMetadata
 
-DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-COMPOSITE_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-"""Of pictures of which only a part was rendered."""
+_PAIR = re.compile(r'\s*(\w[\w \-/]{1,60}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_HASHES = re.compile(r"(?:^|, )Hashes: (\{[^{}]*\})")
+_NEGATIVE = "Negative prompt:"
+_FEWEST_PAIRS = 3
+"""As many make a line the one of the settings."""
+_MAX_TEXT = 200_000
 
 _SAMPLER_NAMES = {
     "ddim": "DDIM",
@@ -27,44 +31,79 @@ _SAMPLER_NAMES = {
 
 
 def parameters_text(metadata: RenderMetadata) -> str:
-    """The `parameters` chunk: prompt, negative prompt, then one line of `Key: value` pairs."""
-    lines = [_one_line(metadata.prompt)]
+    """The `parameters` chunk: prompt, negative prompt, then one line of `Key: value` pairs.
+
+    The prompts are what readers can take apart again; as they were written they stand in faceid's own record.
+    """
+    lines = [_readable(metadata.prompt)]
     if metadata.negative_prompt.strip():
-        lines.append(f"Negative prompt: {_one_line(metadata.negative_prompt)}")
+        lines.append(f"{_NEGATIVE} {_readable(metadata.negative_prompt)}")
     pairs: dict[str, object] = {
         "Steps": metadata.steps,
         "Sampler": _SAMPLER_NAMES.get(metadata.scheduler, metadata.scheduler),
         "CFG scale": f"{metadata.guidance_scale:g}",
         "Seed": metadata.seed,
         "Size": f"{metadata.width}x{metadata.height}",
-        "Model hash": metadata.base_fingerprint.rpartition(":")[2],
-        "Model": PurePath(metadata.base_model).name,
+        "Model hash": metadata.hashes.get("model", ""),
+        "Model": PurePath(metadata.base_model).stem if "model" in metadata.hashes else metadata.base_model,
+        "VAE hash": metadata.hashes.get("vae", ""),
         "Clip skip": metadata.clip_skip + 1 if metadata.clip_skip else "",
         **_guided(metadata),
+        "TI hashes": _listed(
+            {
+                name.removeprefix("embed:"): digest
+                for name, digest in metadata.hashes.items()
+                if name.startswith("embed:")
+            }
+        ),
+        "Lora hashes": _listed(metadata.lora_hashes),
         "FaceID": " ".join(metadata.names),
+        "FaceID base": metadata.base_fingerprint.replace(":", " "),
         "FaceID likeness": _likeness_text(metadata),
         "FaceID stages": " ".join(map(str, metadata.stages)),
         "Version": f"faceid {metadata.versions['faceid']}" if "faceid" in metadata.versions else "faceid",
     }
-    lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in pairs.items() if str(value)))
+    line = ", ".join(f"{key}: {_quoted(str(value))}" for key, value in pairs.items() if str(value))
+    # Last and without quotes, as the extension of Civitai writes them and readers look for them.
+    lines.append(f"{line}, Hashes: {json.dumps(metadata.hashes)}" if metadata.hashes else line)
     return "\n".join(lines)
 
 
-def xmp_packet(metadata: RenderMetadata | None) -> str:
-    """XMP that declares the picture as made, or made in part, by a trained model, in IPTC's vocabulary.
+@dataclass(frozen=True)
+class Parameters:
+    """What a program said of a picture in that grammar.
 
-    None stands for sheets and figures, which show renderings among other things.
+    Attributes:
+        prompt: May have several lines.
+        negative_prompt: The same.
+        settings: The pairs of the last line, as text.
+        hashes: What stands there as `Hashes`.
     """
-    tool = quoteattr(f"faceid {metadata.versions.get('faceid', '') if metadata else ''}".strip())
-    source = COMPOSITE_SOURCE_TYPE if metadata is None or metadata.mask else DIGITAL_SOURCE_TYPE
-    return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-        ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-        f' Iptc4xmpExt:DigitalSourceType="{source}" xmp:CreatorTool={tool}/>'
-        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
-    )
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+
+def read_parameters(text: str) -> Parameters:
+    """Read the `parameters` of any program; never fails, what it cannot understand is the prompt."""
+    *lines, last = text[:_MAX_TEXT].strip().split("\n")
+    hashes: dict[str, str] = {}
+    if found := _HASHES.search(last):
+        with suppress(ValueError, RecursionError):
+            hashes = {str(key): str(value) for key, value in json.loads(found[1]).items()}
+    settings = {key: _unquoted(value) for key, value in _PAIR.findall(_HASHES.sub("", last))}
+    if len(settings) < _FEWEST_PAIRS:
+        lines, settings, hashes = [*lines, last], {}, {}
+    prompt: list[str] = []
+    negative: list[str] = []
+    part = prompt
+    for line in lines:
+        if line.strip().startswith(_NEGATIVE):
+            part, line = negative, line.strip().removeprefix(_NEGATIVE)
+        part.append(line.strip())
+    return Parameters("\n".join(prompt).strip(), "\n".join(negative).strip(), settings, hashes)
 
 
 def _guided(metadata: RenderMetadata) -> dict[str, object]:
@@ -92,10 +131,23 @@ def _likeness_text(metadata: RenderMetadata) -> str:
     return f"{keys:g}" if keys != 1 else ""
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _readable(text: str) -> str:
+    """One line, without what readers take for the beginning of the next part."""
+    text = re.sub(r"(negative prompt):", r"\1 :", " ".join(text.split()), flags=re.IGNORECASE)
+    return re.sub(r"^(Steps):", r"\1 :", text)
+
+
+def _listed(hashes: dict[str, str]) -> str:
+    return ", ".join(f"{name}: {digest}" for name, digest in hashes.items())
 
 
 def _quoted(value: str) -> str:
     """Quote a value that holds characters which separate pairs."""
     return json.dumps(value, ensure_ascii=False) if re.search(r'[,:\n"]', value) else value
+
+
+def _unquoted(value: str) -> str:
+    if value.startswith('"'):
+        with suppress(ValueError, RecursionError):
+            return str(json.loads(value))
+    return value.strip()

@@ -32,7 +32,8 @@ from faceid_cli.rendering.decoding import Lost, decode
 from faceid_cli.rendering.schedulers import scheduler_for
 
 Contexts = dict[str, Tensor]
-"""Text as arguments of the stock pipeline, one row each: (1, 2 * S * T, C), pooled (1, S * E)."""
+"""Text as arguments of the stock pipeline, of one row for all pictures or of one for each: (1 or B, 2 * S * T, C),
+pooled (1 or B, S * E)."""
 
 OnStep = Callable[[int], None]
 """Called with the sampler steps that the pass has done."""

@@ -73,7 +73,8 @@ class Plan:
         if self.config.hires > 1 and first:
             done = steps_taken(self.config.steps, self.strength)
             work = self._second([seeds[row] for row in first], list(first.values()))
-            enlarged_ones = run_pass(base, contexts, stages, work, _later(on_step, done))
+            rows = {name: part if len(part) == 1 else part[list(first)] for name, part in contexts.items()}
+            enlarged_ones = run_pass(base, rows, stages, work, _later(on_step, done))
             for row, image in zip(first, enlarged_ones, strict=True):
                 images[row] = image
         if self.patch is None or self.init is None:

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from faceid_cli.errors import UsageError
+from faceid_cli.orders.checks import user_path
 
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MARK = re.compile(r"<([^<>{}]*)>|\{([^<>{}]*)\}")
@@ -65,11 +66,11 @@ def parse_embedding(text: str) -> tuple[Path, str]:
         UsageError: A word that no prompt can mark.
     """
     path, colon, word = text.rpartition(":")
-    if not colon or Path(text).expanduser().is_file() or "/" in word or "\\" in word:
+    if not colon or user_path(text).is_file() or "/" in word or "\\" in word:
         path, word = text, Path(text).stem
     if not _WORD.fullmatch(word):
         raise UsageError(f"{word!r} cannot stand in a prompt", "give FILE:WORD, of letters, digits, - and _")
-    return Path(path).expanduser(), word
+    return user_path(path), word
 
 
 def people_in(prompt: str) -> tuple[str, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
+
+from PIL import Image
 
 from faceid_cli.orders.sampling import Sampling
 
@@ -33,7 +36,17 @@ class RenderMetadata(Sampling):
         files: Names of the files that were given, by option; without their folders.
         embeddings: Files of other words in the prompt, as "WORD FILE", with the beginning of the file's SHA-256.
         chosen: How the likeness was chosen, where faceid chose it; else "".
+        request: Hash of what was asked for, by which a batch knows what is there already.
+        similarity: To the person's photos, as `evaluate` scores it, where a least one was asked for; else None.
         versions: Package name -> version, of what changes pixels.
+        device: Where the arithmetic was done: the kind, and the name of a graphics card or the processor's family.
+        batch: Seeds of the pictures that were rendered together; with others beside it a picture is rounded otherwise.
+        pixels: SHA-256 of the pixels as they were rendered, before a watermark and before the file's compression.
+        identity_hashes: Digest of each person's tokens, by name.
+        hashes: Digests of files as sites of models know them: "model", "vae", "lora:NAME", "embed:NAME".
+        lora_hashes: Digest of each LoRA's weights without the file's header, by the file's name.
+        watermark: What is hidden in the pixels; "" for nothing.
+        prompt_writer: Who wrote the prompt, where the user has said so.
     """
 
     prompt: str
@@ -57,7 +70,22 @@ class RenderMetadata(Sampling):
     files: dict[str, str] = field(default_factory=dict)
     embeddings: tuple[str, ...] = ()
     chosen: str = ""
+    request: str = ""
+    similarity: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    device: str = ""
+    batch: tuple[int, ...] = ()
+    pixels: str = ""
+    identity_hashes: dict[str, str] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    lora_hashes: dict[str, str] = field(default_factory=dict)
+    watermark: str = ""
+    prompt_writer: str = ""
 
     def __post_init__(self) -> None:
         """Nothing is checked: this is what was done, perhaps by a faceid that could do more."""
+
+
+def digest_of(image: Image.Image | None) -> str:
+    """SHA-256 of a picture's pixels; "" for none."""
+    return "" if image is None else hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()

@@ -13,8 +13,11 @@ from pathlib import Path
 from PIL import Image
 
 from faceid_cli.errors import OutputError, UsageError
-from faceid_cli.kept.files import check_writable, output_error, write_new
-from faceid_cli.rendering.metadata import png_bytes
+from faceid_cli.kept.files import check_writable, output_error, write_atomically, write_new
+from faceid_cli.orders.checks import user_path
+from faceid_cli.orders.rendering import SUFFIXES, suffix_of
+from faceid_cli.rendering.metadata import picture_bytes
+from faceid_cli.rendering.provenance import Provenance, signed_picture
 from faceid_cli.rendering.record import RenderMetadata
 from faceid_cli.types import Render
 
@@ -27,48 +30,67 @@ class OutputPlan:
         folder: Where the files go; it exists.
         stem: File name without number and suffix.
         numbered: Whether the first picture carries a number too, because there are several.
+        suffix: Of the files, one of SUFFIXES.
+        is_told: Whether the files may hold prompt, people and settings.
+        provenance: Marks and signs rendered pictures; None for neither.
     """
 
     folder: Path
     stem: str
     numbered: bool
+    suffix: str = ".png"
+    is_told: bool = True
+    provenance: Provenance | None = None
+
+    @property
+    def kind(self) -> str:
+        """Of the files: "png", "jpeg" or "webp"."""
+        return SUFFIXES[self.suffix.lower()]
 
     def candidates(self) -> Iterator[Path]:
         """File names in the order in which they are tried: stem.png, stem-2.png, ...; stem-1.png first if numbered."""
         if not self.numbered:
-            yield self.folder / f"{self.stem}.png"
+            yield self.folder / f"{self.stem}{self.suffix}"
         number = 1 if self.numbered else 2
         while True:
-            yield self.folder / f"{self.stem}-{number}.png"
+            yield self.folder / f"{self.stem}-{number}{self.suffix}"
             number += 1
 
 
-def plan_output(output: Path | None, default_stem: str, count: int) -> OutputPlan:
+def plan_output(
+    output: Path | None, default_stem: str, count: int, kind: str = "png", is_told: bool = True
+) -> OutputPlan:
     """Check where `count` pictures are to go, before any of them is rendered.
 
     Args:
-        output: A file ending in .png, or a folder (made if only its last part is missing); None for the current folder.
+        output: A file with an ending of SUFFIXES, or a folder (made if only its last part is missing); None for the
+            current folder.
         default_stem: File name without suffix, used in folders.
         count: Number of pictures.
+        kind: Of files in folders: "png", "jpeg" or "webp".
+        is_told: Whether the files may hold prompt, people and settings.
 
     Raises:
-        UsageError: A file of another format than PNG.
+        UsageError: A file of another format.
         OutputError: A folder that is missing, is a file, or cannot be written.
     """
-    output = Path() if output is None else Path(output).expanduser()
+    output = Path() if output is None else user_path(output)
     with _as_output_error(output):  # even asking about a path can fail: too long a name, a folder one may not enter
-        return _plan(output, default_stem, count)
+        return _plan(output, default_stem, count, kind, is_told)
 
 
-def _plan(output: Path, default_stem: str, count: int) -> OutputPlan:
+def _plan(output: Path, default_stem: str, count: int, kind: str, is_told: bool) -> OutputPlan:
     if output.is_dir() or not output.suffix:
         _make_folder(output)
-        plan = OutputPlan(output, default_stem, count > 1)
-    elif output.suffix.lower() != ".png":
-        raise UsageError(f"cannot write {output}: pictures are PNG files", "give a name that ends in .png, or a folder")
+        plan = OutputPlan(output, default_stem, count > 1, suffix_of(kind), is_told)
+    elif output.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"cannot write {output}: pictures are PNG, JPEG or WebP files",
+            "give a name that ends in .png, .jpg or .webp, or a folder",
+        )
     else:
         _check_parent(output.parent, output)
-        plan = OutputPlan(output.parent, output.stem, count > 1)
+        plan = OutputPlan(output.parent, output.stem, count > 1, output.suffix, is_told)
     with _as_output_error(plan.folder):
         check_writable(plan.folder)
     return plan
@@ -82,14 +104,46 @@ def save_picture(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata 
     Raises:
         OutputError: Permissions, a full disk, a folder that has gone.
     """
-    data = png_bytes(image, metadata)
-    with _as_output_error(plan.folder):
-        return write_new(data, plan.folder, plan.candidates())
+    return _write(picture_bytes(image, metadata, plan.kind, plan.is_told), plan)
 
 
 def save_render(render: Render, plan: OutputPlan, metadata: RenderMetadata) -> Render:
-    """Write a render with its metadata and return it with its path. Raises as `save_picture`."""
-    return replace(render, path=save_picture(render.image, plan, metadata))
+    """Write a render with its metadata and return it with its path; with a watermark if the plan says so.
+
+    Raises:
+        FaceIDError: It cannot be signed.
+        OutputError: As `save_picture`.
+    """
+    image, data = _finished(render.image, plan, metadata, plan.kind)
+    return replace(render, image=image, path=_write(data, plan))
+
+
+def save_over(render: Render, path: Path, plan: OutputPlan, metadata: RenderMetadata) -> Render:
+    """Write a render in the place of whatever has that name, whole or not at all.
+
+    Args:
+        render: To be written.
+        path: The name; its ending says which kind of file it is.
+        plan: What is told in the file, and who signs it.
+        metadata: Of the picture.
+
+    Raises:
+        FaceIDError, OutputError: As `save_render`.
+    """
+    image, data = _finished(render.image, plan, metadata, SUFFIXES.get(path.suffix.lower(), plan.kind))
+    write_atomically(path, data)
+    return replace(render, image=image, path=path)
+
+
+def _finished(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata, kind: str) -> tuple[Image.Image, bytes]:
+    if plan.provenance is None:
+        return image, picture_bytes(image, metadata, kind, plan.is_told)
+    return signed_picture(plan.provenance, image, metadata, kind, plan.is_told)
+
+
+def _write(data: bytes, plan: OutputPlan) -> Path:
+    with _as_output_error(plan.folder):
+        return write_new(data, plan.folder, plan.candidates())
 
 
 def _make_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from faceid_cli.kept.files import output_error
+from faceid_cli.kept.files import make_folder, make_private, output_error
 from faceid_cli.kept.material import keep_json, material_folder, read_json
 
 _INDEX = "attention.json"
@@ -56,10 +56,11 @@ def keep_maps(
     """
     folder = material_folder(identity_id)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for side, images in (("before", before), ("after", after)):
             for number, image in enumerate(images):
                 image.save(_file(folder, side, number))
+        make_private(folder)
     except OSError as error:
         raise output_error(folder, error) from error
     keep_json(identity_id, _INDEX, {"version": 1, "prompt": prompt, "seed": seed, "labels": labels})

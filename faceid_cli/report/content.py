@@ -88,7 +88,8 @@ class ReportContent:
         maps_note: What they show, or why there are none.
         scores: One table an evaluation.
         scores_note: What the columns are, or how to get scores.
-        command: Repeats the enrolment; "" where that cannot be told.
+        command: Repeats the enrolment, with names where there are paths; "" where that cannot be told.
+        whole_command: The same with the paths, for this machine alone; the page does not show it.
         command_note: What to know about it, or why there is none.
         version: Of the faceid that writes the report.
     """
@@ -109,5 +110,6 @@ class ReportContent:
     scores: Sequence[ScoreTable] = ()
     scores_note: str = ""
     command: str = ""
+    whole_command: str = ""
     command_note: str = ""
     version: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from faceid_cli.kept.material import INDEX, SCORES, material_folder, preview_fil
 from faceid_cli.kept.settings import fields_with_defaults
 from faceid_cli.orders import EnrolOrder, ModelOptions
 from faceid_cli.orders.replay import enrol_command
-from faceid_cli.registry.base_models import ModelScore, names_of_sources, scores_of, shown_source
+from faceid_cli.photo_files import opened_picture
+from faceid_cli.registry.base_models import ModelScore, names_of_sources, scores_of
 from faceid_cli.registry.records import Run
 from faceid_cli.registry.run_record import RunRecord
+from faceid_cli.registry.sources import without_folders
 from faceid_cli.registry.store import Registry
 from faceid_cli.report import MapColumn, ReportContent, ReportPhoto, ReportPicture, ScoreTable
 from faceid_cli.report.attention_maps import AttentionMaps
@@ -51,13 +54,13 @@ def gather(person: Identity, run: Run | None, maps: AttentionMaps | None, maps_m
     previews = _previews(person.id)
     pictures = rendered_pictures(person, maps, previews)
     tables = _scores(person)
-    command = enrol_command(order, fields_with_defaults(EnrolOrder)) if order else ""
+    always = fields_with_defaults(EnrolOrder)
     return ReportContent(
         name=person.name,
         facts=_facts(person),
         photos=photos,
         photos_note="" if photos else _no_photos(run),
-        settings=_settings(record.method),
+        settings=_settings(without_folders(person.base_model, record.method)[1]),
         losses=run.run.losses if run else (),
         training_note=_training_note(run),
         rendered=pictures,
@@ -70,9 +73,11 @@ def gather(person: Identity, run: Run | None, maps: AttentionMaps | None, maps_m
         scores_note="docs/evaluation.md says what the columns are."
         if tables
         else f"None yet: `faceid evaluate {person.name}` scores likeness and obedience to prompts.",
-        command=command,
-        command_note="This command repeats the enrolment, in the place of this one, if the photos are where they were."
-        if command
+        command=enrol_command(_with_names(order), always) if order else "",
+        whole_command=enrol_command(order, always) if order else "",
+        command_note="This command repeats the enrolment, in the place of this one, where the photos are. "
+        "Of files and folders it has the names alone."
+        if order
         else "How to repeat the enrolment is not known here: there is no record of it.",
         version=__version__,
     )
@@ -81,13 +86,31 @@ def gather(person: Identity, run: Run | None, maps: AttentionMaps | None, maps_m
 def _facts(person: Identity) -> dict[str, str]:
     return {
         "class word": person.class_word,
-        "learned on": f"{shown_source(person.base_model)} ({person.base_fingerprint})",
+        "learned on": f"{_known(names_of_sources(), person.base_model)} ({person.base_fingerprint})",
         "photos": str(len(person.photo_hashes)),
         "created": person.created,
         "tags": ", ".join(person.tags),
         "note": person.note,
         "consent": person.consent,
     }
+
+
+def _with_names(order: EnrolOrder) -> EnrolOrder:
+    """The order with the names of files and folders where it has whole paths: a report may be given to others."""
+    options, model = order.options or ModelOptions(), order.model or ""
+    model, learned = without_folders(model, options.kept())
+    named = ModelOptions.learned(learned)
+    return replace(
+        order,
+        photos=tuple(Path(photo.name) if photo.is_absolute() else photo for photo in order.photos),
+        model=model or None,
+        options=replace(options, vae=named.vae, loras=named.loras),
+    )
+
+
+def _known(names: Mapping[str, str], source: str) -> str:
+    """A base model by its name, or that of its file."""
+    return names.get(source) or without_folders(source, {})[0]
 
 
 def _settings(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -169,9 +192,9 @@ def _picture(folder: Path, name: object, mode: str = "RGB") -> Image.Image | Non
     if not isinstance(name, str):
         return None
     try:
-        with Image.open(folder / Path(name).name) as image:
+        with opened_picture(folder / Path(name).name) as image:
             return image.convert(mode)
-    except (OSError, ValueError):
+    except Exception:  # decoders raise nearly anything on damaged files
         return None
 
 
@@ -246,7 +269,7 @@ def _models(tested: Sequence[ModelScore]) -> ScoreTable:
     keys = list(dict.fromkeys(key for score in tested for key in score.scores))
     names = names_of_sources()
     rows = [
-        [names.get(score.source, score.source), score.created, *(_number(score.scores.get(key)) for key in keys)]
+        [_known(names, score.source), score.created, *(_number(score.scores.get(key)) for key in keys)]
         for score in tested
     ]
     return ScoreTable("On other base models", ["base model", "tested", *(key.replace("_", " ") for key in keys)], rows)

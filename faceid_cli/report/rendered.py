@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean, stdev
 
 from PIL import Image
 
+from faceid_cli.photo_files import opened_picture
 from faceid_cli.registry.store import Registry
 from faceid_cli.report import ReportPicture
 from faceid_cli.report.attention_maps import AttentionMaps
@@ -95,7 +97,7 @@ def _ends(values: Sequence[float]) -> tuple[float, float, float]:
 def _picture(path: object) -> Image.Image | None:
     """A picture; None where it is gone or damaged."""
     try:
-        with Image.open(str(path)) as image:
+        with opened_picture(Path(str(path))) as image:
             return image.convert("RGB")
-    except (OSError, ValueError):
+    except Exception:  # decoders raise nearly anything on damaged files
         return None

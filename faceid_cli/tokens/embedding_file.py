@@ -18,10 +18,13 @@ from torch import Tensor
 
 from faceid_cli.backbone import BaseModel
 from faceid_cli.backbone.finite import check_finite
+from faceid_cli.backbone.memory import is_out_of_memory
 from faceid_cli.errors import ModelError, ModelMismatchError, ModelNotFoundError, UnsupportedModelError
-from faceid_cli.model_files.weight_file import PICKLES, check_pickled, open_weight_file, read_pickle
+from faceid_cli.kept.foreign import reading
+from faceid_cli.model_files.weight_file import PICKLES, check_pickled, check_tensor, open_weight_file, read_pickle
 from faceid_cli.types import IdentityTokens
 
+_AGAIN = "download it again, or leave it out"
 # How the names of two files differ that belong together: of the first text encoder, and of the second.
 _PAIRS = (("", "_2"), ("_1", "_2"), ("_clip_l", "_clip_g"), ("-clip_l", "-clip_g"), (".clip_l", ".clip_g"))
 
@@ -39,10 +42,15 @@ def read_embedding(path: Path, base: BaseModel) -> IdentityTokens:
         ModelMismatchError: Made for text encoders of another width.
         NotFiniteError: NaN or infinity in it.
     """
+    with reading(path, UnsupportedModelError, _AGAIN, "the embedding", passes=is_out_of_memory):
+        return _read(path, base)
+
+
+def _read(path: Path, base: BaseModel) -> IdentityTokens:
     files = files_of_embedding(path, base)
     vectors = _by_encoder(files, base)
     path = files[0]
-    check_finite(vectors, f"the embedding {path}", "download it again, or leave it out")
+    check_finite(vectors, f"the embedding {path}", _AGAIN)
     for encoder in base.encoders:
         width = vectors[encoder.name].shape[-1]
         if width != encoder.width:
@@ -59,6 +67,11 @@ def files_of_embedding(path: Path, base: BaseModel) -> list[Path]:
 
     Arguments and errors are those of `read_embedding`.
     """
+    with reading(path, UnsupportedModelError, _AGAIN, "the embedding"):
+        return _files(path, base)
+
+
+def _files(path: Path, base: BaseModel) -> list[Path]:
     if path.is_dir():
         path = _in_folder(path)
     if not path.is_file():
@@ -122,12 +135,15 @@ def _pickled(path: Path) -> dict[str, Tensor]:
             "use the .safetensors file of this embedding",
         ) from error
     if isinstance(content, Tensor):  # as the very first scripts saved it
-        return {"": content.detach()}
+        content = {"": content}
     if isinstance(content, dict):  # AUTOMATIC1111 keeps the vectors beside the name and the steps of their training
         content = content.get("string_to_param", content)
     if not isinstance(content, dict):
         return {}
-    return {str(name): value.detach() for name, value in content.items() if isinstance(value, Tensor)}
+    tensors = {str(name): value.detach() for name, value in content.items() if isinstance(value, Tensor)}
+    for name, tensor in tensors.items():
+        check_tensor(name, tensor)
+    return tensors
 
 
 def _by_encoder(files: list[Path], base: BaseModel) -> dict[str, Tensor]:

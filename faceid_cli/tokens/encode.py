@@ -9,7 +9,7 @@ P placeholder positions, E width of the pooled text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,13 +97,13 @@ def encode_prompt(
     stages = _common_stages(present)
     for name, tokens in present.items():
         _check_width(base, name, tokens)
-    keys = _encode_side(base, prompts, {name: tokens.keys for name, tokens in present.items()}, stages, clip_skip)
-    values = keys
+    sides = [{name: tokens.keys for name, tokens in present.items()}]
     if not all(_unsplit(tokens) for tokens in present.values()):
-        values = _encode_side(
-            base, prompts, {name: tokens.values for name, tokens in present.items()}, stages, clip_skip
-        )
-    return EncodedPrompt(keys.hidden, values.hidden, first.pieces, first.positions, values.pooled)
+        sides.append({name: tokens.values for name, tokens in present.items()})
+    encoded = _encode_sides(base, prompts, sides, stages, clip_skip)
+    keys, values = encoded.hidden[:stages], encoded.hidden[-stages:]
+    pooled = None if encoded.pooled is None else encoded.pooled[-stages:]
+    return EncodedPrompt(keys, values, first.pieces, first.positions, pooled)
 
 
 def tokens_from_arrays(
@@ -126,44 +126,50 @@ def arrays_from_tokens(tokens: IdentityTokens) -> tuple[dict[str, np.ndarray], d
     return keys, values
 
 
-def _encode_side(
+def _encode_sides(
     base: BaseModel,
     prompts: Mapping[str, TokenizedPrompt],
-    features: Mapping[str, Mapping[str, Tensor]],
+    sides: Sequence[Mapping[str, Mapping[str, Tensor]]],
     stages: int,
     clip_skip: int,
 ) -> EncodedRows:
-    """Encode a prompt with one feature (S or 1, N, D) per person and text encoder: (S, T, C), (S, E).
+    """Encode a prompt with one feature (S or 1, N, D) per person and text encoder, side after side.
 
-    Equal stages are encoded once.
+    Equal rows are encoded once, all of them in one pass.
+
+    Returns:
+        (sides * S, T, C), (sides * S, E).
     """
-    device = base.device
-    per_stage = {name: _stage_vectors(prompt, features, name, stages) for name, prompt in prompts.items()}
+    device, people = base.device, sides[0]
+    per_row = {
+        name: [vectors for side in sides for vectors in _stage_vectors(prompt, side, name, stages)]
+        for name, prompt in prompts.items()
+    }
     distinct: list[int] = []
     row_of: list[int] = []
-    for stage in range(stages):
+    for place in range(len(sides) * stages):
         same = next(
             (
                 row
                 for row, other in enumerate(distinct)
-                if all(torch.equal(vectors[stage], vectors[other]) for vectors in per_stage.values())
+                if all(torch.equal(vectors[place], vectors[other]) for vectors in per_row.values())
             ),
             None,
         )
         if same is None:
             same = len(distinct)
-            distinct.append(stage)
+            distinct.append(place)
         row_of.append(same)
     count = len(distinct)
     inputs = {}
     for name, prompt in prompts.items():
-        at = torch.tensor([p for person in features for p in prompt.positions[person]], dtype=torch.long, device=device)
+        at = torch.tensor([p for person in people for p in prompt.positions[person]], dtype=torch.long, device=device)
         inputs[name] = EncoderRows(
             ids=torch.tensor([prompt.ids] * count, device=device),
             mask=torch.tensor([prompt.mask] * count, device=device),
             rows=torch.arange(count, device=device).repeat_interleave(len(at)),
             positions=at.repeat(count),
-            vectors=torch.cat([per_stage[name][stage] for stage in distinct]),
+            vectors=torch.cat([per_row[name][place] for place in distinct]),
         )
     encoded = encode_rows(base, inputs, clip_skip)
     rows = torch.tensor(row_of, device=device)

@@ -24,8 +24,9 @@ from faceid_cli.types import FaceCrop
 FILE_NAME = "checkpoint.safetensors"
 _VERSION = 1
 _METADATA_KEY = "faceid-checkpoint"
-# Where and how often to save does not change the result; device and precision are compared as they were resolved.
-_NOT_COMPARED = ("checkpoint_every", "device", "precision")
+# How often to save, and how steps are launched, does not change the result; device and precision are compared as they
+# were resolved.
+_NOT_COMPARED = ("checkpoint_every", "capture", "device", "precision")
 _HINT = "use the settings, photos and base model it was made with, or start anew without --resume"
 
 

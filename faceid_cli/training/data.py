@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,15 +22,14 @@ from faceid_cli.faces.crop import head_box
 from faceid_cli.types import FaceCrop
 
 
-@dataclass(frozen=True)
-class Batch:
-    """One step's draws.
+class Batch(NamedTuple):
+    """One step's draws, on the CPU or where they are needed.
 
     Attributes:
-        pictures: (B,) which latent picture, int64 on the CPU.
-        sentences: (B,) which sentence, int64 on the CPU.
-        timesteps: (B,) int64 on the CPU.
-        noise: (B, C, h, w) float32 on the CPU.
+        pictures: (B,) which latent picture, int64.
+        sentences: (B,) which sentence, int64.
+        timesteps: (B,) int64.
+        noise: (B, C, h, w) float32.
     """
 
     pictures: Tensor

@@ -48,7 +48,7 @@ from faceid_cli.training.losses import (
     reconstruction_loss,
     training_target,
 )
-from faceid_cli.training.sentences import Sentence, alignment_of, sentences_for
+from faceid_cli.training.sentences import Sentences, sentences_for
 from faceid_cli.types import FaceCrop
 
 WEIGHT_DECAY = 1e-2
@@ -90,13 +90,18 @@ class Engine:
             self.sentences = sentences_for(
                 base, config.templates, config.class_word, config.vectors, with_reference=self.uses_reference
             )
+        self._time_ids = base.time_ids(base.size_px, base.size_px)
         self.alphas_cumprod = DDPMScheduler.from_config(base.pipeline.scheduler.config).alphas_cumprod.to(base.device)
 
     def new_state(self) -> RunState:
         """Return the state before the first step."""
         config = self.config
         module = self.token_modules(initial_embeddings(self.base, self.crops, config), space_of(self.base, config))
-        optimizer = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
+        rate: Any = config.learning_rate
+        on_gpu: dict[str, Any] = {}
+        if self.base.device.type == "cuda":  # one kernel, which finds all that changes in the GPU's memory
+            rate, on_gpu = torch.tensor(rate, device=self.base.device), {"fused": True, "capturable": True}
+        optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=WEIGHT_DECAY, **on_gpu)
         return RunState(module, optimizer, self.new_draws(), [])
 
     def new_draws(self) -> Draws:
@@ -152,21 +157,19 @@ class Engine:
             record: Of the UNet's attention; None where no loss looks at it.
         """
         base = self.base
-        latents = self.latents[batch.pictures.to(base.device)]
-        noise, timesteps = batch.noise.to(base.device), batch.timesteps.to(base.device)
+        pictures, sentences, timesteps, noise = (part.to(base.device) for part in batch)
+        latents = self.latents[pictures]
         noisy = add_noise(latents, noise, timesteps, self.alphas_cumprod)
         target = training_target(base.prediction_type, latents, noise, timesteps, self.alphas_cumprod)
-        sentences = [self.sentences[index] for index in batch.sentences.tolist()]
-        prediction = self.prediction(module, sentences, noisy, timesteps)
-        weights = None if self.weights is None else self.weights[batch.pictures.to(base.device)]
+        spoken = self.sentences[sentences]
+        prediction = self.prediction(module, spoken, noisy, timesteps)
+        weights = None if self.weights is None else self.weights[pictures]
         reconstruction = reconstruction_loss(prediction, target, weights)
         if record is None:
             return StepLosses(reconstruction, torch.zeros((), device=base.device))
-        return StepLosses(reconstruction, self.attention_loss(record, sentences, batch))
+        return StepLosses(reconstruction, self.attention_loss(record, spoken, batch))
 
-    def prediction(
-        self, module: FeatureSource, sentences: Sequence[Sentence], noisy: Tensor, timesteps: Tensor
-    ) -> Tensor:
+    def prediction(self, module: FeatureSource, sentences: Sentences, noisy: Tensor, timesteps: Tensor) -> Tensor:
         """Return what the UNet makes of noisy latents (B, C, h, w) under the tokens, in their shape."""
         context, pooled = self._context(module, sentences, timesteps)
         added = self._added_conditions(pooled, len(sentences))
@@ -175,56 +178,36 @@ class Engine:
         ).sample
         return prediction
 
-    def attention_loss(self, record: AttentionRecord, sentences: Sequence[Sentence], batch: Batch) -> Tensor:
+    def attention_loss(self, record: AttentionRecord, sentences: Sentences, batch: Batch) -> Tensor:
         """Return the attention loss of the last forward pass, a number."""
-        return face_wise_attention_loss(_layers(record, sentences), alignment_of(sentences))
+        references = sentences.reference_keys
+        layers = [
+            LayerAttention(record.queries[name], record.keys[name], references[name], record.scales[name])
+            for name in record.queries
+        ]
+        return face_wise_attention_loss(layers, sentences.alignment)
 
     def _added_conditions(self, pooled: Tensor | None, rows: int) -> dict[str, Any]:
-        size = self.base.size_px
-        time_ids = self.base.time_ids(size, size)
-        if pooled is None or time_ids is None:
+        if pooled is None or self._time_ids is None:
             return {}
-        return {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": time_ids.expand(rows, -1)}}
+        return {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": self._time_ids.expand(rows, -1)}}
 
-    def _context(
-        self, module: FeatureSource, sentences: Sequence[Sentence], timesteps: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """Encode each row with its own stage's features, in the place of that stage: (B, 2 * S * T, C), (B, S * E)."""
-        count, stages = len(sentences), self.config.stages
-        stage = stages_of(timesteps, stages, self.base.num_train_timesteps)
-        rows = torch.arange(count, device=timesteps.device)
+    def _context(self, module: FeatureSource, sentences: Sentences, timesteps: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Encode each row with its own stage's features: (B, 2 * T, C), (B, E)."""
+        count = len(sentences)
+        stage = stages_of(timesteps, self.config.stages, self.base.num_train_timesteps)
         inputs, sides = {}, 1
         for name, (keys, values) in features_of(module, ENCODER).items():
             features = [keys[stage], values[stage]] if keys is not values else [keys[stage]]  # each (B, N, D)
             sides = len(features)
             inputs[name] = EncoderRows(
-                torch.stack([sentence.ids[name] for sentence in sentences]).repeat(sides, 1),
-                torch.stack([sentence.mask for sentence in sentences]).repeat(sides, 1),
+                sentences.ids[name].repeat(sides, 1),
+                sentences.mask.repeat(sides, 1),
                 torch.arange(sides * count, device=timesteps.device).repeat_interleave(self.config.vectors),
-                torch.cat([sentence.positions for sentence in sentences]).repeat(sides),
+                sentences.positions.flatten().repeat(sides),
                 torch.cat(features).flatten(0, 1),
             )
         encoded = encode_rows(self.base, inputs)
-        by_side = encoded.hidden.view(sides, count, *encoded.hidden.shape[1:])
-        pairs = torch.stack([by_side[0], by_side[-1]], dim=1)  # (B, 2, T, C)
-        # Stages that a row does not need stay zero: the hook never hands them to the UNet.
-        context = encoded.hidden.new_zeros(count, stages, 2, *encoded.hidden.shape[1:])
-        placed = context.index_put((rows, stage), pairs)
-        pooled = None
-        if encoded.pooled is not None:  # that of the values, as in rendering
-            by_values = encoded.pooled.view(sides, count, -1)[-1]
-            pooled = by_values.new_zeros(count, stages, by_values.shape[-1]).index_put((rows, stage), by_values)
-            pooled = pooled.flatten(1)
-        return placed.transpose(1, 2).flatten(1, 3), pooled
-
-
-def _layers(record: AttentionRecord, sentences: Sequence[Sentence]) -> list[LayerAttention]:
-    return [
-        LayerAttention(
-            record.queries[name],
-            record.keys[name],
-            torch.stack([sentence.reference_keys[name] for sentence in sentences]),
-            record.scales[name],
-        )
-        for name in record.queries
-    ]
+        by_side = encoded.hidden.split(count)
+        pooled = None if encoded.pooled is None else encoded.pooled[-count:]  # that of the values, as in rendering
+        return torch.cat([by_side[0], by_side[-1]], dim=1), pooled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,18 +11,17 @@ from typing import Any
 
 import torch
 
-from faceid_cli.attention import AttentionRecord, record_attention, split_attention
+from faceid_cli.attention import record_attention, split_attention
 from faceid_cli.backbone import BaseModel, memory_errors, ready_to_learn
-from faceid_cli.errors import FaceIDError, InterruptedRunError
+from faceid_cli.errors import InterruptedRunError
 from faceid_cli.orders import TrainConfig
 from faceid_cli.tokens import ENCODER, features_of
 from faceid_cli.training.checkpoint import RunState, load_checkpoint, run_key, save_checkpoint
 from faceid_cli.training.engine import Engine
 from faceid_cli.training.interrupt import deferred_interrupt
-from faceid_cli.training.schedule import learning_rate_at
-from faceid_cli.types import FaceCrop, IdentityTokens, StepReport, TrainReport
+from faceid_cli.training.step import Stepper
+from faceid_cli.types import FaceCrop, IdentityTokens, OnNote, StepReport, TrainReport
 
-_HALF_PRECISION_SCALE = 1024.0  # keeps float16 gradients from vanishing on their way through the UNet
 _RECENT_STEPS = 20
 
 OnPreview = Callable[[int, IdentityTokens], None]
@@ -39,6 +37,7 @@ def train_identity(
     on_step: Callable[[StepReport], None] | None = None,
     preview_every: int = 0,
     on_preview: OnPreview | None = None,
+    on_note: OnNote | None = None,
 ) -> tuple[IdentityTokens, TrainReport]:
     """Learn the tokens of the person in the crops.
 
@@ -54,6 +53,7 @@ def train_identity(
         on_step: Called after each step.
         preview_every: Steps between previews; 0 for none.
         on_preview: Called between steps, before the first and after the last of them, too, when the model is as found.
+        on_note: Called with a line worth telling the user.
 
     Raises:
         UsageError: Crops or settings that cannot work.
@@ -71,6 +71,7 @@ def train_identity(
         if resume:
             load_checkpoint(_folder_to_resume(checkpoint_dir), state, key)
         resumed_from = state.step
+        stepper = Stepper(engine, state, on_note)
         try:
             while True:
                 with _interruptible(state, config, checkpoint_dir, key):
@@ -78,15 +79,19 @@ def train_identity(
                         on_preview(state.step, _tokens_of(state, config))
                 if _is_finished(state, config):
                     break
-                until = _next_pause(state.step, config, preview_every)
-                _train(engine, state, checkpoint_dir, key, on_step, until)
+                # How much memory a step needs, and so how the next ones are best done, is seen in the first.
+                until = state.step + 1 if stepper.is_thrifty is None else _next_pause(state.step, config, preview_every)
+                _train(engine, stepper, state, checkpoint_dir, key, on_step, until)
         except KeyboardInterrupt:  # a second Ctrl-C, or one that could not be deferred
             raise _cut_short(state, config.steps) from None
+        finally:
+            stepper.close()
     return _tokens_of(state, config), TrainReport(tuple(state.losses), state.seconds, resumed_from)
 
 
 def _train(
     engine: Engine,
+    stepper: Stepper,
     state: RunState,
     checkpoint_dir: Path | None,
     key: dict[str, Any],
@@ -97,13 +102,13 @@ def _train(
     config, base = engine.config, engine.base
     recent: deque[float] = deque(maxlen=_RECENT_STEPS)
     with ExitStack() as stack:
-        stack.enter_context(ready_to_learn(base))
+        stack.enter_context(ready_to_learn(base, stepper.is_thrifty is not False))
         stack.enter_context(split_attention(base.unet, config.stages, base.text_window, base.num_train_timesteps))
         record = stack.enter_context(record_attention(base.unet)) if engine.uses_reference else None
         interrupt = stack.enter_context(deferred_interrupt())
         while state.step < until:
             started = time.perf_counter()
-            _step(engine, state, record)
+            stepper.step(record)
             recent.append(time.perf_counter() - started)
             state.seconds += recent[-1]
             try:
@@ -139,39 +144,6 @@ def _interruptible(
         yield
     except KeyboardInterrupt:
         raise _interrupted(state, checkpoint_dir, key, config.steps) from None
-
-
-def _step(engine: Engine, state: RunState, record: AttentionRecord | None) -> None:
-    config = engine.config
-    losses = engine.losses(state.module, state.draws.draw(config.batch_size), record)
-    total = losses.total(config)
-    if not math.isfinite(float(total.detach())):
-        raise FaceIDError(
-            f"training went astray: the loss of step {state.step + 1} is not a number",
-            "use a smaller --learning-rate, or --precision float32",
-        )
-    scale = _HALF_PRECISION_SCALE if engine.base.dtype == torch.float16 else 1.0
-    state.optimizer.zero_grad(set_to_none=True)
-    (total * scale).backward()
-    for parameter in state.module.parameters():
-        if scale != 1.0 and parameter.grad is not None:
-            parameter.grad.div_(scale)
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate_at(state.step, config)
-    state.optimizer.step()
-    state.losses.append((float(losses.reconstruction.detach()), float(losses.attention.detach())))
-    if record is not None:
-        record.clear()
-    if state.step > config.steps - config.average_last:
-        _add_to_sums(state)
-
-
-def _add_to_sums(state: RunState) -> None:
-    with torch.no_grad():
-        for encoder, sides in features_of(state.module, ENCODER).items():
-            for side, features in zip(("keys", "values"), sides, strict=True):
-                name, current = f"{encoder}.{side}", features.detach().cpu().double()
-                state.sums[name] = state.sums[name] + current if name in state.sums else current
 
 
 def _memory_hint(base: BaseModel, config: TrainConfig) -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from faceid_cli.attention.record import attention_probabilities
+_TOGETHER = 1 << 24  # numbers in the attention maps of layers that are worked on together
 
 
 @dataclass(frozen=True)
@@ -105,30 +106,63 @@ def face_wise_attention_loss(layers: Sequence[LayerAttention], alignment: Alignm
     """
     if not layers:
         raise ValueError("no attention to compare")
-    # Attention maps are large, and cheap to compute again in the backward pass.
-    each = [_again_in_backward(layer, alignment) for layer in layers]
-    return torch.stack(each).mean()
+    loss: Tensor = _FaceWiseLoss.apply(layers, alignment, *(layer.keys for layer in layers))
+    return loss
 
 
-def _again_in_backward(layer: LayerAttention, alignment: Alignment | None) -> Tensor:
-    found: Tensor = checkpoint(_layer_loss, layer, alignment, use_reentrant=False, preserve_rng_state=False)
-    return found
+class _FaceWiseLoss(torch.autograd.Function):
+    """The loss, with its gradient worked out at once: attention maps are large, and nothing of them is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, layers: Sequence[LayerAttention], alignment: Alignment | None, *keys: Tensor) -> Tensor:
+        losses: list[Tensor] = []
+        gradients: list[Tensor | None] = [None] * len(layers)
+        for group in _groups(layers):
+            queries, reference, target = (
+                torch.stack(parts).float()
+                for parts in zip(*((layers[n].queries, layers[n].reference_keys, keys[n]) for n in group), strict=True)
+            )
+            target.requires_grad_(any(ctx.needs_input_grad[2:]))
+            with torch.set_grad_enabled(target.requires_grad):
+                loss = _loss_of_group(queries, target, reference, layers[group[0]].scale, alignment) / len(layers)
+            losses.append(loss.detach())
+            if target.requires_grad:
+                (gradient,) = torch.autograd.grad(loss, target)
+                for place, part in zip(group, gradient.unbind(), strict=True):
+                    gradients[place] = part
+        ctx.gradients, ctx.dtypes = gradients, [each.dtype for each in keys]
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> Any:
+        scaled = torch._foreach_mul([each for each in ctx.gradients if each is not None], outputs[0])
+        # Scaled first: what float16 cannot tell from 0 may be large enough by then.
+        return None, None, *(each.to(dtype) for each, dtype in zip(scaled, ctx.dtypes, strict=True))
 
 
-def _layer_loss(layer: LayerAttention, alignment: Alignment | None) -> Tensor:
-    target, reference = _both(layer)
+def _groups(layers: Sequence[LayerAttention]) -> list[list[int]]:
+    """Which layers are worked on together: of equal shapes, as many as make a tensor of moderate size."""
+    groups: dict[tuple[Any, ...], list[list[int]]] = {}
+    for place, layer in enumerate(layers):
+        most = _TOGETHER // (layer.queries[..., 0].numel() * layer.keys.shape[-2])
+        found = groups.setdefault((layer.queries.shape, layer.keys.shape, layer.scale), [])
+        if not found or len(found[-1]) >= max(most, 1):
+            found.append([])
+        found[-1].append(place)
+    return [group for found in groups.values() for group in found]
+
+
+def _loss_of_group(
+    queries: Tensor, keys: Tensor, reference_keys: Tensor, scale: float, alignment: Alignment | None
+) -> Tensor:
+    """Return the sum of the layers' losses; shapes as in `LayerAttention`, with a dimension of layers before them."""
+    target = torch.softmax(queries @ (keys * scale).transpose(-1, -2), dim=-1)
+    with torch.no_grad():
+        reference = torch.softmax(queries @ (reference_keys * scale).transpose(-1, -2), dim=-1)
     if alignment is not None:
         reference = reference @ alignment.reference.unsqueeze(1)
         target = target @ alignment.target.unsqueeze(1)
-    return (target - reference).square().sum(dim=-1).mean()
-
-
-def _both(layer: LayerAttention) -> tuple[Tensor, Tensor]:
-    """Attention to the target prompt, with gradients to its keys alone, and to the reference prompt: (B, M, Q, T)."""
-    queries = layer.queries.detach()
-    with torch.no_grad():
-        reference = attention_probabilities(queries, layer.reference_keys, layer.scale)
-    return attention_probabilities(queries, layer.keys, layer.scale), reference
+    return F.mse_loss(target, reference, reduction="sum") / target[0, ..., 0].numel()
 
 
 def _signal_and_spread(timesteps: Tensor, alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,11 @@
 """The training sentences, encoded as far as they never change.
 
-Shapes: B batch, T text positions, M heads, d width of a head.
+Shapes: R sentences, T text positions, N vectors per feature, M heads, d width of a head.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,27 +38,55 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """A training sentence with its reference, encoded as far as it never changes.
+class Sentences:
+    """Training sentences with their references, encoded as far as they never change; R of them.
 
     Attributes:
-        ids: Per text encoder (T,) token ids; the placeholder's positions hold an ordinary id.
-        mask: (T,) 1 up to the end token.
-        positions: (N,) the placeholder's positions.
-        reference_keys: Per cross-attention layer (M, T, d), of the sentence with the class word; empty if not needed.
-        alignment: Of one row (1, T, T), or None where placeholder and class word take equally many positions.
+        ids: Per text encoder (R, T) token ids; the placeholder's positions hold an ordinary id.
+        mask: (R, T) 1 up to the end token.
+        positions: (R, N) the placeholder's positions.
+        reference: (R, ...) the keys of all cross-attention layers, one layer after the other, of the sentences with the
+            class word; None if not needed.
+        layers: Per cross-attention layer the shape (M, T, d) of its part of them.
+        alignment: (R, T, T), or None where placeholder and class word take equally many positions.
     """
 
     ids: dict[str, Tensor]
     mask: Tensor
     positions: Tensor
-    reference_keys: dict[str, Tensor]
+    reference: Tensor | None
+    layers: dict[str, tuple[int, ...]]
     alignment: Alignment | None
 
+    def __len__(self) -> int:
+        return len(self.mask)
 
-def sentences_for(
-    base: BaseModel, templates: str, class_word: str, vectors: int, with_reference: bool
-) -> list[Sentence]:
+    def __getitem__(self, rows: Tensor | slice) -> Sentences:
+        """Some of the sentences.
+
+        Args:
+            rows: (R,) which ones, on the device of the base model, or a slice.
+        """
+        alignment = self.alignment
+        return Sentences(
+            {name: ids[rows] for name, ids in self.ids.items()},
+            self.mask[rows],
+            self.positions[rows],
+            None if self.reference is None else self.reference[rows],
+            self.layers,
+            None if alignment is None else Alignment(alignment.target[rows], alignment.reference[rows]),
+        )
+
+    @property
+    def reference_keys(self) -> dict[str, Tensor]:
+        """Per cross-attention layer (R, M, T, d), of the sentences with the class word; empty if not needed."""
+        if self.reference is None:
+            return {}
+        parts = self.reference.split([math.prod(shape) for shape in self.layers.values()], dim=1)
+        return {name: part.unflatten(1, shape) for part, (name, shape) in zip(parts, self.layers.items(), strict=True)}
+
+
+def sentences_for(base: BaseModel, templates: str, class_word: str, vectors: int, with_reference: bool) -> Sentences:
     """Return the training sentences of a template set.
 
     Args:
@@ -71,7 +100,7 @@ def sentences_for(
         PromptTooLongError: Placeholder or class word leave no room for the rest.
     """
     try:
-        return [_sentence(base, template, class_word, vectors, with_reference) for template in TEMPLATES[templates]]
+        each = [_sentence(base, template, class_word, vectors, with_reference) for template in TEMPLATES[templates]]
     except PromptTooLongError as error:
         told = class_word if len(class_word) <= _MOST_TOLD else f"{class_word[:_MOST_TOLD]}..."
         raise PromptTooLongError(
@@ -79,15 +108,22 @@ def sentences_for(
             f"{vectors} for the person, or with the class word {told!r}",
             "use fewer --vectors, or a shorter --class",
         ) from error
+    return _joined(each)
 
 
-def alignment_of(sentences: Sequence[Sentence]) -> Alignment | None:
-    """Return the alignment of a batch of sentences, (B, T, T), or None."""
-    parts = [sentence.alignment for sentence in sentences]
-    present = [part for part in parts if part is not None]
-    if not present:
-        return None
-    return Alignment(torch.cat([part.target for part in present]), torch.cat([part.reference for part in present]))
+def _joined(each: Sequence[Sentences]) -> Sentences:
+    alignments = [part.alignment for part in each if part.alignment is not None]
+    references = [part.reference for part in each if part.reference is not None]
+    return Sentences(
+        {name: torch.cat([part.ids[name] for part in each]) for name in each[0].ids},
+        torch.cat([part.mask for part in each]),
+        torch.cat([part.positions for part in each]),
+        torch.cat(references) if references else None,
+        each[0].layers,
+        Alignment(*(torch.cat([getattr(part, side) for part in alignments]) for side in ("target", "reference")))
+        if alignments
+        else None,
+    )
 
 
 def align(start: int, vectors: int, class_tokens: int, length: int) -> tuple[Tensor, Tensor]:
@@ -106,31 +142,31 @@ def align(start: int, vectors: int, class_tokens: int, length: int) -> tuple[Ten
     return one_side(vectors), one_side(class_tokens)
 
 
-def _sentence(base: BaseModel, template: str, class_word: str, vectors: int, with_reference: bool) -> Sentence:
+def _sentence(base: BaseModel, template: str, class_word: str, vectors: int, with_reference: bool) -> Sentences:
     prompt = template.format(f"<{PERSON}>")
     by_encoder = {each.name: tokenize_prompt(base, prompt, {PERSON: vectors}, each) for each in base.encoders}
     target = by_encoder[ENCODER]
     keys: dict[str, Tensor] = {}
     alignment = None
     if with_reference:
-        reference = template.format(class_word)
-        keys = _reference_keys(base, reference)
+        keys = _reference_keys(base, template.format(class_word))
         class_tokens = len(class_word_ids(base, class_word))
         start = target.positions[PERSON][0]
         if class_tokens != vectors:
             sides = align(start, vectors, class_tokens, len(target.ids))
             alignment = Alignment(*(side.unsqueeze(0).to(base.device) for side in sides))
-    return Sentence(
-        ids={name: torch.tensor(each.ids, device=base.device) for name, each in by_encoder.items()},
-        mask=torch.tensor(target.mask, device=base.device),
-        positions=torch.tensor(target.positions[PERSON], device=base.device),
-        reference_keys=keys,
+    return Sentences(
+        ids={name: torch.tensor([each.ids], device=base.device) for name, each in by_encoder.items()},
+        mask=torch.tensor([target.mask], device=base.device),
+        positions=torch.tensor([target.positions[PERSON]], device=base.device),
+        reference=torch.cat([each.flatten(1) for each in keys.values()], dim=1) if keys else None,
+        layers={name: tuple(each.shape[1:]) for name, each in keys.items()},
         alignment=alignment,
     )
 
 
 def _reference_keys(base: BaseModel, prompt: str) -> dict[str, Tensor]:
-    """Project the reference sentence by every layer's `to_k`: it never changes, so once is enough."""
+    """Project the reference sentence by every layer's `to_k`, (1, M, T, d): it never changes, so once is enough."""
     nowhere = torch.empty(0, dtype=torch.long, device=base.device)
     inputs = {}
     for encoder in base.encoders:
@@ -140,4 +176,4 @@ def _reference_keys(base: BaseModel, prompt: str) -> dict[str, Tensor]:
     with torch.no_grad():
         encoded = encode_rows(base, inputs).hidden
         layers = cross_attention_layers(base.unet)
-        return {name: split_heads(layer.to_k(encoded), layer.heads)[0] for name, layer in layers.items()}
+        return {name: split_heads(layer.to_k(encoded), layer.heads) for name, layer in layers.items()}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -109,3 +112,21 @@ def test_boxes_overlap_by_intersection_over_union() -> None:
 def test_missing_weights_are_a_clear_error(tmp_path) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(WeightsMissingError, match=r"judge's weights are missing: .*none\.safetensors"):
         Judge.load(tmp_path / "none.safetensors")
+
+
+def test_a_long_strip_takes_no_more_than_a_photo():
+    """In a process of its own: what a process took at most never becomes less."""
+    code = """
+import resource
+from PIL import Image
+from faceid_cli.builtin.judge import Judge
+
+judge = Judge.load()
+judge.find_faces(Image.new("RGB", (4000, 3000)))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert judge.find_faces(Image.new("RGB", (40_000, 40))) == []
+judge.find_faces(Image.new("RGB", (1080, 20_000)))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 200

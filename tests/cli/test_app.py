@@ -14,7 +14,8 @@ from faceid_cli.cli import app as app_module
 from faceid_cli.cli.app import main
 
 COMMANDS = (
-    "enroll list show generate compose export import rename tag note remove samples demo doctor config".split()  # noqa: SIM905
+    *"enroll list show generate compose batch serve export import rename tag note remove samples".split(),  # noqa: SIM905
+    *("demo", "doctor", "config", "backup", "restore", "info", "replay", "history"),
 )
 LATER = [(command,) for command in ("models", "photos", "weights", "evaluate", "attention", "report")]
 ALL = [*((command,) for command in COMMANDS), *(("config", part) for part in ("get", "set", "unset", "list"))]

@@ -10,7 +10,8 @@ def test_defaults_need_no_file(faceid) -> None:
     assert faceid("config", "get", "model").out == "builtin\n"
     assert (
         faceid("config", "list", "-q").out
-        == "model=builtin\ndevice=auto\nprecision=auto\ndetector=mobilenet\nconsent-question=on\noutput=.\n"
+        == "model=builtin\ndevice=auto\nprecision=auto\ndetector=mobilenet\nconsent-question=on\nprompt-writer=\n"
+        "provenance=off\nsigning-key=\noutput=.\n"
     )
     assert not paths.config_file().exists()
 

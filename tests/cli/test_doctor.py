@@ -1,5 +1,9 @@
 import json
+import os
+import sqlite3
+from contextlib import closing
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -55,13 +59,79 @@ def test_stray_files_are_findings_and_missing_ones_are_failures(faceid, add_pers
     assert f"fail  registry: alice has no file: {alice.path}" in answer.out
 
 
+def test_an_embedding_that_was_cut_is_a_failure(faceid, add_person) -> None:
+    alice, bob = add_person("alice"), add_person("bob")
+    alice.path.write_bytes(alice.path.read_bytes()[:-3])
+    answer = faceid("doctor", "--json")
+    found = [finding for finding in answer.data["findings"] if finding["what"] == "embedding"]
+    assert answer.code == 1
+    assert [finding["state"] for finding in found] == ["fail"]
+    assert found[0]["detail"].startswith(f"alice: {alice.path} is damaged")
+    assert bob.path.is_file()
+
+
+def test_what_cannot_be_read_does_not_end_the_look_at_the_rest(faceid, add_person) -> None:
+    add_person("alice")
+    with closing(sqlite3.connect(paths.registry_file(), isolation_level=None)) as connection:
+        connection.execute("UPDATE identities SET method = '{'")
+    paths.config_file().write_text("{")
+    answer = faceid("doctor", "--json")
+    assert answer.code == 1
+    assert states(answer)["registry"] == "fail"
+    assert states(answer)["home"] == "ok"
+    assert states(answer)["settings"] == "fail"
+    assert "clip" in states(answer)
+
+
+def test_fix_deletes_what_belongs_to_nobody_if_one_says_so(faceid, add_person) -> None:
+    alice = add_person("alice")
+    lost = [
+        paths.identities_dir() / "ab.safetensors",
+        paths.material_dir() / "ab" / "crop-001.png",
+        paths.registry_file().with_name("registry.db.m001.1.bak.part"),
+    ]
+    for path in lost:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    answer = faceid("doctor", "--fix")
+    assert all(path.exists() for path in lost), "nobody has said so"
+    answer = faceid("doctor", "--fix", "-y")
+    assert f"ok    lost: deleted: {lost[0]}" in answer.out
+    assert not any(path.exists() for path in lost)
+    assert alice.path.exists()
+    assert "nobody" not in faceid("doctor").out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
+def test_the_home_is_for_its_owner_alone(faceid, alice, photos, quick, tiny_model_dir) -> None:
+    """Crops, checkpoints and settings too; and --fix closes what is open."""
+    assert faceid("config", "set", "device", "cpu").code == 0
+    assert faceid("report", "alice", "-q").code == 0
+    words = ("enroll", "bob", photos, "--model", tiny_model_dir, *quick, "--preview-every", 1)
+    assert faceid(*words).code == 0
+
+    def open_files() -> list[Path]:
+        return [path for path in (paths.home(), *paths.home().rglob("*")) if path.stat().st_mode & 0o077]
+
+    assert open_files() == []
+    paths.home().chmod(0o755)
+    alice_file = Path(faceid("show", "alice", "--json").data["identity"]["file"])
+    alice_file.chmod(0o644)
+    assert f"warn  home: others can read {paths.home()}" in faceid("doctor").out
+    assert "only you can read it now: 2 files and folders were open to others" in faceid("doctor", "--fix").out
+    assert open_files() == []
+
+
 def test_a_backup_that_knows_somebody_who_is_gone_is_a_finding(faceid, add_person) -> None:
     add_person("alice")
     backup = paths.registry_file().with_name("registry.db.m001.1.bak")
-    backup.write_bytes(paths.registry_file().read_bytes())
+    before = paths.registry_file().read_bytes()
+    backup.write_bytes(before)
     assert f"ok    backup: {backup} is from before an update\n" in faceid("doctor").out
     with Registry.open() as registry:
         registry.remove("alice")
+    assert f"ok    backup: {backup} is from before an update\n" in faceid("doctor").out, "it has forgotten, too"
+    backup.write_bytes(before)
     assert f"warn  backup: {backup} is from before an update, and still knows alice\n" in faceid("doctor").out
 
 
@@ -134,3 +204,22 @@ def test_a_network_of_several_files_is_one_finding(faceid, tmp_path, monkeypatch
     assert f"warn  clip: missing: {folder / 'tokenizer.json'}\n" in faceid("doctor").out
     (folder / "config.json").write_text("other")
     assert f"warn  clip: {folder / 'config.json'} is not the file it should be" in faceid("doctor").out
+
+
+def test_what_could_not_be_finished_is_finished_when_it_can_be(faceid, add_person) -> None:
+    alice = add_person("alice")
+    backup = paths.registry_file().with_name("registry.db.m001.1.bak")
+    backup.write_bytes(b"rubbish " * 1000)
+    answer = faceid("remove", "alice", "-y")
+    assert (answer.code, f"could not be deleted or cleaned, do it by hand: {backup}" in answer.err) == (9, True)
+    answer = faceid("remove", "alice", "-y")
+    assert (answer.code, f"do it by hand: {backup}" in answer.err) == (9, True), "it is not said to be done"
+    assert faceid("list", "-q").out == ""
+    assert "a change of alice has stopped half-way" in faceid("doctor").out
+    backup.unlink()
+    answer = faceid("remove", "alice", "-y")
+    assert (answer.code, answer.out) == (0, "finished the removal of alice\n")
+    assert faceid("remove", "alice", "-y").code == 3
+    assert not alice.path.exists()
+    assert alice.id.encode() not in paths.registry_file().read_bytes()
+    assert not list((paths.home() / "unfinished").iterdir())

@@ -12,6 +12,7 @@ from PIL import Image
 
 from faceid_cli.kept import paths
 from faceid_cli.kept.identity_file import load_identity, save_identity
+from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.metadata import read_metadata
 
 
@@ -229,6 +230,24 @@ def test_ctrl_c_keeps_the_pictures_that_are_finished(alice, faceid, monkeypatch)
     assert answer.err.splitlines()[-1] == "error: stopped by Ctrl-C; 2 pictures are finished, the last is alice-2.png"
     assert sorted(path.name for path in Path().iterdir()) == ["alice-1.png", "alice-2.png"]
     assert [made["seed"] for made in faceid("show", "alice", "--json").data["renders"]] == [5, 6]
+
+
+def test_a_picture_on_the_disk_is_known_to_the_registry_before_the_next_is_begun(alice, faceid, monkeypatch) -> None:
+    """Whatever ends the process then."""
+    from faceid_cli.cli import progress
+
+    seen: list[tuple[list[str], list[str]]] = []
+
+    def look(gate: object, last: bool) -> bool:
+        with Registry.open() as registry:
+            known = [record.render.path.name for record in registry.renders_of("alice")]
+        seen.append((sorted(path.name for path in Path().iterdir()), known))
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress._Gate, "opens", look)
+        assert faceid("generate", "alice", "x", "--steps", 1, "--batch", 1, "--count", 3, "--seed", 5).code == 0
+    assert seen[1:] == [(["alice-1.png"],) * 2, (["alice-1.png", "alice-2.png"],) * 2]
 
 
 def test_two_enrolments_of_one_name_do_not_meet(alice, faceid, photos, tiny_model_dir, monkeypatch, quick) -> None:

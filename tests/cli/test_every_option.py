@@ -37,6 +37,7 @@ ODD: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "batch_size": (("--batch", "3"), {"batch_size": 3}),
     "steps": (("--steps", "2"), {"steps": 2}),
     "strength": (("--strength", "0.7"), {"strength": 0.7}),
+    "min_likeness": (("--min-likeness", "0.25"), {"min_likeness": "0.25"}),
     "likeness_keys": (("--likeness-k", "0.65"), {"likeness_keys": 0.65}),
     "likeness_values": (("--likeness-v", "0.85"), {"likeness_values": 0.85}),
     "clip_skip": (("--clip-skip", "1"), {"clip_skip": 1}),
@@ -179,7 +180,16 @@ def test_every_option_reaches_the_renderer_and_the_picture(faceid, bob, seen, co
 def test_every_option_of_a_rendering_is_repeated_or_of_no_consequence(words, fields_and_values) -> None:
     order = RenderOrder.of(names=("alice",), prompt="x", **fields_and_values)
     said = shlex.split(render_command(order, 3))[6:]
-    once = {"--seed", "--count", "--batch", "--compile"}  # the command makes one picture, with a seed of its own
+    once = {
+        "--seed",
+        "--count",
+        "--batch",
+        "--compile",
+        "--format",
+        "--overwrite",
+        "--min-likeness",
+        "--tries",
+    }  # the command makes one picture, with a seed of its own
     assert said == ([] if words[0] in once else [word.replace("2,4-5", "2,4,5") for word in words])
 
 

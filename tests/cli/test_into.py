@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from faceid_cli.kept import paths
-from faceid_cli.rendering.infotext import COMPOSITE_SOURCE_TYPE
 from faceid_cli.rendering.metadata import read_metadata
+from faceid_cli.rendering.xmp import COMPOSITE_SOURCE_TYPE
 
 SHARED = Path(__file__).parents[3] / "shared"
 WEIGHTS = SHARED / "weights" / "detection_mobilenet0.25_Final.pth"

@@ -54,6 +54,14 @@ def test_check_is_a_table_with_a_verdict_and_the_reason(faceid, drawn) -> None:
     assert not paths.home().exists()  # looking keeps nothing
 
 
+def test_check_passes_over_the_sheet_that_it_wrote_before(faceid, drawn, monkeypatch) -> None:
+    monkeypatch.chdir(drawn)
+    first = faceid("photos", "check", ".")
+    assert (drawn / "photos-check.png").exists()
+    assert faceid("photos", "check", ".").out == first.out
+    assert "photos-check.png" in faceid("photos", "check", "photos-check.png", "--no-sheet").out, "if it is asked for"
+
+
 def test_check_fits_into_a_narrow_terminal(faceid, drawn, monkeypatch) -> None:
     def headings() -> list[str]:
         return faceid("photos", "check", drawn, "--no-sheet").out.splitlines()[0].split()

@@ -50,6 +50,8 @@ def test_an_enrolment_with_previews_its_report_and_its_repetition(faceid, photos
     page = Path(data["file"]).read_text(encoding="utf-8")
     assert "&quot;a photo of &lt;alice&gt; holding a cup&quot;, seed 0" in page
     assert "<script" not in page
+    for folder in (odd.parent, tiny_model_dir.parent, paths.home()):
+        assert str(folder) not in page, "a report may be given to others"
     assert page.count("<img") == 2 + 2 * 2 + 3 + 2 * 7  # first a picture and the last sample
 
     assert faceid("rename", "alice", "anna").code == 0

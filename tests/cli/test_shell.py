@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import faceid_cli
-from faceid_cli.registry.names import known_names
+from faceid_cli.registry.quick import known_names
 
 _PACKAGE = Path(faceid_cli.__file__).parents[1]
 
@@ -50,6 +50,14 @@ def test_ctrl_c_ends_the_process_by_the_signal_after_everything_is_said_and_tidi
         "tidied up\n",
         "error: stopped by Ctrl-C\n",
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_request_to_end_is_treated_as_ctrl_c_is(stopped, name) -> None:
+    script = stopped(f"os.kill(os.getpid(), signal.{name})")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.Signals[name], "tidied up\n")
 
 
 def test_ctrl_c_stops_a_loop_of_the_shell(stopped) -> None:

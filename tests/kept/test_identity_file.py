@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -124,8 +125,11 @@ def test_truncated_file_is_damaged(tmp_path):
         ({"format": "other", "version": 1, "identity": {}}, "is not an identity"),
         ({"format": "faceid-identity", "version": 2, "identity": {}}, "is of version 2, this faceid reads up to 1"),
         ({"format": "faceid-identity", "version": "1", "identity": {}}, "is not an identity"),
-        ({"format": "faceid-identity", "version": 1, "identity": {"name": "x"}}, "incomplete identity metadata"),
-        ({"format": "faceid-identity", "version": 1, "identity": 3}, "incomplete identity metadata"),
+        (
+            {"format": "faceid-identity", "version": 1, "identity": {"name": "x"}},
+            "incomplete or wrong identity",
+        ),
+        ({"format": "faceid-identity", "version": 1, "identity": 3}, "incomplete or wrong identity"),
     ],
 )
 def test_foreign_metadata_is_refused(tmp_path, metadata, words):
@@ -150,3 +154,64 @@ def test_unknown_fields_of_a_later_minor_version_are_ignored(tmp_path):
 def test_torch_is_not_needed():
     code = "import faceid_cli.kept.identity_file, faceid_cli.model_files, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def identity(**changes: object) -> dict[str, object]:
+    said = {**vars(METADATA), "photo_hashes": ["ab"], **changes}
+    return {"format": "faceid-identity", "version": 1, "identity": said}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"extra": 5},
+        {"extra": None},
+        {"extra": {"tags": 5}},
+        {"extra": {"tags": None}},
+        {"extra": {"tags": [1]}},
+        {"extra": {"tags": ["\ud800"]}},
+        {"extra": {"consent": {}}},
+        {"method": []},
+        {"method": {"a": "\ud800"}},
+        {"method": {"\ud800": 1}},
+        {"method": {"a": 10**30}},
+        {"method": {"model_options": 3}},
+        {"method": {"model_options": {"variant": "../../x"}}},
+        {"method": {"model_options": {"vae": 5}}},
+        {"method": {"model_options": {"vae": "\\\\host\\share\\vae.safetensors"}}},
+        {"method": {"model_options": {"loras": ["//host/share/x"]}}},
+        {"base_model": "\\\\host\\share"},
+        {"base_model": "x" * 5000},
+        {"class_word": "x" * 5000},
+        {"class_word": None},
+        {"note": "a\0b"},
+        {"name": ["alice"]},
+        {"photo_hashes": "ab"},
+        {"photo_hashes": [None]},
+    ],
+)
+def test_what_no_identity_says_is_refused_as_a_whole(tmp_path, changes):
+    with pytest.raises(IdentityFileError, match="x has incomplete or wrong identity metadata: ") as caught:
+        load_identity(write_with(tmp_path / "x", identity(**changes)))
+    assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize("text", ['{"a": NaN}', "[" * 100_000, '{"a":' * 20_000])
+def test_json_that_others_cannot_read_is_refused(tmp_path, text):
+    whole = json.dumps(identity(method="HERE")).replace('"HERE"', text)
+    with pytest.raises(IdentityFileError, match="has no identity metadata"):
+        load_identity(write_with(tmp_path / "x", whole))
+
+
+def test_a_header_that_would_fill_the_memory_is_not_read(tmp_path):
+    with open(tmp_path / "x", "wb") as file:
+        file.write((200 << 20).to_bytes(8, "little") + b"{")
+        file.truncate(210 << 20)
+    with pytest.raises(IdentityFileError, match="its list of tensors has 209715200 bytes, and may have 16777216"):
+        load_identity(tmp_path / "x")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x")
+    with pytest.raises(IdentityFileError, match="it is not a file"):
+        load_identity(tmp_path / "x")

@@ -18,7 +18,7 @@ V1 = Path(__file__).parent / "data" / "v1.sql"
 MARKS = (b"Zweig-Emilia", b"consent-4711", b"note-0815", b"c0ffee" * 10, b"secret prompt", b"loss-settings")
 
 
-def _add(registry: Registry, name: str) -> Identity:
+def _add(registry: Registry, name: str, replace: bool = False) -> Identity:
     new = NewIdentity(
         name=name,
         class_word="woman",
@@ -30,9 +30,8 @@ def _add(registry: Registry, name: str) -> Identity:
         consent="consent-4711 " * 400 if "Emilia" in name else "",  # long enough for pages of its own
     )
     settings = {"request": f"{name} loss-settings" if "Emilia" in name else ""}
-    return registry.add_identity(
-        new, lambda kept: None, NewRun(settings, tuple((0.5, step / 7) for step in range(500)), 3.0)
-    )
+    keep = registry.replace_identity if replace else registry.add_identity
+    return keep(new, lambda kept: None, NewRun(settings, tuple((0.5, step / 7) for step in range(500)), 3.0))
 
 
 @pytest.fixture
@@ -114,8 +113,7 @@ def test_who_had_the_name_before_goes_unless_still_enrolled(registry_file: Path)
     backup = registry_file.with_name("registry.db.m002_consent.1.bak")
     shutil.copy(registry_file, backup)
     with Registry.open(registry_file, registry_file.parent / "identities") as registry:
-        registry.remove("person3")
-        _add(registry, "person3")
+        _add(registry, "person3", replace=True)
         registry.rename("person4", "renamed")
         _add(registry, "person4")
     assert set(strangers_in(backup, set())) == {*(f"person{number}" for number in range(20)), "Zweig-Emilia"}

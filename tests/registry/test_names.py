@@ -3,7 +3,8 @@ import sqlite3
 import pytest
 
 from faceid_cli.errors import InvalidNameError
-from faceid_cli.registry.names import check_name, known_names
+from faceid_cli.registry.names import check_name
+from faceid_cli.registry.quick import known_names
 
 
 @pytest.mark.parametrize("name", ["a", "Alice", "alice-2", "_x", "7", "con", "a" * 64])

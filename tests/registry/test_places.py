@@ -17,7 +17,7 @@ from faceid_cli.errors import RegistryError
 from faceid_cli.kept import paths
 from faceid_cli.kept.identity_file import save_identity
 from faceid_cli.registry import engine, store
-from faceid_cli.registry.names import known_names
+from faceid_cli.registry.quick import known_names
 from faceid_cli.registry.records import NewIdentity
 from faceid_cli.registry.store import Registry
 
@@ -166,7 +166,7 @@ def test_a_home_of_somebody_else_can_be_looked_at() -> None:
         for path in (*home.rglob("*"), home):
             path.chmod(0o555 if path.is_dir() else 0o444)
         code = (
-            "import os; from faceid_cli.cli.app import main; from faceid_cli.registry.names import known_names;"
+            "import os; from faceid_cli.cli.app import main; from faceid_cli.registry.quick import known_names;"
             "assert not os.access(os.environ['FACEID_HOME'], os.W_OK);"
             "print(main(['list', '-q']), main(['show', 'alice', '-q']), main(['export', 'alice', '-q']), known_names(),"
             "main(['remove', 'alice', '-y']), main(['rename', 'alice', 'bob']))"

@@ -62,9 +62,9 @@ def test_parameters_follow_the_grammar(tmp_path: Path) -> None:
         "CFG scale": "7.5",
         "Seed": "4294967295",
         "Size": "128x192",
-        "Model hash": "0123456789abcdef",
-        "Model": '"some, odd: name"',
+        "Model": '"/models/some, odd: name"',
         "FaceID": "alice bob-2",
+        "FaceID base": "sd1 0123456789abcdef",
         "Version": "faceid 1.2.3",
     }
 

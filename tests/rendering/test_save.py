@@ -91,8 +91,8 @@ def test_paths_that_cannot_work(tmp_path: Path) -> None:
         plan_output(tmp_path / "file", "a", 1)
     with pytest.raises(OutputError, match=r"file is not a folder"):
         plan_output(tmp_path / "file" / "out.png", "a", 1)
-    with pytest.raises(UsageError, match=r"pictures are PNG files"):
-        plan_output(tmp_path / "out.jpg", "a", 1)
+    with pytest.raises(UsageError, match=r"pictures are PNG, JPEG or WebP files"):
+        plan_output(tmp_path / "out.gif", "a", 1)
     assert _names(tmp_path) == ["file"]
 
 

@@ -10,6 +10,7 @@ import torch
 from diffusers import DDIMScheduler
 from PIL import Image
 
+from faceid_cli.attention import cross_attention_layers
 from faceid_cli.training.data import (
     Draws,
     encode_latents,
@@ -176,15 +177,16 @@ def test_reference_keys_are_those_of_the_class_word(tiny_base):
     sentences = sentences_for(tiny_base, "face", "woman", vectors=1, with_reference=True)
     assert len(sentences) == len(TEMPLATES["face"])
     text = tiny_base.pipeline.encode_prompt("a photo of the face of woman", "cpu", 1, False)[0]
-    for name, keys in sentences[0].reference_keys.items():
+    assert list(sentences.reference_keys) == list(cross_attention_layers(tiny_base.unet))
+    for name, keys in sentences.reference_keys.items():
         to_k = tiny_base.unet.get_submodule(name).to_k
-        assert torch.allclose(keys.transpose(0, 1).flatten(1), to_k(text)[0], atol=1e-6)
-    assert sentences[0].alignment is None
-    assert sentences[0].positions.tolist() == [7]
+        assert torch.allclose(keys[0].transpose(0, 1).flatten(1), to_k(text)[0], atol=1e-6)
+    assert sentences.alignment is None
+    assert sentences.positions[0].tolist() == [7]
 
 
 def test_reference_is_only_made_when_needed(tiny_base):
-    assert sentences_for(tiny_base, "photo", "woman", vectors=2, with_reference=False)[0].reference_keys == {}
+    assert sentences_for(tiny_base, "photo", "woman", vectors=2, with_reference=False).reference_keys == {}
 
 
 def test_every_template_has_exactly_one_place_for_the_person():

@@ -15,7 +15,7 @@ from faceid_cli.training import train_identity
 from faceid_cli.training.data import Batch, Draws, encode_latents
 from faceid_cli.training.engine import Engine, StepLosses
 from faceid_cli.training.losses import LayerAttention, face_wise_attention_loss, reconstruction_loss
-from faceid_cli.training.sentences import TEMPLATES, alignment_of, sentences_for
+from faceid_cli.training.sentences import TEMPLATES, sentences_for
 from faceid_cli.types import Box, Face, FaceCrop, IdentityTokens
 
 
@@ -51,8 +51,7 @@ def test_each_row_counts_where_its_own_picture_shows_the_person(tiny_base, quick
         spread = (1 - engine.alphas_cumprod[batch.timesteps]).sqrt().view(-1, 1, 1, 1)
         latents = encode_latents(tiny_base, crops)[batch.pictures]
         noisy = signal * latents + spread * batch.noise
-        sentences = [engine.sentences[row] for row in range(3)]
-        prediction = engine.prediction(module, sentences, noisy, batch.timesteps)
+        prediction = engine.prediction(module, engine.sentences[:3], noisy, batch.timesteps)
     squares = (prediction - (signal * batch.noise - spread * latents)).square().mean(dim=1, keepdim=True)
     weights = engine.weights[batch.pictures]
     assert weights[0, 0, :, :3].max() == 0, "somebody else"
@@ -108,16 +107,16 @@ def test_at_the_class_word_every_row_attends_as_its_own_reference_sentence(
 @pytest.mark.parametrize(("class_word", "vectors"), [("old man", 1), ("person", 3)])
 def test_the_placeholder_stands_for_the_class_word_whatever_their_lengths(tiny_base, class_word, vectors) -> None:
     sentences = sentences_for(tiny_base, "face", class_word, vectors, with_reference=True)
-    batch = [sentences[3], sentences[0]]
-    alignment, taken = alignment_of(batch), len(class_word.split())
+    batch = sentences[torch.tensor([3, 0])]
+    alignment, taken = batch.alignment, len(class_word.split())
     tokenized = [tiny_base.tokenizer(TEMPLATES["face"][place].format(class_word)).input_ids for place in (3, 0)]
-    for row, (sentence, ids) in enumerate(zip(batch, tokenized, strict=True)):
+    for row, ids in enumerate(tokenized):
         target, reference = alignment.target[row].argmax(dim=1), alignment.reference[row].argmax(dim=1)
-        start = int(sentence.positions[0])
+        start = int(batch.positions[row, 0])
         assert set(target[start : start + vectors].tolist()) == {start}
         assert set(reference[start : start + taken].tolist()) == {start}
         assert target[:start].tolist() == reference[:start].tolist() == list(range(start))
-        end_of_target, end_of_reference = int(sentence.mask.sum()) - 1, len(ids) - 1
+        end_of_target, end_of_reference = int(batch.mask[row].sum()) - 1, len(ids) - 1
         assert target[end_of_target] == reference[end_of_reference] == start + 1
 
 

@@ -1,0 +1,1 @@
+"""How hostile files are made (`mutate`), and what reads them (`kinds`)."""

@@ -1,0 +1,265 @@
+"""Rendering many different pictures: the base model is loaded once, and what is sampled alike shares a batch."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from faceid_cli.api.already import REJECTED as REJECTED_FOLDER
+from faceid_cli.api.loaded import Loaded
+from faceid_cli.api.placing import told, untold
+from faceid_cli.api.wanted import FAILED, REJECTED, RENDERED, OnOutcome, Outcome, Wanted
+from faceid_cli.errors import FaceIDError, NotAlikeError, OutOfMemoryError, OutputError, UnknownNameError, UsageError
+from faceid_cli.jobs.requests import rejected
+from faceid_cli.jobs.rows import located
+from faceid_cli.kept.settings import fields_with_defaults
+from faceid_cli.orders import RenderOrder
+from faceid_cli.rendering.guiding import read_guidance, with_face_mask
+from faceid_cli.types import OnNote, Render
+
+if TYPE_CHECKING:
+    from faceid_cli.rendering.control import Control
+    from faceid_cli.rendering.mixed import MixedPicture
+    from faceid_cli.rendering.plan import Plan
+
+
+class Sink(Protocol):
+    """Where pictures go."""
+
+    def put(self, picture: Render, wanted: Wanted, is_rejected: bool, on_saved: Callable[[Render], None]) -> None:
+        """Take a picture; `on_saved` is called with it once it is where it belongs."""
+        ...
+
+    def finished(self) -> None:
+        """Tell of the pictures that are where they belong."""
+        ...
+
+
+class Mixer:
+    """Renders pictures that are wanted.
+
+    Args:
+        loaded: Base model and people.
+        sink: Where pictures go.
+        on_outcome: Called with what came of each.
+        on_note: Called with a line worth telling the user.
+        fail_fast: Whether the first picture that fails ends all, with its error.
+    """
+
+    def __init__(
+        self, loaded: Loaded, sink: Sink, on_outcome: OnOutcome, on_note: OnNote, fail_fast: bool = False
+    ) -> None:
+        self.loaded, self.sink, self.on_outcome, self.on_note = loaded, sink, on_outcome, on_note
+        self.always = fields_with_defaults(RenderOrder)
+        self._fail_fast = fail_fast
+        self._again: list[Wanted] = []
+
+    def render(self, pictures: Iterable[Wanted]) -> None:
+        """Render all of them, those of one base model together.
+
+        Raises:
+            OutputError: A picture cannot be written; all else that goes wrong with a picture is told of it alone.
+        """
+        left = list(pictures)
+        while left:
+            for same_base in _grouped(left, lambda each: each.base):
+                for alike in _grouped(same_base, lambda each: each.sampling):
+                    self._group(alike)
+            left, self._again = self._again, []
+
+    def _group(self, pictures: Sequence[Wanted]) -> None:
+        """Pictures that differ in prompts, people and seeds alone."""
+        try:
+            base, _ = self.loaded.base_of(pictures[0].opened)
+            plan, mask, control = self._plan(pictures[0])
+        except FaceIDError as error:
+            for picture in pictures:
+                self.failed(picture, error)
+            return
+        _Group(self, base, plan, mask, control).render(pictures)
+
+    def _plan(self, first: Wanted) -> tuple[Plan, Any, Control | None]:
+        from faceid_cli.rendering.control import control_for
+        from faceid_cli.rendering.plan import plan_rendering
+
+        base, _ = self.loaded.base_of(first.opened)
+        guidance = with_face_mask(
+            read_guidance(first.order), first.order.face, first.opened.is_builtin, first.opened.device
+        )
+        control = control_for(guidance, base)
+        plan = plan_rendering(base, first.order.config, guidance.init, guidance.mask, control)
+        return plan, guidance.mask, control
+
+    def failed(self, picture: Wanted, error: FaceIDError) -> None:
+        """Tell that a picture failed, or see to it that it is tried again."""
+        if picture.retries > 0 and not isinstance(error, UsageError | UnknownNameError | NotAlikeError):
+            self.on_note(f"picture {picture.job.index} failed and is tried again: {error.message}")
+            self._again.append(replace(picture, retries=picture.retries - 1))
+            return
+        error = located(_copy(error), picture.job.place)
+        self.on_outcome(Outcome(FAILED, picture.job, error=error, seed=picture.seed))
+        if self._fail_fast:
+            raise error
+
+
+class _Group:
+    """Renders pictures of one group, batch by batch."""
+
+    def __init__(self, mixer: Mixer, base: Any, plan: Plan, mask: Any, control: Control | None) -> None:
+        self._mixer, self._base, self._plan, self._mask = mixer, base, plan, mask
+        self._network = None if control is None else control.network
+        self._size = plan.config.batch_size
+        self._left: deque[Wanted] = deque()
+        self._batches: dict[Hashable, list[tuple[Wanted, MixedPicture]]] = {}
+        self._stages: set[int] = set()
+        self._hopeless: FaceIDError | None = None
+
+    def render(self, pictures: Sequence[Wanted]) -> None:
+        """Render them, and those that take their place."""
+        self._left.extend(pictures)
+        while self._left or self._batches:
+            while self._left:
+                self._gather(self._left.popleft())
+            for key in list(self._batches):
+                self._run(self._batches.pop(key))
+
+    def _gather(self, picture: Wanted) -> None:
+        """Encode a picture's prompt, and render once there are enough of its kind."""
+        from faceid_cli.rendering.mixed import MixedPicture, shape_of
+
+        if self._hopeless is not None:
+            self._mixer.failed(picture, self._hopeless)
+            return
+        try:
+            picture = self._with_chosen_likeness(picture)
+            _, wordings = self._mixer.loaded.base_of(picture.opened)
+            tokens = self._mixer.loaded.tokens_of(picture.opened)
+            words = self._mixer.loaded.words_of(picture.files)
+            wording = wordings.of(picture.prompt, tokens, picture.order.config, words)
+            if picture.order.min_likeness is not None:  # it may want a file that is missing: told before rendering
+                self._mixer.loaded.threshold_of(picture.opened, picture.order.min_likeness)
+        except FaceIDError as error:
+            self._mixer.failed(picture, error)
+            return
+        self._tell_idle_stages(wording.stages, picture)
+        key = shape_of(wording)
+        batch = self._batches.setdefault(key, [])
+        batch.append((picture, MixedPicture(wording, picture.seed, picture.order.config)))
+        if len(batch) >= self._size:
+            self._run(self._batches.pop(key))
+
+    def _run(self, batch: list[tuple[Wanted, MixedPicture]]) -> None:
+        """Render pictures; in halves where they do not fit into memory."""
+        from faceid_cli.rendering.decoding import Lost
+        from faceid_cli.rendering.finite import is_hopeless, lost_pictures
+        from faceid_cli.rendering.mixed import render_mixed
+
+        started = time.perf_counter()
+        try:
+            mixed = [each for _, each in batch]
+            made = render_mixed(self._base, mixed, self._plan, self._mask, lambda step: self._mixer.sink.finished())
+        except OutOfMemoryError as error:
+            if len(batch) == 1:
+                self._mixer.failed(batch[0][0], error)
+                return
+            self._size = len(batch) // 2
+            self._mixer.on_note(f"{len(batch)} pictures at once do not fit into memory; {self._size} are tried")
+            self._run(batch[: self._size])
+            self._run(batch[self._size :])
+            return
+        except OutputError:  # of an earlier picture, see `Sink.finished`
+            raise
+        except FaceIDError as error:
+            for picture, _ in batch:
+                self._mixer.failed(picture, error)
+            return
+        seconds = (time.perf_counter() - started) / len(batch)
+        for (picture, _), image in zip(batch, made, strict=True):
+            if isinstance(image, Lost):
+                lost = lost_pictures(self._base, [(picture.seed, image)], 1, picture.order.config, self._network)
+                self._hopeless = lost if is_hopeless(self._base, self._network) else None
+                self._mixer.failed(picture, lost)
+            else:
+                self._keep(picture, image, {"seconds": round(seconds, 3)})
+
+    def _keep(self, picture: Wanted, image: Render, measured: Mapping[str, object]) -> None:
+        """Hand a picture on; one that is not like the person is rejected, and another seed is tried."""
+        try:
+            more = {**untold(picture.order, picture.opened, picture.files, picture.chosen, self._base), **measured}
+            least = picture.order.min_likeness
+            threshold = None if least is None else self._mixer.loaded.threshold_of(picture.opened, least)
+        except FaceIDError as error:
+            self._mixer.failed(picture, error)
+            return
+        alike = None if threshold is None else threshold.score(image.image)
+        similarity = None if alike is None else round(alike.similarity, 4)
+        is_enough = alike is None or alike.is_enough
+        request = picture.request if is_enough else rejected(picture.request, picture.attempt)
+        more |= {"request": request, "similarity": similarity}
+        finished = told(image, picture.order, more, self._mixer.always)
+        status = RENDERED if is_enough else REJECTED
+
+        def on_saved(saved: Render) -> None:
+            outcome = Outcome(status, picture.job, saved.path, None, picture.seed, similarity, saved)
+            self._mixer.on_outcome(outcome)
+
+        self._mixer.sink.put(finished, picture, not is_enough, on_saved)
+        if not is_enough and alike is not None and threshold is not None:
+            self._try_again(picture, threshold.shown(alike))
+
+    def _try_again(self, picture: Wanted, score: str) -> None:
+        if picture.attempt + 1 < picture.order.tries:
+            self._left.append(replace(picture, attempt=picture.attempt + 1))
+        else:
+            self._mixer.failed(picture, not_alike(picture, score))
+
+    def _tell_idle_stages(self, stages: int, picture: Wanted) -> None:
+        from faceid_cli.rendering.generate import idle_stages
+
+        if stages not in self._stages:
+            self._stages.add(stages)
+            for note in idle_stages(self._plan.steps_of_stages(self._base, stages), picture.order.config.scheduler):
+                self._mixer.on_note(note)
+
+    def _with_chosen_likeness(self, picture: Wanted) -> Wanted:
+        if not picture.order.auto or picture.chosen:
+            return picture
+        from faceid_cli.evaluation.auto import choose_likeness
+
+        person = picture.opened.people[0]
+        tokens = self._mixer.loaded.tokens_of(picture.opened)[person.name]
+        config, chosen = choose_likeness(
+            self._base, person, tokens, picture.prompt, picture.order.config, self._mixer.on_note
+        )
+        return replace(picture, order=replace(picture.order, config=config), chosen=chosen)
+
+
+def not_alike(picture: Wanted, score: str = "") -> NotAlikeError:
+    """The error for a picture that no seed made like the person."""
+    order = picture.order
+    tries = "1 seed" if order.tries == 1 else f"{order.tries} seeds"
+    last = f"; the last had {score}" if score else ""
+    return NotAlikeError(
+        f"no picture of {' and '.join(order.names)} reached {order.min_likeness} with {tries}{last}",
+        f"they are in {REJECTED_FOLDER}/; more --tries, a lower --min-likeness, or a higher --likeness",
+    )
+
+
+def _grouped(pictures: Iterable[Wanted], key: Callable[[Wanted], Hashable]) -> list[list[Wanted]]:
+    """Groups in the order in which the first of each comes."""
+    groups: dict[Hashable, list[Wanted]] = {}
+    for picture in pictures:
+        groups.setdefault(key(picture), []).append(picture)
+    return list(groups.values())
+
+
+def _copy(error: FaceIDError) -> FaceIDError:
+    """The same error once more: of each picture the place is put into its message."""
+    copy = error.__class__.__new__(error.__class__)
+    copy.__dict__.update(error.__dict__)
+    copy.args = error.args
+    copy.__cause__ = error.__cause__ or error
+    return copy

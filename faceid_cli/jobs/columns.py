@@ -1,0 +1,183 @@
+"""From columns to options: every option of `RenderOrder`, by the name of its field or by what the command line says."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+from faceid_cli.errors import UsageError
+from faceid_cli.jobs.rows import FieldError
+from faceid_cli.orders import RenderOrder
+from faceid_cli.orders.batching import read_seeds
+from faceid_cli.orders.option import Option, leaves
+
+SEEDS, NAME, REQUEST, ERROR = "seeds", "name", "request", "error"
+"""Columns beside the options: several seeds; one name for names; and of rows that failed, which picture they were to
+be, and why they failed, which is not read back."""
+_ON = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by field names, and "seeds".
+
+    Args:
+        columns: Values as they were read: texts, or numbers, booleans and lists of JSON and YAML.
+
+    Raises:
+        FieldError: An unknown column, one that is there twice, or a value that cannot be.
+    """
+    found: dict[str, Any] = {}
+    for column, value in columns.items():
+        if column == ERROR:
+            continue
+        if column == REQUEST:
+            found[REQUEST] = str(value)
+            continue
+        field, read = _column(column)
+        for name, each in _checked(column, read(value) if field is None else _read(field, column, value)).items():
+            if name in found:
+                raise FieldError(column, f"says again what another column says: {name}")
+            found[name] = each
+    return found
+
+
+def field_of(label: str) -> str:
+    """The field that a column means.
+
+    Raises:
+        FieldError: None, or several.
+    """
+    name = label.strip().lower().removeprefix("--").replace("-", "_").replace(" ", "_")
+    known = _labels()
+    if name in known:
+        return known[name]
+    meant = {known[each] for each in known if len(name) > 3 and each.startswith(name)}
+    if len(meant) == 1:
+        return meant.pop()
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "columns are called as the options of faceid generate"
+    raise FieldError(label, "there is no such option", hint)
+
+
+@cache
+def _labels() -> dict[str, str]:
+    """Fields by all that they are called."""
+    known: dict[str, str] = {}
+    for field, (asked, _, _) in leaves(RenderOrder).items():
+        for flag in (*asked.flags, asked.former):
+            if flag.startswith("--"):
+                known.setdefault(flag[2:].replace("-", "_"), field)
+    return {**known, **{field: field for field in leaves(RenderOrder)}, NAME: "names"}
+
+
+def _column(column: str) -> tuple[str | None, Any]:
+    if column.strip().lower() == SEEDS:
+        return None, lambda value: _seeds(column, value)
+    return field_of(column), None
+
+
+def _seeds(column: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, list):
+        return {SEEDS: tuple(_whole(column, each) for each in value)}
+    try:
+        return read_seeds(str(value))
+    except UsageError as error:
+        raise FieldError(column, error.message, error.hint) from error
+
+
+def _read(field: str, column: str, value: Any) -> dict[str, Any]:
+    asked, kind, default = leaves(RenderOrder)[field]
+    if field == "names":
+        return {field: _names(column, value)}
+    if asked.read is not None and not (_is_field_itself(column, field) and _plain(kind) in (int, float)):
+        if isinstance(value, list):
+            return {field: tuple(value)}
+        return _by_option(column, asked, value)
+    return {field: _value(column, kind, default, value)}
+
+
+def _is_field_itself(column: str, field: str) -> bool:
+    return column.strip().lower().replace("-", "_") == field
+
+
+def _by_option(column: str, asked: Option, value: Any) -> dict[str, Any]:
+    assert asked.read is not None
+    try:
+        return dict(asked.read(str(value)))
+    except UsageError as error:
+        raise FieldError(column, error.message, error.hint) from error
+
+
+def _names(column: str, value: Any) -> tuple[str, ...]:
+    parts = [str(each) for each in value] if isinstance(value, list) else str(value).replace("+", ",").split(",")
+    names = tuple(part.strip() for part in parts)
+    if not all(names):
+        raise FieldError(column, f"{value!r} leaves out a name", "several people of one picture: alice+bob")
+    return names
+
+
+def _value(column: str, kind: Any, default: Any, value: Any) -> Any:
+    plain = _plain(kind)
+    if plain is bool or isinstance(default, bool):
+        return _switch(column, value)
+    if plain is int:
+        return _whole(column, value)
+    if plain is float:
+        return _number(column, value)
+    if get_origin(plain) is tuple:
+        parts = value if isinstance(value, list) else [part.strip() for part in str(value).split(",")]
+        return tuple(str(part) for part in parts if str(part))
+    if isinstance(value, list | dict):
+        raise FieldError(column, f"{value!r} is no single value")
+    return Path(str(value)) if plain is Path else str(value)
+
+
+def _plain(kind: Any) -> Any:
+    """A type without None; of several the last, which is the widest."""
+    if get_origin(kind) in (Union, types.UnionType):
+        found = [each for each in get_args(kind) if each is not type(None)]
+        return found[0] if len(found) == 1 else str
+    return kind
+
+
+def _switch(column: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if (word := str(value).strip().lower()) not in _ON:
+        raise FieldError(column, f"{value!r} is neither true nor false")
+    return _ON[word]
+
+
+def _whole(column: str, value: Any) -> int:
+    try:
+        if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+            raise ValueError
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise FieldError(column, f"{value!r} is no whole number") from None
+
+
+def _number(column: str, value: Any) -> float:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        return float(value)
+    except (TypeError, ValueError):
+        raise FieldError(column, f"{value!r} is no number") from None
+
+
+def _checked(column: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Values as their options take them, one by one, so that the column can be named."""
+    for field, value in values.items():
+        check = leaves(RenderOrder)[field][0].check if field in leaves(RenderOrder) else None
+        if check is None or (field == "output"):  # names are filled in later
+            continue
+        try:
+            check(value)
+        except UsageError as error:
+            raise FieldError(column, error.message, error.hint) from error
+    return values

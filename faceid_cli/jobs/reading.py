@@ -1,0 +1,133 @@
+"""Files of rows: a prompt a line, CSV, JSON a line, or YAML. A row that cannot be read does not keep others from it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from faceid_cli.errors import FaceIDError, UsageError
+from faceid_cli.jobs.kohya import read_line
+from faceid_cli.jobs.rows import FieldError, Place, Row
+
+_KINDS = {
+    ".txt": "text",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".json": "yaml",  # which is YAML, too
+}
+_JSON = re.compile(r'\s*\{\s*"')  # a prompt may begin with {name}, too
+
+
+def read_rows(name: str, content: bytes, kind: str = "auto") -> list[Row]:
+    """Read rows.
+
+    Args:
+        name: Of the file, for messages; its suffix says what it is.
+        content: Its bytes.
+        kind: "text", "csv", "jsonl", "yaml"; "auto" goes by the name, and without a known suffix by how it begins.
+
+    Raises:
+        UsageError: Not UTF-8, no rows at all, or YAML that is none.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{name} is not UTF-8 (byte {error.start + 1})", f"such as with: iconv -f LATIN1 -t UTF-8 {name}"
+        ) from None
+    if kind == "auto":
+        kind = _KINDS.get(Path(name).suffix.lower()) or ("jsonl" if _JSON.match(text) else "text")
+    readers = {"text": _text, "csv": _csv, "jsonl": _jsonl, "yaml": _yaml}
+    rows = list(readers[kind](name, text))
+    if not rows:
+        raise UsageError(f"{name} has no rows", "write a prompt a line, or name its format with --rows-format")
+    return rows
+
+
+def _text(name: str, text: str) -> Iterator[Row]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        place = Place(name, number)
+        try:
+            yield Row(place, read_line(line))
+        except FaceIDError as error:
+            yield Row(place, {"prompt": line.strip()}, error)
+
+
+def _csv(name: str, text: str) -> Iterator[Row]:
+    head = text.partition("\n")[0]
+    mark = max(",;\t", key=head.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
+    columns: list[str] | None = None
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Row(Place(name, line), {}, UsageError(f"this is no CSV: {error}"))
+            continue
+        if not any(cell.strip() for cell in cells):
+            continue
+        if columns is None:
+            columns = [cell.strip() for cell in cells]
+            continue
+        place, values = Place(name, line), dict(zip(columns, cells, strict=False))
+        said = {column: value for column, value in values.items() if value.strip()}
+        if len(cells) > len(columns):
+            extra = UsageError(
+                f"there are {len(cells)} cells and {len(columns)} columns", 'put prompts with commas into quotes: "..."'
+            )
+            yield Row(place, said, extra)
+            continue
+        yield Row(place, said)
+
+
+def _jsonl(name: str, text: str) -> Iterator[Row]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        place = Place(name, number)
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            yield Row(place, {}, UsageError(f"this is no JSON: {error}", "write an object a line"))
+            continue
+        yield _row(place, value)
+
+
+def _yaml(name: str, text: str) -> Iterator[Row]:
+    import yaml
+
+    loader = yaml.SafeLoader(text)
+    try:
+        top = loader.get_single_node()
+        if top is None:
+            return
+        if not isinstance(top, yaml.SequenceNode):
+            raise UsageError(f"{name} is no list of rows", "begin each row with a dash: - prompt: ...")
+        for node in top.value:
+            yield _row(Place(name, node.start_mark.line + 1), loader.construct_object(node, deep=True))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"{name} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    finally:
+        loader.dispose()
+
+
+def _row(place: Place, value: Any) -> Row:
+    if isinstance(value, str):
+        return Row(place, {"prompt": value})
+    if not isinstance(value, dict):
+        return Row(place, {}, FieldError("", f"this is no row: {value!r}", 'such as {"prompt": "a castle"}'))
+    return Row(place, {str(key): each for key, each in value.items() if each is not None})

@@ -1,0 +1,94 @@
+"""One batch of pictures whose prompts, people and seeds differ: what is sampled alike shares the UNet's work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from PIL import Image
+
+from faceid_cli.backbone import BaseModel
+from faceid_cli.orders import RenderConfig
+from faceid_cli.rendering.decoding import Lost
+from faceid_cli.rendering.generate import render_batch, settings_of
+from faceid_cli.rendering.passes import Contexts, OnStep
+from faceid_cli.rendering.plan import Plan
+from faceid_cli.rendering.record import digest_of
+from faceid_cli.rendering.wording import Wording
+from faceid_cli.types import Render, RenderRequest
+
+
+@dataclass(frozen=True)
+class MixedPicture:
+    """One picture of a mixed batch.
+
+    Attributes:
+        wording: Its prompts. All of a batch have equal shapes, see `shape_of`.
+        seed: Of its noise.
+        config: How it was ordered; of a batch, only options of the text differ (`Option.is_of_text`).
+    """
+
+    wording: Wording
+    seed: int
+    config: RenderConfig
+
+
+def shape_of(wording: Wording) -> tuple[object, ...]:
+    """What has to be equal for prompts to share a batch: the number of stages and the shapes of the contexts."""
+    return wording.stages, *((name, tuple(part.shape)) for name, part in wording.contexts.items())
+
+
+def render_mixed(
+    base: BaseModel,
+    pictures: Sequence[MixedPicture],
+    plan: Plan,
+    mask: Image.Image | None = None,
+    on_step: OnStep | None = None,
+) -> list[Render | Lost]:
+    """Render pictures together; each is what `generate.render` makes of it alone, to within rounding.
+
+    Args:
+        base: The base model; it is left as found.
+        pictures: At least one, of one shape.
+        plan: How all of them are made.
+        mask: As of `generate.render`.
+        on_step: Called with the sampler steps done.
+
+    Returns:
+        A render for each picture, or what became of it, in order.
+
+    Raises:
+        OutOfMemoryError: They do not fit at once.
+    """
+    contexts, seeds = _contexts([each.wording for each in pictures]), [each.seed for each in pictures]
+    images = render_batch(base, contexts, pictures[0].wording.stages, seeds, plan, on_step)
+    # Of one prompt with several seeds `generate` makes the same, and a replay can make it again.
+    is_one = len({id(each.wording.contexts) for each in pictures}) == 1
+    return [
+        image
+        if isinstance(image, Lost)
+        else _render(base, each, image, plan, mask, tuple(seeds) if is_one else (each.seed,) * len(seeds))
+        for each, image in zip(pictures, images, strict=True)
+    ]
+
+
+def _contexts(wordings: Sequence[Wording]) -> Contexts:
+    first = wordings[0].contexts
+    if all(each.contexts is first for each in wordings):
+        return first  # as `generate` does it for many seeds of one prompt
+    return {name: torch.cat([each.contexts[name] for each in wordings]) for name in first}
+
+
+def _render(
+    base: BaseModel,
+    picture: MixedPicture,
+    image: Image.Image,
+    plan: Plan,
+    mask: Image.Image | None,
+    batch: tuple[int, ...],
+) -> Render:
+    wording = picture.wording
+    settings = settings_of(base, wording, replace(plan, config=picture.config), mask)
+    request = RenderRequest(wording.placed, wording.names, picture.seed)
+    return Render(image, request, {**settings, "seed": picture.seed, "batch": batch, "pixels": digest_of(image)})

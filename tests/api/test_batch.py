@@ -1,0 +1,66 @@
+"""`faceid.batch` from Python: outcomes, streams, and memory."""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import faceid_cli
+from faceid_cli.api.wanted import Outcome
+from faceid_cli.errors import UsageError
+from faceid_cli.kept.identity_file import IdentityMetadata, save_identity
+from faceid_cli.model_files import fingerprint_of
+from faceid_cli.registry.records import NewIdentity, NewRun
+from faceid_cli.registry.store import Registry
+
+QUICK: dict[str, Any] = {"device": "cpu", "steps": 1}
+
+
+@pytest.fixture
+def alice(tiny_model_dir: Path) -> None:
+    """Enrolled on the tiny model, without training."""
+    import numpy as np
+
+    features = {"text_encoder": np.ones((5, 1, 32), dtype=np.float32)}
+    fingerprint = fingerprint_of(str(tiny_model_dir))
+    new = NewIdentity("alice", "person", str(tiny_model_dir), fingerprint, {"method": "sefi", "steps": 1}, ())
+    metadata = IdentityMetadata("alice", "person", str(tiny_model_dir), fingerprint)
+    with Registry.open() as registry:
+        run = NewRun(new.method, ((0.5, 0.25),), 1.0)
+        registry.add_identity(new, lambda kept: save_identity(kept.path, features, features, metadata), run)
+
+
+def test_rows_are_mappings_or_prompts(alice, tmp_path) -> None:
+    rows = ["cup", {"prompt": "night", "seed": 3, "steps": 2}, {"prompt": "x", "steps": "many"}]
+    told: list[tuple[int, int]] = []
+    found = faceid_cli.batch(
+        rows, output=tmp_path / "out", people=(("alice",),), on_progress=lambda *done: told.append(done), **QUICK
+    )
+    assert [each.status for each in found] == ["failed", "rendered", "rendered"]
+    assert found[0].error is not None
+    assert found[0].error.message == "row 3, steps: 'many' is no whole number"
+    assert told == [(1, 2), (2, 2)]
+    again = faceid_cli.batch(rows[:2], output=tmp_path / "out", people=(("alice",),), **QUICK)
+    assert [each.status for each in again] == ["there", "there"]
+    with pytest.raises(UsageError, match="many"):
+        faceid_cli.batch(rows, output=tmp_path / "out", people=(("alice",),), fail_fast=True, **QUICK)
+
+
+def test_pictures_are_let_go_as_soon_as_they_are_written(alice, tmp_path) -> None:
+    alive: list[weakref.ref[Image.Image]] = []
+    most = []
+
+    def look(outcome: Outcome) -> None:
+        assert outcome.render is not None
+        alive.append(weakref.ref(outcome.render.image))
+        most.append(sum(each() is not None for each in alive))
+
+    rows = [{"prompt": f"cup {number}"} for number in range(60)]
+    found = faceid_cli.batch(rows, output=tmp_path, people=(("alice",),), on_outcome=look, batch_size=4, **QUICK)
+    assert len(found) == 60
+    assert all(each.render is None for each in found)
+    assert max(most) <= 16 + 2 * 4

@@ -1,0 +1,388 @@
+"""`faceid batch` and `generate --prompts`: what is rendered, streamed, skipped, continued, and told of what failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceid_cli.orders import RenderOrder
+from faceid_cli.orders.option import leaves
+from faceid_cli.registry.store import Registry
+from faceid_cli.rendering.metadata import read_metadata
+
+CHEAP = ("--device", "cpu", "--precision", "float32", "--steps", 2)
+
+
+@pytest.fixture
+def bob(alice, faceid) -> None:
+    """Alice, and the same person under another name."""
+    assert faceid("export", "alice", "-o", "copy.safetensors").code == 0
+    assert faceid("import", "copy.safetensors", "--name", "bob").code == 0
+    Path("copy.safetensors").unlink()
+
+
+def pixels(path: Path | str) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def lines(answer: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in answer.out.splitlines()]
+
+
+def pictures(folder: str = "out") -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*.png"))
+
+
+def outside(*words: object) -> tuple[list[str], dict[str, str]]:
+    command = [sys.executable, "-m", "faceid_cli", *map(str, words)]
+    return command, {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+
+
+def test_a_picture_of_a_mixed_batch_is_the_one_that_generate_makes(faceid, bob) -> None:
+    Path("jobs.csv").write_text(
+        "name,prompt,seed,negative,likeness,count\n"
+        "alice,a cup,3,,,2\nbob,on the beach,3,old,,\nalice,mountains,9,,0.5,\nalice+bob,two people,4,,,\n",
+        encoding="utf-8",
+    )
+    assert faceid("batch", "jobs.csv", "-o", "out", "--batch", 8, *CHEAP).code == 0
+    alone = (
+        ("generate", "alice", "a cup", "--seed", 3),
+        ("generate", "alice", "a cup", "--seed", 4),
+        ("generate", "bob", "on the beach", "--seed", 3, "--negative", "old"),
+        ("generate", "alice", "mountains", "--seed", 9, "--likeness", 0.5),
+        ("compose", "alice", "bob", "two people", "--seed", 4),
+    )
+    for words, name in zip(alone, pictures(), strict=True):
+        assert faceid(*words, *CHEAP, "-o", "alone.png", "--overwrite").code == 0
+        difference = np.abs(pixels(Path("out") / name) - pixels("alone.png"))
+        assert difference.max() <= 2, name
+        assert (difference == 0).mean() > 0.99, name
+        batch, single = read_metadata(Path("out") / name), read_metadata(Path("alone.png"))
+        assert batch == single, name
+
+
+def test_pictures_that_are_sampled_alike_share_a_batch_and_others_do_not(faceid, bob, monkeypatch) -> None:
+    from faceid_cli.rendering.plan import Plan
+
+    run, sizes = Plan.run, []
+
+    def counted(plan: Plan, base: Any, contexts: Any, stages: int, seeds: Any, on_step: Any) -> Any:
+        sizes.append((plan.config.steps, len(seeds)))
+        return run(plan, base, contexts, stages, seeds, on_step)
+
+    monkeypatch.setattr(Plan, "run", counted)
+    rows = [{"prompt": f"cup {number}", "steps": 1 + number % 2} for number in range(6)]
+    Path("jobs.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    assert faceid("batch", "jobs.jsonl", "--for", "alice,alice", "-o", "out", "--device", "cpu").code == 0
+    assert sorted(sizes) == [(1, 2), (1, 4), (2, 2), (2, 4)]
+
+
+def test_every_option_may_stand_in_a_row(faceid, alice) -> None:
+    """What a row says arrives in the picture, whatever the field."""
+    row = {
+        "name": "alice",
+        "prompt": "cup",
+        "steps": 3,
+        "guidance": "3",
+        "size": "72x80",
+        "in-stages": "2-5",
+        "seed": 5,
+    }
+    row |= {"negative": "old", "clip_skip": 1, "scheduler": "Euler a", "hires": 1.5, "hires-strength": 0.4}
+    Path("jobs.yaml").write_text(json.dumps([row]), encoding="utf-8")
+    assert faceid("batch", "jobs.yaml", "-o", "x.png", "--device", "cpu").code == 0
+    found = read_metadata(Path("x.png"))
+    assert found is not None
+    assert (found.steps, found.guidance_scale, found.width, found.height, found.stages) == (3, 3, 72, 80, (2, 3, 4, 5))
+    assert (found.negative_prompt, found.clip_skip, found.scheduler, found.hires) == ("old", 1, "euler-a", 1.5)
+    assert found.seed == 5
+    help_text = faceid("batch", "--help").out
+    for name, (asked, _, _) in leaves(RenderOrder).items():
+        if asked.flags and name not in ("names", "prompt"):
+            assert asked.flags[0] in help_text
+
+
+def test_a_bad_row_says_file_line_and_field_and_the_others_go_on(faceid, alice) -> None:
+    Path("jobs.csv").write_text(
+        "name,prompt,steps,seed\nalice,cup,many,1\nnobody,cup,1,1\nalice,cup,1,1\n", encoding="utf-8"
+    )
+    answer = faceid("batch", "jobs.csv", "-o", "out", "-q")
+    assert (answer.code, answer.out) == (1, "out/00003-alice-1.png\n".replace("00003", "00002"))
+    assert "error: jobs.csv, line 2, steps: 'many' is no whole number" in answer.err
+    assert "error: jobs.csv, line 3: no identity is called 'nobody'" in answer.err
+    assert (
+        "error: 2 of 3 pictures failed\n  their rows are in out/failed.jsonl: faceid batch out/failed.jsonl"
+        in answer.err
+    )
+
+
+def test_failed_rows_can_be_given_again(faceid, bob, add_person) -> None:
+    Path("jobs.csv").write_text("name,prompt,likeness\ncarol,on the beach,0.7\nalice,cup,\n", encoding="utf-8")
+    assert faceid("batch", "jobs.csv", "-o", "out", *CHEAP).code == 1
+    (failed,) = [json.loads(line) for line in Path("out/failed.jsonl").read_text().splitlines()]
+    assert "no identity is called 'carol'" in failed["error"]
+    assert faceid("rename", "bob", "carol").code == 0
+    again = faceid("batch", "out/failed.jsonl", "-o", "out", "--json")
+    assert again.code == 0, again.err
+    assert lines(again)[0]["file"] == failed["output"]
+    assert read_metadata(Path(failed["output"])).likeness == 0.7
+    assert not Path("out/failed.jsonl").exists(), "nothing is left that failed"
+    both = faceid("batch", "jobs.csv", "-o", "out", *CHEAP, "--json")
+    assert len(pictures()) == 2
+    assert [line["status"] for line in lines(both)] == ["there", "there", "done"]
+
+
+def test_the_same_command_again_renders_what_is_missing_and_nothing_twice(faceid, alice) -> None:
+    Path("p.txt").write_text("cup\non the beach\ncup\nmountains\n", encoding="utf-8")
+    words = ("batch", "p.txt", "--for", "alice", "-o", "out/{name}/{index:03d}-{seed}.png", "--json", *CHEAP)
+    first = faceid(*words)
+    assert [line["status"] for line in lines(first)] == ["rendered"] * 4 + ["done"]
+    assert "the first seed is " in first.err
+    made = pictures()
+    before = {name: Path("out", name).stat().st_mtime_ns for name in made}
+    (Path("out") / made[1]).unlink()
+    Path("p.txt").write_text("cup\non the beach\ncup\nmountains\nnight\n", encoding="utf-8")
+    second = lines(faceid(*words))
+    assert [line["status"] for line in second] == ["there"] * 3 + ["rendered"] * 2 + ["done"]
+    now = pictures()
+    assert len(now) == 5
+    assert all(Path("out", name).stat().st_mtime_ns == at for name, at in before.items() if name != made[1])
+
+
+def test_what_is_there_is_known_without_the_registry_and_without_the_files_names(faceid, alice, monkeypatch) -> None:
+    words = ("generate", "alice", "--prompts", "p.txt", "-o", "out", "--seed", 4, "--json", *CHEAP)
+    Path("p.txt").write_text("cup\nnight\n", encoding="utf-8")
+    assert faceid(*words).code == 0
+    for number, name in enumerate(pictures()):
+        (Path("out") / name).rename(Path("out") / f"mine-{number}.png")
+    assert [line["status"] for line in lines(faceid(*words))] == ["there", "there", "done"]
+    stripped = Path("out/mine-0.png")
+    Image.open(stripped).convert("RGB").save(stripped)
+    assert [line["status"] for line in lines(faceid(*words))] == ["there", "rendered", "done"]
+
+
+def test_nothing_is_overwritten_unasked_and_everything_if_asked(faceid, alice) -> None:
+    Path("p.txt").write_text("cup\n", encoding="utf-8")
+    Path("x.png").write_bytes(b"mine")
+    words = ("batch", "p.txt", "--for", "alice", "-o", "x.png", "--seed", 1, "-q", *CHEAP)
+    assert faceid(*words).out == "x-2.png\n"
+    assert Path("x.png").read_bytes() == b"mine"
+    assert faceid(*words).out == "x-2.png\n", "it is there"
+    whole = Path("x-2.png").read_bytes()
+    Path("x-2.png").write_bytes(whole + b"tail")
+    assert faceid(*words, "--overwrite").out == "x-2.png\n"
+    assert Path("x-2.png").read_bytes() == whole
+    with Registry.open() as registry:
+        assert len(registry.renders_of("alice")) == 1
+
+
+def test_generate_with_a_seed_and_a_folder_goes_on_too(faceid, alice) -> None:
+    words = ("generate", "alice", "cup", "--seed", 5, "-o", "out", *CHEAP)
+    Path("out").mkdir()
+    assert faceid(*words, "-n", 2, "-q").out == "out/alice-1.png\nout/alice-2.png\n"
+    answer = faceid(*words, "-n", 3, "--json")
+    assert [each["file"] for each in answer.data["renders"]] == [f"out/alice-{number}.png" for number in (1, 2, 3)]
+    assert "there already: out/alice-1.png, out/alice-2.png (--overwrite renders again)" in answer.err
+    assert [each["seed"] for each in answer.data["renders"]] == [5, 6, 7]
+    assert faceid(*words, "-n", 2, "--steps", 1, "-q").out == "out/alice-4.png\nout/alice-5.png\n", "another request"
+
+
+def test_dry_run_says_what_would_be_done_and_does_nothing(faceid, alice) -> None:
+    Path("p.txt").write_text("cup\n", encoding="utf-8")
+    words = ("batch", "p.txt", "--for", "alice", "--seeds", "1-3", "-o", "out")
+    answer = faceid(*words, "--dry-run")
+    assert answer.code == 0
+    assert answer.out.splitlines()[0] == "out/00001-alice-1.png  alice  seed 1  cup"
+    assert "3 pictures to render; how long that takes is not known yet" in answer.err
+    assert not Path("out").exists()
+    assert faceid(*words, *CHEAP).code == 0
+    after = faceid(*words, "--dry-run", *CHEAP)
+    assert after.out.count("there already") == 3
+    more = faceid("batch", "p.txt", "--for", "alice", "--seeds", "1-4", "-o", "out", *CHEAP, "--dry-run")
+    assert "1 picture to render, about " in more.err
+
+
+def test_a_grid_has_a_sheet(faceid, alice) -> None:
+    words = ("generate", "alice", "cup", "--seed", 1, "--device", "cpu", "--grid", "guidance=1,5", "steps=1,2,3")
+    answer = faceid(*words, "-o", "out")
+    assert answer.code == 0, answer.err
+    assert pictures() == [*(f"0000{number}-alice-1.png" for number in range(1, 7)), "grid-00001.png"]
+    with Image.open("out/grid-00001.png") as sheet:
+        assert sheet.width > 3 * 64
+        assert sheet.height > 2 * 64
+    assert [read_metadata(Path(f"out/0000{number}-alice-1.png")).steps for number in range(1, 7)] == [1, 2, 3, 1, 2, 3]
+    assert "the grid is out/grid-00001.png" in answer.err
+    faceid(*words, "-o", "out")
+    assert len(pictures()) == 7, "nothing new, no other sheet"
+
+
+def test_people_come_from_tags_and_all(faceid, bob) -> None:
+    Path("p.txt").write_text("{name} at night\n", encoding="utf-8")
+    everybody = faceid("batch", "p.txt", "--all", "--dry-run", "-q", "--seed", 1)
+    assert everybody.out == "00001-alice-1.png\n00002-bob-1.png\n"
+    assert faceid("batch", "p.txt", "--tag", "test", "--dry-run", "-q", "--seed", 1).out.count("\n") == 2
+    nobody = faceid("batch", "p.txt", "--tag", "nothing", "--dry-run")
+    assert (nobody.code, "nobody has the tag nothing" in nobody.err) == (2, True)
+    assert faceid("batch", "p.txt", "--all", "--tag", "test").code == 2
+    both = faceid("batch", "p.txt", "--for", "alice+bob", "--dry-run")
+    assert both.code == 1
+    assert "p.txt, line 1: the prompt marks {name}" in both.err
+
+
+def test_prompts_come_from_a_pipe(alice, faceid) -> None:
+    command, environment = outside("generate", "alice", "--prompts", "-", "-o", "out", "--seed", 3, "-q", *CHEAP)
+    done = subprocess.run(command, env=environment, input="cup\nnight\n", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["out/00001-alice-3.png", "out/00002-alice-3.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("batch", "nothing.txt"), "cannot read nothing.txt: no such file or directory"),
+        (("batch", "p.txt", "-o", "{sed}.png"), "nothing is filled in for {sed}"),
+        (("batch", "p.txt", "--grid", "setps=1,2"), "--grid setps: there is no such option"),
+        (("batch", "p.txt", "steps=1,2"), "unexpected argument 'steps=1,2'"),
+        (("batch", "p.txt", "--seeds", "x"), "'x' names no seeds"),
+        (("generate", "alice"), "missing argument 'PROMPT'"),
+        (("generate", "alice", "x", "--prompts", "p.txt"), "give either PROMPT or --prompts FILE"),
+        (("generate", "alice", "x", "--seeds", "1-2", "--seed", 3), "seeds: each picture has one of these seeds"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_done(faceid, alice, words, message) -> None:
+    Path("p.txt").write_text("cup\n", encoding="utf-8")
+    answer = faceid(*words)
+    assert (answer.code, answer.out) == (2, "")
+    assert message in answer.err
+    assert [path.name for path in Path().iterdir()] == ["p.txt"]
+
+
+def test_errors_are_json_too(faceid, alice) -> None:
+    (stopped,) = lines(faceid("batch", "nothing.txt", "--json"))
+    assert (stopped["status"], stopped["error"]["exit_code"]) == ("stopped", 2)
+    Path("p.csv").write_text("prompt,steps\ncup,x\n", encoding="utf-8")
+    failed, done = lines(faceid("batch", "p.csv", "--for", "alice", "--json"))
+    assert (failed["status"], failed["line"], failed["error"]["field"]) == ("failed", 2, "steps")
+    assert (done["status"], done["counts"]) == ("done", {"failed": 1})
+
+
+def test_the_first_failure_ends_all_if_asked(faceid, alice) -> None:
+    Path("p.csv").write_text("prompt,steps\ncup,x\ncup,1\n", encoding="utf-8")
+    answer = faceid("batch", "p.csv", "--for", "alice", "-o", "out", "--fail-fast")
+    assert (answer.code, answer.err.count("error:")) == (2, 1)
+    assert pictures() == []
+
+
+def test_what_failed_is_tried_again(faceid, alice, monkeypatch) -> None:
+    from faceid_cli.rendering import passes
+
+    initial_noise, calls = passes.initial_noise, []
+
+    def drawn(base, seed, width, height):
+        noise, generator = initial_noise(base, seed, width, height)
+        calls.append(seed)
+        return (noise * float("nan") if calls.count(8) == 1 and seed == 8 else noise), generator
+
+    monkeypatch.setattr(passes, "initial_noise", drawn)
+    words = ("generate", "alice", "cup", "--seeds", "7-9", "-o", "out", *CHEAP)
+    assert faceid(*words, "--retries", 1).code == 0
+    assert len(pictures()) == 3
+    assert (calls.count(7), calls.count(8)) == (1, 2)
+
+
+def test_a_full_disk_ends_it_with_whole_files_alone(faceid, alice, monkeypatch) -> None:
+    import errno
+
+    from faceid_cli.kept import files
+
+    real, written = files._write, []
+
+    def full(path: Path, content: bytes) -> None:
+        if path.parent.name == "out":
+            written.append(path)
+            if len(written) > 2:
+                path.write_bytes(content[:100])
+                raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, content)
+
+    monkeypatch.setattr(files, "_write", full)
+    words = ("generate", "alice", "cup", "--seeds", "1-6", "-o", "out", "--batch", 2, *CHEAP)
+    answer = faceid(*words)
+    assert answer.code == 9
+    assert "cannot write to out: no space left; 2 pictures of 6 are finished" in answer.err
+    assert sorted(path.name for path in Path("out").iterdir()) == pictures()
+    assert len(pictures()) == 2
+    assert all(pixels(Path("out") / name).size for name in pictures())
+    monkeypatch.setattr(files, "_write", real)
+    assert faceid(*words).code == 0
+    assert len(pictures()) == 6
+
+
+def test_killed_at_any_moment_it_leaves_whole_files_and_goes_on(alice, faceid) -> None:
+    words = ("generate", "alice", "cup", "--seeds", "1-40", "-o", "out", "--batch", 2, "-q", *CHEAP)
+    command, environment = outside(*words)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    until = time.monotonic() + 240
+    while len(list(Path().glob("out/*.png"))) < 3 and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = pictures()
+    assert 3 <= len(before) < 40
+    assert all(pixels(Path("out") / name).shape == (64, 64, 3) for name in before)
+    for scratch in Path("out").glob(".faceid-*.tmp"):
+        os.utime(scratch, (0, 0))
+    answer = faceid(*words, "--json")
+    assert answer.code == 0
+    statuses = [line["status"] for line in lines(answer)]
+    assert statuses.count("there") == len(before)
+    assert len(pictures()) == 40
+    assert not list(Path("out").glob(".faceid-*"))
+
+
+def test_ctrl_c_keeps_what_is_finished(alice, faceid, monkeypatch) -> None:
+    from faceid_cli.api import mixing
+
+    group, calls = mixing._Group._run, []
+
+    def press(self: Any, batch: Any) -> None:
+        calls.append(batch)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        group(self, batch)
+
+    monkeypatch.setattr(mixing._Group, "_run", press)
+    answer = faceid("generate", "alice", "cup", "--seeds", "1-6", "-o", "out", "--batch", 2, *CHEAP)
+    assert answer.code == 130
+    assert answer.out.count("\n") == 2
+    assert "stopped by Ctrl-C; 2 pictures of 6 are finished" in answer.err
+    assert len(pictures()) == 2
+
+
+def test_people_of_different_base_models_are_rendered_in_groups_or_refused_together(
+    faceid, alice, photos, tmp_path, tiny_model_dir, quick
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny_model_dir, other)
+    weights = other / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+    assert faceid("enroll", "dora", photos, "--model", other, *quick).code == 0
+    Path("p.txt").write_text("cup\nnight\n", encoding="utf-8")
+    assert faceid("batch", "p.txt", "--for", "alice,dora", "-o", "out", "--seed", 1, *CHEAP).code == 0
+    models = [read_metadata(Path("out") / name).base_model for name in pictures()]
+    assert models == [tiny_model_dir.name, "other"] * 2
+    together = faceid("batch", "p.txt", "--for", "alice+dora", "-o", "out", *CHEAP)
+    assert together.code == 1
+    assert "p.txt, line 1: alice was learned on" in together.err
