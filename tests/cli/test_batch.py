@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,10 @@ def test_a_picture_of_a_mixed_batch_is_the_one_that_generate_makes(faceid, bob) 
         assert difference.max() <= 2, name
         assert (difference == 0).mean() > 0.99, name
         batch, single = read_metadata(Path("out") / name), read_metadata(Path("alone.png"))
-        assert batch == single, name
+        assert batch is not None
+        assert single is not None
+        assert len(batch.batch) == 5, name  # which may round otherwise, and is said for a replay
+        assert replace(batch, batch=single.batch, pixels=single.pixels) == single, name
 
 
 def test_pictures_that_are_sampled_alike_share_a_batch_and_others_do_not(faceid, bob, monkeypatch) -> None:
