@@ -40,6 +40,7 @@ ODD = {
     "preset": ("prospect", "stages", 10),
     "templates": ("photo", "templates", "photo"),
     "tag": ("family, old", "tags", ("family", "old")),
+    "min-likeness": ("0.6", "min_likeness", "0.6"),
 }
 
 
@@ -79,7 +80,7 @@ def test_all_options_but_those_of_one_picture_or_person_are_there() -> None:
         missing = {name for name, (asked, _, _) in leaves(order).items() if (asked.flags or asked.off)} - known
         assert missing <= {
             *("init", "mask", "into", "face", "control", "control_image", "box", "consent"),
-            *("resume", "replace", "if_missing"),
+            *("resume", "replace", "if_missing", "overwrite"),
             *("model", "device", "precision", "output"),  # settings of their own
         }
 
