@@ -24,7 +24,7 @@ def home_files() -> set[str]:
         (("generate", "alice", "x", "--guidance-scale", "inf"), 2, "guidance scale is inf"),
         (("generate", "alice", "x", "--seed", 2**32 - 1, "--count", 2), 2, "2 pictures from seed 4294967295 on go"),
         (("generate", "alice", "x", "-o", "no/such/folder/a.png"), 9, "there is no folder no/such/folder"),
-        (("generate", "alice", "x", "-o", "a.gif"), 2, "pictures are PNG files"),
+        (("generate", "alice", "x", "-o", "a.gif"), 2, "pictures are PNG, JPEG or WebP files"),
         (("generate", "alice", "mountains " * 80), 2, "mountains"),
         (("generate", "alice", "x", "--model", "nowhere"), 5, "nowhere"),
         (("compose", "alice", "alice", "x"), 2, "alice is given more than once"),
