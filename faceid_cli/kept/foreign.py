@@ -65,8 +65,7 @@ def reason_of(error: Exception) -> str:
         return "it is nested too deeply"
     if isinstance(error, UnicodeError):
         return "it is not UTF-8"
-    lines = str(error).strip().splitlines()
-    said = lines[0][:_MOST_LETTERS] if lines else ""
+    said = " ".join(str(error).split())[:_MOST_LETTERS]
     is_telling = said and not isinstance(error, KeyError | AttributeError | TypeError | StopIteration)
     return said if is_telling else f"it does not have the form that it should have ({type(error).__name__})"
 
