@@ -16,6 +16,7 @@ from torch import Tensor
 from faceid_cli.attention import AttentionRecord
 from faceid_cli.backbone.memory import is_out_of_memory
 from faceid_cli.errors import FaceIDError
+from faceid_cli.kept.foreign import reason_of
 from faceid_cli.tokens import ENCODER, features_of
 from faceid_cli.training.checkpoint import RunState
 from faceid_cli.training.data import Batch
@@ -162,8 +163,7 @@ def _numbers(tensor: Tensor) -> list[float]:
 
 
 def _reason(error: RuntimeError) -> str:
-    lines = str(error).strip().splitlines()
-    why = "not enough memory" if is_out_of_memory(error) else lines[0][:200] if lines else type(error).__name__
+    why = "not enough memory" if is_out_of_memory(error) else reason_of(error)
     return f"steps are launched one operator at a time, which is slower: they could not be captured ({why})"
 
 

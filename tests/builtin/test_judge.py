@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,3 +131,14 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 200
+
+
+@pytest.mark.parametrize("thing", ["basketball", "book", "apple"])
+def test_things_are_counted_where_they_are(judge: Judge, thing: str) -> None:
+    left, right = (
+        Figure(unseen_person(number), x=x, scale=0.7, held=thing, hand=hand)
+        for number, x, hand in ((0, 34.0, -1), (1, 94.0, 1))
+    )
+    nobody = replace(left, held=None), replace(right, held=None)
+    for figures, number in ((nobody, 0), ((left, nobody[1]), 1), ((left, right), 2)):
+        assert judge.count(draw(Picture(figures, "beach"), 256).image, thing) == number

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file
 
 from faceid_cli.builtin.people import person_from_seed
+from faceid_cli.builtin.pretrain.autoencoder import train as train_autoencoder
 from faceid_cli.builtin.pretrain.concept_check import effect, errors
 from faceid_cli.builtin.pretrain.dataset import (
     CROP_HEIGHT,
@@ -25,7 +27,7 @@ from faceid_cli.builtin.pretrain.dataset import (
 )
 from faceid_cli.builtin.pretrain.diffusion import Model, load_shipped, noised, train
 from faceid_cli.builtin.pretrain.latents import encode, encode_shard, load_autoencoder, take
-from faceid_cli.builtin.pretrain.lesson import Lesson, lesson_examples
+from faceid_cli.builtin.pretrain.lesson import Lesson, lesson_examples, mixed, prepare, teach
 from faceid_cli.builtin.pretrain.package import package_pipeline
 from faceid_cli.builtin.pretrain.pictures import TWINS_EVERY, Example, draw_shard, pixels_of, twins
 from faceid_cli.builtin.pretrain.tokenizer import WINDOW, build_tokenizer
@@ -122,7 +124,7 @@ def test_training_goes_on_from_the_shipped_weights_and_gives_a_model_that_diffus
     shipped = StableDiffusionPipeline.from_pretrained(builtin_model_dir(), torch_dtype=torch.float32)
     for name in ("unet", "text_encoder", "vae"):
         theirs, ours = (dict(getattr(pipeline, name).named_parameters()) for pipeline in (shipped, made))
-        furthest = max(float((ours[key] - theirs[key]).abs().max()) for key in theirs)
+        furthest = max(float((ours[key] - theirs[key]).detach().abs().max()) for key in theirs)
         assert furthest < 0.02
         assert name == "vae" or furthest > 0
     assert json.loads((work / "diffusion/state.json").read_text())["step"] > 0
@@ -152,6 +154,28 @@ def test_words_that_the_shipped_model_knows_move_its_text_and_lessen_its_error()
     with_word, without = errors(model, "eyes closed", latents)
     assert with_word < 0.95 * without
     assert effect(model, "eyes closed") > 0.2
+
+
+def test_a_lesson_moves_what_reads_words_and_leaves_people_as_they_are(tmp_path: Path, captioner: Captioner) -> None:
+    autoencoder = load_autoencoder(builtin_model_dir(), "cpu")
+    prepare(tmp_path, "one hand", 2, autoencoder, captioner, shard=4)
+    model = Model()
+    load_shipped(model, builtin_model_dir())
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    after = teach(tmp_path, model, "one hand", 0.1, 6, 1e-3).state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"unet", "text_encoder"}
+    half = mixed(before, after, 0.5)
+    name = next(name for name in before if name.startswith("unet") and "attn2.to_k" in name)
+    torch.testing.assert_close(half[name], (before[name] + after[name]) / 2)
+
+
+def test_a_decoder_learns_alone_and_leaves_the_latents_as_they_are(work: Path) -> None:
+    train_autoencoder(work, 0.1, 1, 64, "cpu", decoder_only=True, shards=1)
+    learned = load_file(work / "autoencoder" / "model.safetensors")
+    shipped = load_autoencoder(builtin_model_dir(), "cpu").state_dict()
+    changed = {name.split(".")[0] for name in shipped if not torch.equal(shipped[name], learned[name])}
+    assert changed == {"decoder", "post_quant_conv"}
 
 
 def test_a_lesson_is_given_on_words_and_rules_that_exist() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ from faceid_cli.builtin.pretrain.diffusion import Log, Model, Trainer, load_ship
 from faceid_cli.builtin.pretrain.latents import encode, load_autoencoder
 from faceid_cli.builtin.pretrain.networks import half_precision
 from faceid_cli.builtin.pretrain.package import package_pipeline
-from faceid_cli.builtin.pretrain.pictures import Example, pixels_of, shard_examples, twins
+from faceid_cli.builtin.pretrain.pictures import TWINS_EVERY, Example, pixels_of, shard_examples, twins
 from faceid_cli.builtin.vocabulary import ATTRIBUTES, HELD_OBJECTS
 
 LEARNING_RATE, REST_SHARE = 2e-4, 0.15  # cross-attention and text encoder learn at the full rate, the rest at a share
@@ -113,15 +114,18 @@ def both_hands(picture: Picture) -> np.ndarray:
     return truth
 
 
-def prepare(work: Path, word: str, pairs: int, autoencoder: AutoencoderKL, captioner: Captioner) -> None:
-    """Draw and encode the lesson's pictures and ordinary ones, as files that are kept."""
+def prepare(
+    work: Path, word: str, pairs: int, autoencoder: AutoencoderKL, captioner: Captioner, shard: int = SHARD
+) -> None:
+    """Draw and encode the lesson's pictures, and half as many ordinary ones as pairs, as files that are kept."""
     folder = work / "lesson" / word.replace(" ", "-")
     folder.mkdir(parents=True, exist_ok=True)
     parts: list[tuple[Path, list[Example]]] = []
-    for number in range(-(-2 * pairs // SHARD)):
-        parts.append((folder / f"twins-{number:03d}.safetensors", lesson_examples(word, SHARD // 2, number)))
-    for number in range(-(-pairs // 2 // SHARD)):
-        parts.append((folder / f"plain-{number:03d}.safetensors", shard_examples(PLAIN_SHARDS + 5 * number, SHARD)))
+    for number in range(math.ceil(2 * pairs / shard)):
+        parts.append((folder / f"twins-{number:03d}.safetensors", lesson_examples(word, shard // 2, number)))
+    for number in range(math.ceil(pairs / 2 / shard)):
+        plain = shard_examples(PLAIN_SHARDS + TWINS_EVERY * number, shard)
+        parts.append((folder / f"plain-{number:03d}.safetensors", plain))
     missing = [(file, examples) for file, examples in parts if not file.exists()]
     with ProcessPoolExecutor(os.cpu_count()) as processes:
         drawn = processes.map(pixels_of, [examples for _, examples in missing])
