@@ -19,7 +19,7 @@ from sqlmodel import Session, col, select
 
 from faceid_cli.errors import FaceIDError
 from faceid_cli.kept import paths
-from faceid_cli.kept.files import make_folder
+from faceid_cli.kept.files import is_scratch, make_folder, old_scratches
 from faceid_cli.kept.runs import move_checkpoint
 from faceid_cli.kept.signals import held_signals
 from faceid_cli.registry.damage import identity_from
@@ -49,6 +49,8 @@ Identities = list[Identity]
 Runs = list[Run]
 RenderRecords = list[RenderRecord]
 Lines = list[str]
+Paths = list[Path]
+Ids = set[str]
 WriteEmbedding = Callable[[Identity], None]
 
 
@@ -296,11 +298,20 @@ class Registry:
             f"the entry of {entry.name} is damaged: {', '.join(entry.damaged)}" for entry in identities if entry.damaged
         ]
         found += [f"{entry.name} has no file: {entry.path}" for entry in identities if not entry.path.is_file()]
-        known = {entry.path for entry in identities} | {  # what another process is just keeping is no stray file
-            self.embeddings_dir / f"{each}.safetensors" for entry in self._journal.entries() for each in entry.people
-        }
-        files = set(self.embeddings_dir.glob("*")) - known
-        return found + [f"a file that belongs to nobody: {file}" for file in sorted(files)]
+        return found + [f"a file that belongs to nobody: {file}" for file in self.strays()]
+
+    def strays(self) -> Paths:
+        """Files in the folder of embeddings that belong to nobody, and that nobody is writing."""
+        # Listed first: whose file was there has by now an entry in the journal, or a row.
+        files = {path for path in self.embeddings_dir.glob("*") if not is_scratch(path)}
+        known = {self.embeddings_dir / f"{each}.safetensors" for each in self.known_ids()}
+        return sorted({*files, *old_scratches(self.embeddings_dir)} - known)
+
+    def known_ids(self) -> Ids:
+        """Ids of everybody who is enrolled, and of those who are just being kept or removed."""
+        # The journal first: who is kept meanwhile leaves it with a row.
+        at_work = {each for entry in self._journal.entries() for each in entry.people}
+        return at_work | {person.id for person in self.list()}
 
     # Internals
 
