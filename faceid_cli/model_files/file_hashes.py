@@ -72,7 +72,7 @@ def known_hashes(
 
 def _read(path: Path, start: int, kind: str) -> str:
     def compute() -> str:
-        with open_file(path) as file:
+        with path.open("rb") as file:
             file.seek(start)
             return hashlib.file_digest(file, "sha256").hexdigest()
 
