@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.hostile import kinds
+from benchmarks.hostile.kinds import KINDS
+from benchmarks.hostile.one_file import Kind
 from faceid_cli.errors import FaceIDError
 
 COUNTS = {
@@ -86,7 +87,7 @@ def run(name: str, first: int, count: int, seed: int = 0, show: Callable[[str], 
     with TemporaryDirectory(prefix="faceid-hostile-", dir=_MEMORY if os.path.isdir(_MEMORY) else None) as folder:
         os.environ["FACEID_HOME"] = str(Path(folder) / "home")
         try:
-            kind = kinds.KINDS[name](Path(folder))
+            kind = KINDS[name](Path(folder))
             started, peak = time.monotonic(), _peak_mb()
             for number in range(first, first + count):
                 _try(tally, seen, kind, random.Random(f"{seed}:{name}:{number}"), f"{name} {number}", show)
@@ -99,7 +100,7 @@ def run(name: str, first: int, count: int, seed: int = 0, show: Callable[[str], 
 
 
 def _try(
-    tally: Tally, seen: Counter[str], kind: kinds.Kind, chance: random.Random, label: str, show: Callable[[str], None]
+    tally: Tally, seen: Counter[str], kind: Kind, chance: random.Random, label: str, show: Callable[[str], None]
 ) -> None:
     tally.inputs += 1
     kind.make(chance)

@@ -63,7 +63,7 @@ def write_archive(path: Path, files: Iterable[tuple[str, Path]], on_file: OnFile
                     on_file(number, len(todo))
             contents = {"format": FORMAT, "version": VERSION, "files": entries}
             _add_bytes(archive, _LIST, json.dumps(contents, sort_keys=True).encode())
-        with scratch.open("rb") as written:
+        with scratch.open("r+b") as written:  # Windows brings nothing to the disk of what is open for reading alone
             os.fsync(written.fileno())
 
 

@@ -63,6 +63,11 @@ def old_scratches(folder: Path, below: bool = False) -> list[Path]:
     return found
 
 
+def is_scratch(path: Path) -> bool:
+    """Whether a file is one that is being written, or what a writer that was killed left behind."""
+    return path.name.startswith(".faceid-") and path.suffix == ".tmp"
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a scratch file beside `path` to be written; it takes the name if all goes well, and goes if not.

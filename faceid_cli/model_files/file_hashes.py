@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Iterable
 from pathlib import Path
 
 from faceid_cli.errors import ModelError
+from faceid_cli.kept.foreign import header_size, open_file
 from faceid_cli.model_files.fingerprint import recalled
 from faceid_cli.model_files.lora import parse_lora
 
@@ -37,9 +37,9 @@ def weights_sha256_of(path: Path) -> str:
     if path.suffix.lower() != ".safetensors":
         return sha256_of(path)
     try:
-        with path.open("rb") as file:
-            (header,) = struct.unpack("<Q", file.read(8))
-    except (OSError, struct.error) as error:
+        with open_file(path) as file:
+            header = header_size(file)
+    except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path}: {error}", "check the file and its permissions") from error
     return _read(path, 8 + header, ".weights")
 
@@ -78,5 +78,5 @@ def _read(path: Path, start: int, kind: str) -> str:
 
     try:
         return recalled([path], compute, kind)
-    except (OSError, OverflowError, ValueError) as error:
+    except OSError as error:
         raise ModelError(f"cannot read {path}: {error}", "check the file and its permissions") from error

@@ -115,7 +115,8 @@ def take_in(registry: Registry, folder: Path, people: Collection[Identity], repl
         raise name_taken(gone[0].name, "give --replace to have everybody as the backup has them")
     if not people:
         return
-    ids = {person.id: _free_id(registry, person.id) for person in people}
+    known = registry.known_ids()
+    ids = {person.id: _free_id(registry, known, person.id) for person in people}
     _give_ids(folder / REGISTRY, ids)
     first, *rest = ids.values()
     entry = Entry("keep", first, "", others=(*rest, *(person.id for person in gone)))
@@ -173,10 +174,10 @@ def _check_person(archive: Path, person: Identity) -> None:
         raise damaged(archive, error.message) from error
 
 
-def _free_id(registry: Registry, wanted: str) -> str:
+def _free_id(registry: Registry, known: Collection[str], wanted: str) -> str:
     """The id that somebody had, if nothing here has it; ids name files, which are never written over."""
     is_taken = (registry.embeddings_dir / f"{wanted}.safetensors").exists() or material_folder(wanted).exists()
-    return uuid4().hex if is_taken or any(wanted == person.id for person in registry.list()) else wanted
+    return uuid4().hex if is_taken or wanted in known else wanted
 
 
 def _give_ids(file: Path, ids: dict[str, str]) -> None:

@@ -33,13 +33,12 @@ def lost_files(registry: Registry) -> list[Path]:
     """Files and folders of the home that belong to nobody, and leftovers of writing."""
     if registry.file is None:
         return []
-    known = {person.id for person in registry.list()} | {
-        each for entry in unfinished(registry) for each in entry.people
-    }
-    strays = [path for path in registry.embeddings_dir.glob("*") if path.name.removesuffix(".safetensors") not in known]
+    strays, material = registry.strays(), stray_material(())
+    known = registry.known_ids()  # asked for after what lies there was listed: somebody may be kept meanwhile
     with locked(registry.file.with_name(f"{registry.file.name}.lock")) as is_ours:
         half = half_backups(registry.file) if is_ours else []
-    return sorted({*strays, *stray_material(known), *half, *old_scratches(paths.home(), below=True)})
+    material = [path for path in material if path.name not in known]
+    return sorted({*strays, *material, *half, *old_scratches(paths.home(), below=True)})
 
 
 def delete(path: Path) -> None:

@@ -60,7 +60,7 @@ def source_for(
                 f"{person.name} on {shown_source(person.base_model)}",
                 "enroll them on one base model, or choose one with --model",
             )
-    _check_unchanged(own, may_ask_hub=_is_own_choice(own))
+    _check_unchanged(own)
     return own.base_model
 
 
@@ -179,7 +179,8 @@ def _note_untested(people: Sequence[Identity], fingerprint: str, model: str, on_
 def _is_own_choice(person: Identity) -> bool:
     """Whether the user chose a person's base model: learned the person on it, named it, or has it as the default.
 
-    Who came from a file brings a base model that somebody else chose; on the hub, that would be asked for it.
+    Who came from a file brings a base model that somebody else chose; on the hub, that would be asked for it. A backup
+    is taken for the user's own: it brings their names of base models, their settings and their runs back.
     """
     source = person.base_model
     with Registry.open(create=False) as registry:
@@ -188,9 +189,10 @@ def _is_own_choice(person: Identity) -> bool:
         return is_known or source == chosen_source(None) or any(registry.runs_of(each.name) for each in others)
 
 
-def _check_unchanged(person: Identity, may_ask_hub: bool) -> None:
+def _check_unchanged(person: Identity) -> None:
     variant = ModelOptions.learned(person.method).variant
-    if not may_ask_hub and not is_here(person.base_model, variant):
+    # Whose choice it was is asked last: that reads the whole registry.
+    if not is_here(person.base_model, variant) and not _is_own_choice(person):
         raise ModelNotFoundError(
             f"the base model of {person.name}, {person.base_model}, is not on this machine; it was chosen by whoever "
             "made the file that they came from, so it is not fetched unasked",

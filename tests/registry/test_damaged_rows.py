@@ -75,7 +75,7 @@ def test_text_that_is_no_utf_8_hides_nobody(people) -> None:
         connection.execute("UPDATE identities SET name = CAST(x'636166e9' AS TEXT) WHERE rowid = 1")
     with Registry.open() as registry:
         assert [person.damaged for person in registry.list()] == [(), ("name",)]
-    assert len(_registry()) > 0
+    assert any(finding.detail.endswith("is damaged: name") for finding in _registry())
 
 
 def test_who_has_lost_the_name_is_found_by_the_id(people) -> None:

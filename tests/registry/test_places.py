@@ -16,7 +16,7 @@ import faceid_cli
 from faceid_cli.errors import RegistryError
 from faceid_cli.kept import paths
 from faceid_cli.kept.identity_file import save_identity
-from faceid_cli.registry import engine, store
+from faceid_cli.registry import engine, reading
 from faceid_cli.registry.quick import known_names
 from faceid_cli.registry.records import NewIdentity
 from faceid_cli.registry.store import Registry
@@ -95,7 +95,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The registry must not be written; afterwards it is looked whether it was."""
     _add()
     before = paths.registry_file().read_bytes()
-    monkeypatch.setattr(store, "is_writable", lambda file: False)
+    monkeypatch.setattr(reading, "is_writable", lambda file: False)
     yield
     assert paths.registry_file().read_bytes() == before
 
@@ -126,7 +126,7 @@ def test_what_lies_in_the_log_is_read_too(monkeypatch, tmp_path) -> None:
         for file in paths.home().glob("registry.db*"):
             if not file.name.endswith("-shm"):
                 shutil.copy(file, home)
-    monkeypatch.setattr(store, "is_writable", lambda file: False)
+    monkeypatch.setattr(reading, "is_writable", lambda file: False)
     connect = sqlite3.connect
 
     def refuse(database: object, *rest: object, **more: object) -> sqlite3.Connection:
@@ -142,7 +142,7 @@ def test_what_lies_in_the_log_is_read_too(monkeypatch, tmp_path) -> None:
 def test_a_damaged_one_is_still_called_damaged(monkeypatch) -> None:
     paths.home().mkdir(parents=True)
     paths.registry_file().write_bytes(b"no database at all, but long enough to be looked at" * 100)
-    monkeypatch.setattr(store, "is_writable", lambda file: False)
+    monkeypatch.setattr(reading, "is_writable", lambda file: False)
     with pytest.raises(RegistryError, match="is damaged"):
         Registry.open()
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from faceid_cli.errors import InvalidNameError, NameTakenError, UnknownNameError, UsageError
+from faceid_cli.registry.mending import lost_files
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Identity
@@ -200,6 +202,16 @@ def test_missing_and_stray_files_are_problems(registry: Registry) -> None:
         f"Alice has no file: {alice.path}",
         f"a file that belongs to nobody: {alice.path.with_name('stray.safetensors')}",
     ]
+
+
+def test_what_another_process_is_writing_is_no_stray_file(registry: Registry) -> None:
+    registry.add_identity(ALICE, embed())
+    scratch = registry.embeddings_dir / ".faceid-01234567-89abcdef.tmp"
+    scratch.write_text("half")
+    assert (registry.problems(), lost_files(registry)) == ([], [])
+    os.utime(scratch, (0, 0))
+    assert registry.problems() == [f"a file that belongs to nobody: {scratch}"]
+    assert lost_files(registry) == [scratch]
 
 
 # A program of its own: where the tests lie, and how they were started, must not matter to the other processes.
