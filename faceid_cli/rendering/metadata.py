@@ -23,7 +23,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from faceid_cli.errors import FaceIDError, NotAnImageError, OutputError, PhotoError, PhotoNotFoundError
+from faceid_cli.errors import FaceIDError, NotAnImageError, PhotoError, PhotoNotFoundError, UsageError
 from faceid_cli.photo_files import MAX_BYTES, opened_picture
 from faceid_cli.rendering.infotext import parameters_text
 from faceid_cli.rendering.record import RenderMetadata
@@ -69,7 +69,7 @@ def picture_bytes(
         is_told: Whether prompt, people and settings may be in it; without, only the mark of what a model made.
 
     Raises:
-        OutputError: The words do not fit into a file of this kind.
+        UsageError: The words do not fit into a file of this kind.
     """
     buffer, how = io.BytesIO(), dict(_HOW[kind])
     if kind == "png":
@@ -83,7 +83,7 @@ def picture_bytes(
     except ValueError as error:
         if "too long" not in str(error) and "too large" not in str(error):
             raise
-        raise OutputError(f"prompt and settings are too long for a {kind} file", "give a name in .png") from error
+        raise UsageError(f"prompt and settings are too long for a {kind} file", "give a name in .png") from error
     return buffer.getvalue()
 
 

@@ -102,6 +102,7 @@ def save_picture(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata 
     Without metadata it is a sheet or figure, and marked as made in part by a trained model.
 
     Raises:
+        UsageError: As `picture_bytes`.
         OutputError: Permissions, a full disk, a folder that has gone.
     """
     return _write(picture_bytes(image, metadata, plan.kind, plan.is_told), plan)
@@ -112,7 +113,7 @@ def save_render(render: Render, plan: OutputPlan, metadata: RenderMetadata) -> R
 
     Raises:
         FaceIDError: It cannot be signed.
-        OutputError: As `save_picture`.
+        UsageError, OutputError: As `save_picture`.
     """
     image, data = _finished(render.image, plan, metadata, plan.kind)
     return replace(render, image=image, path=_write(data, plan))
@@ -128,7 +129,7 @@ def save_over(render: Render, path: Path, plan: OutputPlan, metadata: RenderMeta
         metadata: Of the picture.
 
     Raises:
-        FaceIDError, OutputError: As `save_render`.
+        FaceIDError, UsageError, OutputError: As `save_render`.
     """
     image, data = _finished(render.image, plan, metadata, SUFFIXES.get(path.suffix.lower(), plan.kind))
     write_atomically(path, data)
