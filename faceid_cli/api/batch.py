@@ -230,7 +230,6 @@ def _render(plan: BatchPlan, tally: Tally, note: OnNote, loaded: Loaded) -> None
             f"stopped by Ctrl-C; {tally.finished} are finished", "the same command goes on where it stopped"
         ) from error
     except OutputError as error:
-        saver.abandon()
         raise OutputError(f"{error.message}; {tally.finished} are finished", error.hint) from error
     except FaceIDError:  # the first that failed, where that ends all
         saver.close()

@@ -9,10 +9,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from faceid_cli.api.recording import record_picture
+from faceid_cli.api.recording import not_recorded, record_picture
 from faceid_cli.api.wanted import Wanted
 from faceid_cli.errors import FaceIDError, OutputError, UnknownNameError, UsageError
-from faceid_cli.kept import paths
 from faceid_cli.kept.files import old_scratches, output_error
 from faceid_cli.rendering.provenance import Provenance
 from faceid_cli.rendering.save import plan_output, save_over, save_render
@@ -126,8 +125,7 @@ class Saver:
             self._has_failed = True
             raise
         if not is_known:
-            file = paths.registry_file()
-            notes.append(f"the registry {file} cannot be written, so it does not know of these pictures")
+            notes.append(not_recorded())
         return saved, notes
 
     def _make_folder(self, folder: Path) -> None:

@@ -37,8 +37,9 @@ def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
         if column == REQUEST:
             found[REQUEST] = str(value)
             continue
-        field, read = _column(column)
-        for name, each in _checked(column, read(value) if field is None else _read(field, column, value)).items():
+        is_seeds = column.strip().lower() == SEEDS
+        read = _seeds(column, value) if is_seeds else _read(field_of(column), column, value)
+        for name, each in _checked(column, read).items():
             if name in found:
                 raise FieldError(column, f"says again what another column says: {name}")
             found[name] = each
@@ -72,12 +73,6 @@ def _labels() -> dict[str, str]:
             if flag.startswith("--"):
                 known.setdefault(flag[2:].replace("-", "_"), field)
     return {**known, **{field: field for field in leaves(RenderOrder)}, NAME: "names"}
-
-
-def _column(column: str) -> tuple[str | None, Any]:
-    if column.strip().lower() == SEEDS:
-        return None, lambda value: _seeds(column, value)
-    return field_of(column), None
 
 
 def _seeds(column: str, value: Any) -> dict[str, Any]:

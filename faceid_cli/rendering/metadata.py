@@ -34,7 +34,7 @@ FORMAT_VERSION = 1
 EXIF_IFD, USER_COMMENT, MAKER_NOTE = 0x8769, 0x9286, 0x927C
 MAKER = b"faceid\0"
 """What our MakerNote begins with."""
-_XMP_CHUNK = "XML:com.adobe.xmp"
+XMP_CHUNK = "XML:com.adobe.xmp"
 _HOW: dict[str, dict[str, Any]] = {
     "png": {"format": "PNG"},
     "jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0, "optimize": True},
@@ -48,7 +48,7 @@ def png_chunks(metadata: RenderMetadata | None, is_told: bool = True) -> PngImag
     if metadata and is_told:
         chunks.add_text("parameters", _encodable(parameters_text(metadata)))
         chunks.add_text(CHUNK, to_json(metadata))
-    chunks.add_itxt(_XMP_CHUNK, xmp_packet(metadata, is_told))
+    chunks.add_itxt(XMP_CHUNK, xmp_packet(metadata, is_told))
     return chunks
 
 
