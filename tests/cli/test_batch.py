@@ -148,6 +148,17 @@ def test_failed_rows_can_be_given_again(faceid, bob, add_person) -> None:
     assert [line["status"] for line in lines(both)] == ["there", "there", "done"]
 
 
+def test_rows_of_yaml_fail_alone_whatever_they_hold(faceid, alice) -> None:
+    odd = ("2020-01-01", "{2020-01-01: 1}", "!!binary aGVsbG8=", "!!set {a}", ".inf")
+    Path("jobs.yaml").write_text("".join(f"- {{prompt: cup, steps: {each}}}\n" for each in odd), encoding="utf-8")
+    answer = faceid("batch", "jobs.yaml", "--for", "alice", "-o", "out")
+    assert answer.code == 1
+    assert answer.err.count("is no whole number") == len(odd)
+    failed = [json.loads(line) for line in Path("out/failed.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["prompt"] for row in failed] == ["cup"] * len(odd)
+    assert failed[0]["steps"] == "2020-01-01"
+
+
 def test_the_same_command_again_renders_what_is_missing_and_nothing_twice(faceid, alice) -> None:
     Path("p.txt").write_text("cup\non the beach\ncup\nmountains\n", encoding="utf-8")
     words = ("batch", "p.txt", "--for", "alice", "-o", "out/{name}/{index:03d}-{seed}.png", "--json", *CHEAP)
