@@ -38,8 +38,12 @@ def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
             found[REQUEST] = str(value)
             continue
         is_seeds = column.strip().lower() == SEEDS
-        read = _seeds(column, value) if is_seeds else _read(field_of(column), column, value)
-        for name, each in _checked(column, read).items():
+        try:
+            read = _seeds(column, value) if is_seeds else _read(field_of(column), column, value)
+            checked = _checked(column, read)
+        except (TypeError, ValueError, OverflowError):  # lists, and numbers of any size, where an option has others
+            raise FieldError(column, "has a value that it cannot have") from None
+        for name, each in checked.items():
             if name in found:
                 raise FieldError(column, f"says again what another column says: {name}")
             found[name] = each
@@ -125,7 +129,10 @@ def _value(column: str, kind: Any, default: Any, value: Any) -> Any:
         return _number(column, value)
     if get_origin(plain) is tuple:
         parts = value if isinstance(value, list) else [part.strip() for part in str(value).split(",")]
-        return tuple(str(part) for part in parts if str(part))
+        found, kinds = tuple(str(part) for part in parts if str(part)), get_args(plain)
+        if found and Ellipsis not in kinds and len(found) != len(kinds):
+            raise FieldError(column, f"has {len(found)} of {len(kinds)} values", "write them with commas between")
+        return found
     if isinstance(value, list | dict):
         raise FieldError(column, f"{value!r} is no single value")
     return Path(str(value)) if plain is Path else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def template_of(output: Path | str) -> Template:
     """
     text = str(output)
     whole = user_path(text)
-    if whole.is_dir():
+    if os.path.isdir(whole):  # unlike Path's, of a name that is too long it says no
         return Template(whole, DEFAULT)
     if "{" not in text and "}" not in text:
         check_output(whole)

@@ -161,6 +161,10 @@ def test_values_are_read_as_their_options_take_them(columns, expected) -> None:
         ({"name": "alice+"}, "name"),
         ({"guidance": 5, "guidance_scale": 6}, "guidance_scale"),
         ({"min_likeness": "much"}, "min_likeness"),
+        ({"control": "canny"}, "control"),
+        ({"batch": [1, 2]}, "batch"),
+        ({"stages": ["x"]}, "stages"),
+        ({"guidance": 10**400}, "guidance"),
     ],
 )
 def test_a_value_that_cannot_be_names_its_column(columns, field) -> None:
