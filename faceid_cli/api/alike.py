@@ -10,13 +10,14 @@ from faceid_cli.api.again import read_render
 from faceid_cli.api.already import Already
 from faceid_cli.api.loaded import Loaded, Once
 from faceid_cli.api.mixing import Mixer
+from faceid_cli.api.recording import finished
 from faceid_cli.api.saving import Saver
 from faceid_cli.api.settling import Settling
 from faceid_cli.api.sinks import Files, Memory
 from faceid_cli.api.wanted import REJECTED, Outcome, Wanted
 from faceid_cli.errors import FaceIDError, InterruptedRunError
 from faceid_cli.jobs.expand import Job
-from faceid_cli.jobs.naming import Template
+from faceid_cli.jobs.naming import Template, literal
 from faceid_cli.jobs.rows import Place
 from faceid_cli.orders import RenderOrder
 from faceid_cli.rendering.provenance import wanted_provenance
@@ -71,8 +72,7 @@ def _template(order: RenderOrder) -> Template:
     if order.output is None:
         return Template(Path(), f"{stem}.png")
     plan = plan_output(order.output, stem, order.count, order.format, order.metadata)
-    name = plan.stem.replace("{", "{{").replace("}", "}}")
-    return Template(plan.folder, f"{name}{'-{index}' if plan.numbered else ''}{plan.suffix}")
+    return Template(plan.folder, f"{literal(plan.stem)}{'-{index}' if plan.numbered else ''}{plan.suffix}")
 
 
 def _renders(outcomes: Sequence[Outcome], order: RenderOrder) -> list[Render]:
@@ -91,7 +91,6 @@ def _renders(outcomes: Sequence[Outcome], order: RenderOrder) -> list[Render]:
 def _first(errors: Sequence[FaceIDError], made: Sequence[Render]) -> FaceIDError:
     error = errors[0]
     if made and made[-1].path is not None:
-        done = "1 picture is" if len(made) == 1 else f"{len(made)} pictures are"
-        error.message = f"{error.message}; {done} finished, the last is {made[-1].path}"
+        error.message = f"{error.message}; {finished(made)}"
         error.args = (error.message,)
     return error

@@ -230,7 +230,6 @@ def _render(plan: BatchPlan, tally: Tally, note: OnNote, loaded: Loaded) -> None
             f"stopped by Ctrl-C; {tally.finished} are finished", "the same command goes on where it stopped"
         ) from error
     except OutputError as error:
-        saver.abandon()
         raise OutputError(f"{error.message}; {tally.finished} are finished", error.hint) from error
     except FaceIDError:  # the first that failed, where that ends all
         saver.close()
@@ -276,4 +275,6 @@ def _write_failed(plan: BatchPlan, failures: Sequence[Outcome], note: OnNote) ->
         return
     lines = failed_lines([(each.job, each.row, each.error) for each in failures])
     make_folder(file.absolute().parent)
-    write_atomically(file, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
+    # YAML has dates, bytes and sets, too.
+    said = [json.dumps(line, default=str, skipkeys=True) for line in lines]
+    write_atomically(file, "".join(f"{line}\n" for line in said).encode())

@@ -12,9 +12,8 @@ from faceid_cli.api.again import files_there, read_render, requests_of
 from faceid_cli.api.alike import render_alike
 from faceid_cli.api.opening import open_people
 from faceid_cli.api.placing import placed, told, untold
-from faceid_cli.api.recording import record_picture
+from faceid_cli.api.recording import finished, not_recorded, record_picture
 from faceid_cli.errors import InterruptedRunError, NotFiniteError, UsageError
-from faceid_cli.kept import paths
 from faceid_cli.kept.settings import fields_with_defaults, rendering_order
 from faceid_cli.kept.signals import held_signals
 from faceid_cli.orders import MAX_SEED, RenderOrder
@@ -149,19 +148,13 @@ def save_pictures(
                     )
                     is_known = record_picture(saved[-1], ids, replaces=target is not None)
                 if not is_known and on_note is not None and len(saved) == 1:
-                    file = paths.registry_file()
-                    on_note(f"the registry {file} cannot be written, so it does not know of these pictures")
+                    on_note(not_recorded())
     except KeyboardInterrupt as error:
         if not saved:
             raise
-        raise InterruptedRunError(f"stopped by Ctrl-C; {_finished(saved)}") from error
+        raise InterruptedRunError(f"stopped by Ctrl-C; {finished(saved)}") from error
     except NotFiniteError as error:
         if saved:
-            raise NotFiniteError(f"{error.message}; {_finished(saved)}", error.hint) from error
+            raise NotFiniteError(f"{error.message}; {finished(saved)}", error.hint) from error
         raise
     return saved
-
-
-def _finished(saved: Sequence[Render]) -> str:
-    done = "1 picture is" if len(saved) == 1 else f"{len(saved)} pictures are"
-    return f"{done} finished, the last is {saved[-1].path}"

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from PIL import Image
+
 from faceid_cli.errors import FaceIDError, PhotoError, UsageError
 from faceid_cli.kept import paths
 from faceid_cli.kept.settings import read_setting
@@ -29,7 +31,7 @@ class PictureInfo:
         text: What it says.
         command: What makes it again, without the folders of its files; "" where faceid did not make it.
         is_edited: Whether its pixels are others than those that were rendered; None where that cannot be told: of
-            compressed files, marked pixels, and pictures of others.
+            compressed files, marked pixels, damaged ones, and pictures of others.
         credentials: Its content credentials, checked; None where it has none.
         watermark: What is hidden in its pixels; "" for nothing that is known; None where nothing could be looked for.
     """
@@ -56,10 +58,12 @@ def info(picture: Path | str) -> PictureInfo:
     """
     path = user_path(picture)
     text = read_picture(path)
-    found = PictureInfo(text, credentials=_credentials(path), watermark=_watermark(path))
+    image = _pixels(path)
+    watermark = find_watermark(image) if image is not None and is_installed() else None
+    found = PictureInfo(text, credentials=_credentials(path), watermark=watermark)
     if text.record is None:
         return found
-    return replace(found, command=_command(text.record), is_edited=_is_edited(path, text))
+    return replace(found, command=_command(text.record), is_edited=_is_edited(image, text))
 
 
 def _credentials(path: Path) -> Credentials | None:
@@ -74,12 +78,10 @@ def _credentials(path: Path) -> Credentials | None:
     return read_credentials(data, own)
 
 
-def _watermark(path: Path) -> str | None:
-    if not is_installed():
-        return None
+def _pixels(path: Path) -> Image.Image | None:
     try:
-        return find_watermark(read_photo(path).image)
-    except PhotoError:  # pixels that are damaged, or too many
+        return read_photo(path).image
+    except PhotoError:  # they are damaged, or too many
         return None
 
 
@@ -91,8 +93,8 @@ def _command(record: RenderMetadata) -> str:
         return ""
 
 
-def _is_edited(path: Path, text: PictureText) -> bool | None:
+def _is_edited(image: Image.Image | None, text: PictureText) -> bool | None:
     record = text.record
-    if record is None or text.format != "PNG" or record.watermark or not record.pixels:
+    if image is None or record is None or text.format != "PNG" or record.watermark or not record.pixels:
         return None
-    return digest_of(read_photo(path).image) != record.pixels
+    return digest_of(image) != record.pixels

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from faceid_cli.api.already import REJECTED as REJECTED_FOLDER
 from faceid_cli.api.loaded import Loaded
 from faceid_cli.api.placing import told, untold
+from faceid_cli.api.saving import OnFailed, OnSaved
 from faceid_cli.api.wanted import FAILED, REJECTED, RENDERED, OnOutcome, Outcome, Wanted
 from faceid_cli.errors import FaceIDError, NotAlikeError, OutOfMemoryError, OutputError, UnknownNameError, UsageError
 from faceid_cli.jobs.requests import rejected
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 class Sink(Protocol):
     """Where pictures go."""
 
-    def put(self, picture: Render, wanted: Wanted, is_rejected: bool, on_saved: Callable[[Render], None]) -> None:
-        """Take a picture; `on_saved` is called with it once it is where it belongs."""
+    def put(self, picture: Render, wanted: Wanted, is_rejected: bool, on_saved: OnSaved, on_failed: OnFailed) -> None:
+        """Take a picture; `on_saved` is called with it once it is where it belongs, or `on_failed` with the reason."""
         ...
 
     def finished(self) -> None:
@@ -54,6 +55,8 @@ class Mixer:
     ) -> None:
         self.loaded, self.sink, self.on_outcome, self.on_note = loaded, sink, on_outcome, on_note
         self.always = fields_with_defaults(RenderOrder)
+        self.last: FaceIDError | None = None
+        """What ended all, where the first picture that fails does."""
         self._fail_fast = fail_fast
         self._again: list[Wanted] = []
 
@@ -102,6 +105,7 @@ class Mixer:
         error = located(_copy(error), picture.job.place)
         self.on_outcome(Outcome(FAILED, picture.job, error=error, seed=picture.seed))
         if self._fail_fast:
+            self.last = error
             raise error
 
 
@@ -173,6 +177,8 @@ class _Group:
         except OutputError:  # of an earlier picture, see `Sink.finished`
             raise
         except FaceIDError as error:
+            if error is self._mixer.last:  # of an earlier picture, too
+                raise
             for picture, _ in batch:
                 self._mixer.failed(picture, error)
             return
@@ -206,7 +212,13 @@ class _Group:
             outcome = Outcome(status, picture.job, saved.path, None, picture.seed, similarity, saved)
             self._mixer.on_outcome(outcome)
 
-        self._mixer.sink.put(finished, picture, not is_enough, on_saved)
+        def on_failed(error: FaceIDError) -> None:
+            if is_enough:
+                self._mixer.failed(picture, error)
+            else:
+                self._mixer.on_note(f"picture {picture.job.index}: seed {picture.seed} is not kept: {error.message}")
+
+        self._mixer.sink.put(finished, picture, not is_enough, on_saved, on_failed)
         if not is_enough and alike is not None and threshold is not None:
             self._try_again(picture, threshold.shown(alike))
 

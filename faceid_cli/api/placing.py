@@ -11,6 +11,7 @@ from faceid_cli.api.opening import Opened
 from faceid_cli.api.origins import origins_of
 from faceid_cli.builtin.words import unknown_words
 from faceid_cli.errors import UsageError
+from faceid_cli.model_files.file_hashes import sha256_of
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.emphasis import doubtful_weights, plain_text
 from faceid_cli.orders.replay import render_command
@@ -60,11 +61,10 @@ def untold(
     order: RenderOrder, opened: Opened, embeddings: Mapping[str, Path], chosen: str, base: Any
 ) -> dict[str, object]:
     """What belongs into the settings and the rendering does not know: people, files, and how likeness was chosen."""
-    from faceid_cli.backbone.additions import hash_of_file
     from faceid_cli.tokens import files_of_embedding
 
     of_words = {word: files_of_embedding(path, base) for word, path in embeddings.items()}
-    hashes = {word: " ".join(map(hash_of_file, files)) for word, files in of_words.items()}
+    hashes = {word: " ".join(sha256_of(file)[:16] for file in files) for word, files in of_words.items()}
     return {
         **origins_of(order, opened, embeddings, [file for files in of_words.values() for file in files]),
         "chosen": chosen,

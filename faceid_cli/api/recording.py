@@ -1,7 +1,10 @@
-"""Pictures in the registry."""
+"""Pictures in the registry, and what is said of those that are finished."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from faceid_cli.kept import paths
 from faceid_cli.registry.records import NewRender
 from faceid_cli.registry.requests import forget_pictures
 from faceid_cli.registry.store import Registry
@@ -25,3 +28,14 @@ def record_picture(picture: Render, ids: tuple[str, ...], replaces: bool = False
             forget_pictures(registry, picture.path.absolute())
         registry.add_renders([NewRender(ids, picture.path.absolute(), request.prompt, request.seed, picture.settings)])
         return True
+
+
+def not_recorded() -> str:
+    """What is told where the registry can only be read."""
+    return f"the registry {paths.registry_file()} cannot be written, so it does not know of these pictures"
+
+
+def finished(pictures: Sequence[Render]) -> str:
+    """How many there are where something went wrong after them, in words."""
+    done = "1 picture is" if len(pictures) == 1 else f"{len(pictures)} pictures are"
+    return f"{done} finished, the last is {pictures[-1].path}"

@@ -9,10 +9,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from faceid_cli.api.recording import record_picture
+from faceid_cli.api.recording import not_recorded, record_picture
 from faceid_cli.api.wanted import Wanted
-from faceid_cli.errors import FaceIDError, OutputError, UnknownNameError
-from faceid_cli.kept import paths
+from faceid_cli.errors import FaceIDError, OutputError, UnknownNameError, UsageError
 from faceid_cli.kept.files import old_scratches, output_error
 from faceid_cli.rendering.provenance import Provenance
 from faceid_cli.rendering.save import plan_output, save_over, save_render
@@ -20,6 +19,8 @@ from faceid_cli.types import OnNote, Render
 
 OnSaved = Callable[[Render], None]
 """Called with a picture that is where it belongs."""
+OnFailed = Callable[[FaceIDError], None]
+"""Called where a picture can be no file, with the reason; others can."""
 _MOST_WAITING = 16
 """Pictures that wait to be written: more would only fill the memory."""
 
@@ -35,11 +36,19 @@ class Saver:
     def __init__(self, on_note: OnNote, provenance: Provenance | None = None) -> None:
         self._on_note, self._provenance = on_note, provenance
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="faceid-saver")
-        self._waiting: deque[tuple[Future[tuple[Render, list[str]]], OnSaved]] = deque()
+        self._waiting: deque[tuple[Future[tuple[Render, list[str]]], OnSaved, OnFailed]] = deque()
         self._has_failed = False
         self._folders: set[Path] = set()
 
-    def save(self, picture: Render, path: Path, wanted: Wanted, overwrite: bool, on_saved: OnSaved) -> None:
+    def save(
+        self,
+        picture: Render,
+        path: Path,
+        wanted: Wanted,
+        overwrite: bool,
+        on_saved: OnSaved,
+        on_failed: OnFailed,
+    ) -> None:
         """Have a picture written.
 
         Args:
@@ -48,10 +57,11 @@ class Saver:
             wanted: What it was made for: its people, for the registry, and what may stand in its file.
             overwrite: Whether what has that name gives way.
             on_saved: Called with the picture and its path once it is written, from `finished`.
+            on_failed: Called in the same way where this picture alone cannot be written.
         """
         while len(self._waiting) >= _MOST_WAITING:
             self._take()
-        self._waiting.append((self._pool.submit(self._write, picture, path, wanted, overwrite), on_saved))
+        self._waiting.append((self._pool.submit(self._write, picture, path, wanted, overwrite), on_saved, on_failed))
 
     def finished(self) -> None:
         """Tell of the pictures that have been written.
@@ -75,8 +85,13 @@ class Saver:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _take(self) -> None:
-        future, on_saved = self._waiting[0]
-        picture, notes = future.result()
+        future, on_saved, on_failed = self._waiting[0]
+        try:
+            picture, notes = future.result()
+        except UsageError as error:
+            self._waiting.popleft()
+            on_failed(error)
+            return
         self._waiting.popleft()
         for note in notes:
             self._on_note(note)
@@ -97,17 +112,20 @@ class Saver:
                 plan = replace(plan, provenance=replace(self._provenance, on_note=notes.append))
             try:
                 saved = save_over(picture, path, plan, metadata) if overwrite else save_render(picture, plan, metadata)
+            except UsageError:  # of this picture
+                raise
             except FaceIDError as error:  # it cannot be signed: as little the others as where the disk is full
                 raise OutputError(error.message, error.hint) from error
             is_known = record_picture(saved, wanted.ids, overwrite)
         except UnknownNameError as error:
             return saved, [*notes, f"{saved.path}: {error.message}"]
+        except UsageError:
+            raise
         except BaseException:
             self._has_failed = True
             raise
         if not is_known:
-            file = paths.registry_file()
-            notes.append(f"the registry {file} cannot be written, so it does not know of these pictures")
+            notes.append(not_recorded())
         return saved, notes
 
     def _make_folder(self, folder: Path) -> None:

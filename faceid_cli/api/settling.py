@@ -10,6 +10,7 @@ from typing import Any
 from faceid_cli.api.already import Already
 from faceid_cli.api.loaded import People
 from faceid_cli.api.mixing import not_alike
+from faceid_cli.api.opening import Opened
 from faceid_cli.api.placing import placed
 from faceid_cli.api.wanted import FAILED, THERE, Outcome, Wanted
 from faceid_cli.errors import FaceIDError
@@ -35,6 +36,7 @@ class Settling:
         self._people, self._already = People(on_note), already or Already()
         self._times: Counter[str] = Counter()
         self._last: tuple[RenderOrder, Any] | None = None
+        self._fingerprints: dict[tuple[str, str | None], str] = {}
 
     def settle(self, job: Job | BadRow) -> Wanted | Outcome:
         """What is to be done for a picture."""
@@ -76,8 +78,12 @@ class Settling:
         if self._last is None or self._last[0] is not order:
             opened = self._people.of(order)
             settled, prompt, files = placed(replace(order, output=None), opened, self._note)
-            self._last = (
-                order,
-                (opened, settled, prompt, files, fingerprint_of(opened.source, opened.loading.variant)),
-            )
+            self._last = order, (opened, settled, prompt, files, self._fingerprint(opened))
         return self._last[1]
+
+    def _fingerprint(self, opened: Opened) -> str:
+        """Of the base model, whose files are looked at once and not for each row."""
+        key = opened.source, opened.loading.variant
+        if key not in self._fingerprints:
+            self._fingerprints[key] = fingerprint_of(*key)
+        return self._fingerprints[key]

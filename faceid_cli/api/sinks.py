@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from faceid_cli.api.already import REJECTED, Already
-from faceid_cli.api.saving import Saver
+from faceid_cli.api.saving import OnFailed, OnSaved, Saver
 from faceid_cli.api.wanted import Wanted
 from faceid_cli.types import Render
 
@@ -21,7 +19,7 @@ class Files:
     def __init__(self, saver: Saver, already: Already) -> None:
         self._saver, self._already = saver, already
 
-    def put(self, picture: Render, wanted: Wanted, is_rejected: bool, on_saved: Callable[[Render], None]) -> None:
+    def put(self, picture: Render, wanted: Wanted, is_rejected: bool, on_saved: OnSaved, on_failed: OnFailed) -> None:
         """See `mixing.Sink`."""
         path = wanted.path
         if is_rejected:
@@ -35,7 +33,7 @@ class Files:
             on_saved(render)
 
         overwrites = wanted.order.overwrite and not is_rejected
-        self._saver.save(picture, path, wanted, overwrites, saved)
+        self._saver.save(picture, path, wanted, overwrites, saved, on_failed)
 
     def finished(self) -> None:
         """See `mixing.Sink`."""
@@ -45,7 +43,7 @@ class Files:
 class Memory:
     """Keeps pictures; those that are not like the person are dropped."""
 
-    def put(self, picture: Render, wanted: Wanted, is_rejected: bool, on_saved: Callable[[Render], None]) -> None:
+    def put(self, picture: Render, wanted: Wanted, is_rejected: bool, on_saved: OnSaved, on_failed: OnFailed) -> None:
         """See `mixing.Sink`."""
         if not is_rejected:
             on_saved(picture)

@@ -12,6 +12,7 @@ from faceid_cli.cli.options import complete_prompt, examples, output_folder, spr
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import render_progress
 from faceid_cli.errors import UsageError
+from faceid_cli.jobs.variants import has_variants
 from faceid_cli.kept.settings import rendering_order
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.batching import BatchOrder
@@ -53,7 +54,7 @@ def generate(
         raise UsageError("missing argument 'PROMPT'" if prompt is None else "give either PROMPT or --prompts FILE")
     given = with_sides(given, sides)
     own = {field: value for field, value in given.items() if field in leaves(BatchOrder)}
-    if prompts is not None or dry_run or any(own.values()) or _has_variants(prompt or ""):
+    if prompts is not None or dry_run or any(own.values()) or has_variants(prompt or ""):
         output = given.pop("output", None)
         people = ((name,),)
         jobs = prompts if prompts is not None else [{"prompt": prompt}]
@@ -72,12 +73,6 @@ def generate(
         out.hint(f"next: the same again with --seed {renders[0].request.seed}")
     else:
         out.hint("next: more of it with --count 4, or another --seed")
-
-
-def _has_variants(prompt: str) -> bool:
-    from faceid_cli.jobs.variants import has_variants
-
-    return has_variants(prompt)
 
 
 def register(app: typer.Typer) -> None:

@@ -37,8 +37,13 @@ def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
         if column == REQUEST:
             found[REQUEST] = str(value)
             continue
-        field, read = _column(column)
-        for name, each in _checked(column, read(value) if field is None else _read(field, column, value)).items():
+        is_seeds = column.strip().lower() == SEEDS
+        try:
+            read = _seeds(column, value) if is_seeds else _read(field_of(column), column, value)
+            checked = _checked(column, read)
+        except (TypeError, ValueError, OverflowError):  # lists, and numbers of any size, where an option has others
+            raise FieldError(column, "has a value that it cannot have") from None
+        for name, each in checked.items():
             if name in found:
                 raise FieldError(column, f"says again what another column says: {name}")
             found[name] = each
@@ -72,12 +77,6 @@ def _labels() -> dict[str, str]:
             if flag.startswith("--"):
                 known.setdefault(flag[2:].replace("-", "_"), field)
     return {**known, **{field: field for field in leaves(RenderOrder)}, NAME: "names"}
-
-
-def _column(column: str) -> tuple[str | None, Any]:
-    if column.strip().lower() == SEEDS:
-        return None, lambda value: _seeds(column, value)
-    return field_of(column), None
 
 
 def _seeds(column: str, value: Any) -> dict[str, Any]:
@@ -130,7 +129,10 @@ def _value(column: str, kind: Any, default: Any, value: Any) -> Any:
         return _number(column, value)
     if get_origin(plain) is tuple:
         parts = value if isinstance(value, list) else [part.strip() for part in str(value).split(",")]
-        return tuple(str(part) for part in parts if str(part))
+        found, kinds = tuple(str(part) for part in parts if str(part)), get_args(plain)
+        if found and Ellipsis not in kinds and len(found) != len(kinds):
+            raise FieldError(column, f"has {len(found)} of {len(kinds)} values", "write them with commas between")
+        return found
     if isinstance(value, list | dict):
         raise FieldError(column, f"{value!r} is no single value")
     return Path(str(value)) if plain is Path else str(value)

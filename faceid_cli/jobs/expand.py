@@ -111,8 +111,8 @@ class Expansion:
                     for names in self._names(given):
                         for job in self._pictures(row, given | {"names": names, "prompt": variant}, axes):
                             for place, seed in enumerate(seeds):
-                                number, group = index + len(made) + 1, sheet + place if axes else 0
-                                made.append(replace(job, seed=seed, is_drawn=are_drawn, index=number, sheet=group))
+                                which, group = index + len(made) + 1, sheet + place if axes else 0
+                                made.append(replace(job, seed=seed, is_drawn=are_drawn, index=which, sheet=group))
                         sheet += len(seeds)
                     drawn += len(seeds) if are_drawn else 0
             except FaceIDError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from faceid_cli.errors import FaceIDError
 from faceid_cli.jobs.columns import ERROR, REQUEST
 from faceid_cli.jobs.expand import Job, holders
+from faceid_cli.jobs.naming import literal
 from faceid_cli.jobs.rows import Row
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.option import leaves
@@ -36,12 +37,7 @@ def _values(job: Job) -> dict[str, Any]:
             if name not in found and name in vars(holder) and (value := getattr(holder, name)) != default:
                 found[name] = _json(value)
     request = {REQUEST: job.request} if job.request else {}
-    return {**found, "output": _literal(str(job.path.absolute())), **request}
-
-
-def _literal(path: str) -> str:
-    """A path of which nothing is filled in."""
-    return path.replace("{", "{{").replace("}", "}}")
+    return {**found, "output": literal(str(job.path.absolute())), **request}
 
 
 def _json(value: Any) -> Any:

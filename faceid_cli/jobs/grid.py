@@ -8,9 +8,9 @@ from itertools import product
 from typing import Any
 
 from faceid_cli.errors import UsageError
-from faceid_cli.jobs.columns import options_of
+from faceid_cli.jobs.columns import REQUEST, SEEDS, options_of
 
-_NOT_OF_A_GRID = ("seed", "seeds", "count", "output")
+_NOT_OF_A_GRID = ("seed", SEEDS, "count", "output", REQUEST)
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,15 @@ def read_axes(texts: Sequence[str]) -> tuple[Axis, ...]:
             label, equals, values = part.partition("=")
             if not equals or not values:
                 raise UsageError(f"{part!r} is no side of a grid", "write it as guidance=5,7.5")
-            if label in _NOT_OF_A_GRID:
-                raise UsageError(f"{label} is no side of a grid", "several seeds: --seeds 0-3")
             said = [each.strip() for each in values.split(";" if ";" in values else ",")]
             try:
-                axes.append(Axis(label, tuple((value, options_of({label: value})) for value in said)))
+                axis = Axis(label, tuple((value, options_of({label: value})) for value in said))
             except UsageError as error:
                 raise UsageError(f"--grid {label}: {error.message}", error.hint) from error
+            options = axis.values[0][1]
+            if not options or not options.keys().isdisjoint(_NOT_OF_A_GRID):  # by whatever name they are called
+                raise UsageError(f"{label} is no side of a grid", "several seeds: --seeds 0-3")
+            axes.append(axis)
     return tuple(axes)
 
 

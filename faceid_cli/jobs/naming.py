@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from faceid_cli.errors import UsageError
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.orders.option import leaves
-from faceid_cli.orders.rendering import SUFFIXES
+from faceid_cli.orders.rendering import SUFFIXES, other_format
 
 DEFAULT = "{index:05d}-{name}-{seed}{suffix}"
 _OWN = {"name": "alice", "index": 1, "seed": 1, "slug": "a-castle", "line": 1, "suffix": ".png"}
@@ -56,29 +57,22 @@ def template_of(output: Path | str) -> Template:
     """Read a folder, a file name, or a template of them.
 
     Raises:
-        UsageError: An unknown field, or one that cannot be formatted so; a file of another format than PNG.
+        UsageError: An unknown field, or one that cannot be formatted so; a file of another format.
     """
     text = str(output)
     whole = user_path(text)
-    if whole.is_dir():
+    if os.path.isdir(whole):  # unlike Path's, of a name that is too long it says no
         return Template(whole, DEFAULT)
     if "{" not in text and "}" not in text:
         check_output(whole)
         if whole.suffix and whole.suffix.lower() not in SUFFIXES:
-            raise _other_format(text)
-        return Template(whole.parent, _literal(whole.name)) if whole.suffix else Template(whole, DEFAULT)
+            raise other_format(text)
+        return Template(whole.parent, literal(whole.name)) if whole.suffix else Template(whole, DEFAULT)
     _check_fields(text)
     is_file = text.lower().endswith((*SUFFIXES, "{suffix}"))
     if not is_file and re.search(r"\.[A-Za-z]{2,4}$", text):
-        raise _other_format(text)
+        raise other_format(text)
     return Template(Path(), str(whole) if is_file else f"{str(whole).rstrip('/')}/{DEFAULT}")
-
-
-def _other_format(text: str) -> UsageError:
-    return UsageError(
-        f"cannot write {text}: pictures are PNG, JPEG or WebP files",
-        "give a name that ends in .png, .jpg or .webp, or a folder",
-    )
 
 
 def slug_of(prompt: str) -> str:
@@ -135,5 +129,6 @@ class _Whole(float):
         return super().__format__(spec or "g")
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text as a template in which nothing is filled in."""
     return text.replace("{", "{{").replace("}", "}}")

@@ -24,6 +24,8 @@ _KINDS = {
     ".yml": "yaml",
     ".json": "yaml",  # which is YAML, too
 }
+_MOST_LETTERS = 100_000_000
+"""Of a YAML file with its aliases written out: a short one can stand for more than any memory holds."""
 _JSON = re.compile(r'\s*\{\s*"')  # a prompt may begin with {name}, too
 
 
@@ -117,12 +119,25 @@ def _yaml(name: str, text: str) -> Iterator[Row]:
             return
         if not isinstance(top, yaml.SequenceNode):
             raise UsageError(f"{name} is no list of rows", "begin each row with a dash: - prompt: ...")
+        if _letters(top, {}) > _MOST_LETTERS:
+            raise UsageError(f"{name} is too large with its aliases written out", "write rows without them")
         for node in top.value:
             yield _row(Place(name, node.start_mark.line + 1), loader.construct_object(node, deep=True))
     except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{name} cannot be read as YAML: {' '.join(str(error).split())}") from error
     finally:
         loader.dispose()
+
+
+def _letters(node: Any, known: dict[int, int]) -> int:
+    """How many letters a node of YAML stands for, with its aliases written out; too many where it holds itself."""
+    if isinstance(node.value, str):
+        return 1 + len(node.value)
+    if id(node) not in known:
+        known[id(node)] = _MOST_LETTERS
+        parts = [part for each in node.value for part in (each if isinstance(each, tuple) else (each,))]
+        known[id(node)] = 1 + sum(_letters(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _row(place: Place, value: Any) -> Row:

@@ -37,6 +37,14 @@ def suffix_of(kind: str) -> str:
     return next(suffix for suffix, each in SUFFIXES.items() if each == kind)
 
 
+def other_format(output: Path | str) -> UsageError:
+    """The error for a file whose ending is none of SUFFIXES."""
+    return UsageError(
+        f"cannot write {output}: pictures are PNG, JPEG or WebP files",
+        "give a name that ends in .png, .jpg or .webp, or a folder",
+    )
+
+
 def _format(value: str) -> str:
     return one_of("format", FORMATS)("jpeg" if value.lower() == "jpg" else value.lower())
 

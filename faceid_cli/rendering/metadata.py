@@ -23,7 +23,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from faceid_cli.errors import FaceIDError, NotAnImageError, OutputError, PhotoError, PhotoNotFoundError
+from faceid_cli.errors import FaceIDError, NotAnImageError, PhotoError, PhotoNotFoundError, UsageError
 from faceid_cli.photo_files import MAX_BYTES, opened_picture
 from faceid_cli.rendering.infotext import parameters_text
 from faceid_cli.rendering.record import RenderMetadata
@@ -34,7 +34,7 @@ FORMAT_VERSION = 1
 EXIF_IFD, USER_COMMENT, MAKER_NOTE = 0x8769, 0x9286, 0x927C
 MAKER = b"faceid\0"
 """What our MakerNote begins with."""
-_XMP_CHUNK = "XML:com.adobe.xmp"
+XMP_CHUNK = "XML:com.adobe.xmp"
 _HOW: dict[str, dict[str, Any]] = {
     "png": {"format": "PNG"},
     "jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0, "optimize": True},
@@ -48,7 +48,7 @@ def png_chunks(metadata: RenderMetadata | None, is_told: bool = True) -> PngImag
     if metadata and is_told:
         chunks.add_text("parameters", _encodable(parameters_text(metadata)))
         chunks.add_text(CHUNK, to_json(metadata))
-    chunks.add_itxt(_XMP_CHUNK, xmp_packet(metadata, is_told))
+    chunks.add_itxt(XMP_CHUNK, xmp_packet(metadata, is_told))
     return chunks
 
 
@@ -69,7 +69,7 @@ def picture_bytes(
         is_told: Whether prompt, people and settings may be in it; without, only the mark of what a model made.
 
     Raises:
-        OutputError: The words do not fit into a file of this kind.
+        UsageError: The words do not fit into a file of this kind.
     """
     buffer, how = io.BytesIO(), dict(_HOW[kind])
     if kind == "png":
@@ -83,7 +83,7 @@ def picture_bytes(
     except ValueError as error:
         if "too long" not in str(error) and "too large" not in str(error):
             raise
-        raise OutputError(f"prompt and settings are too long for a {kind} file", "give a name in .png") from error
+        raise UsageError(f"prompt and settings are too long for a {kind} file", "give a name in .png") from error
     return buffer.getvalue()
 
 

@@ -55,7 +55,7 @@ def signed_picture(
 
     Raises:
         FaceIDError: It cannot be signed.
-        OutputError: As `picture_bytes`.
+        UsageError: As `picture_bytes`.
     """
     # What a mask keeps is promised to stay bit for bit.
     marked, is_watermarked = (image, False) if metadata.mask else with_watermark(image)

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from faceid_cli.rendering.infotext import Parameters, read_parameters
-from faceid_cli.rendering.metadata import USER_COMMENT, exif_value, opened_file, record_in, text_chunk
+from faceid_cli.rendering.metadata import USER_COMMENT, XMP_CHUNK, exif_value, opened_file, record_in, text_chunk
 from faceid_cli.rendering.record import RenderMetadata
 from faceid_cli.rendering.xmp import read_xmp
 
@@ -103,8 +103,8 @@ def _program(image: Image.Image, parameters: Parameters | None) -> str:
 
 def _fields(image: Image.Image) -> dict[str, str]:
     with suppress(Exception):  # what strangers wrote may break any reader, and then says nothing
-        text_chunk(image, "XML:com.adobe.xmp")  # reads to the end of a PNG file
-        packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+        text_chunk(image, XMP_CHUNK)  # reads to the end of a PNG file
+        packet = image.info.get("xmp") or image.info.get(XMP_CHUNK)
         if isinstance(packet, bytes | str):
             return read_xmp(packet)
     return {}

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from faceid_cli.errors import OutputError, UsageError
+from faceid_cli.errors import OutputError
 from faceid_cli.kept.files import check_writable, output_error, write_atomically, write_new
 from faceid_cli.orders.checks import user_path
-from faceid_cli.orders.rendering import SUFFIXES, suffix_of
+from faceid_cli.orders.rendering import SUFFIXES, other_format, suffix_of
 from faceid_cli.rendering.metadata import picture_bytes
 from faceid_cli.rendering.provenance import Provenance, signed_picture
 from faceid_cli.rendering.record import RenderMetadata
@@ -84,10 +84,7 @@ def _plan(output: Path, default_stem: str, count: int, kind: str, is_told: bool)
         _make_folder(output)
         plan = OutputPlan(output, default_stem, count > 1, suffix_of(kind), is_told)
     elif output.suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            f"cannot write {output}: pictures are PNG, JPEG or WebP files",
-            "give a name that ends in .png, .jpg or .webp, or a folder",
-        )
+        raise other_format(output)
     else:
         _check_parent(output.parent, output)
         plan = OutputPlan(output.parent, output.stem, count > 1, output.suffix, is_told)
@@ -102,6 +99,7 @@ def save_picture(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata 
     Without metadata it is a sheet or figure, and marked as made in part by a trained model.
 
     Raises:
+        UsageError: As `picture_bytes`.
         OutputError: Permissions, a full disk, a folder that has gone.
     """
     return _write(picture_bytes(image, metadata, plan.kind, plan.is_told), plan)
@@ -112,7 +110,7 @@ def save_render(render: Render, plan: OutputPlan, metadata: RenderMetadata) -> R
 
     Raises:
         FaceIDError: It cannot be signed.
-        OutputError: As `save_picture`.
+        UsageError, OutputError: As `save_picture`.
     """
     image, data = _finished(render.image, plan, metadata, plan.kind)
     return replace(render, image=image, path=_write(data, plan))
@@ -128,7 +126,7 @@ def save_over(render: Render, path: Path, plan: OutputPlan, metadata: RenderMeta
         metadata: Of the picture.
 
     Raises:
-        FaceIDError, OutputError: As `save_render`.
+        FaceIDError, UsageError, OutputError: As `save_render`.
     """
     image, data = _finished(render.image, plan, metadata, SUFFIXES.get(path.suffix.lower(), plan.kind))
     write_atomically(path, data)

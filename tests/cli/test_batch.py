@@ -123,7 +123,7 @@ def test_a_bad_row_says_file_line_and_field_and_the_others_go_on(faceid, alice) 
         "name,prompt,steps,seed\nalice,cup,many,1\nnobody,cup,1,1\nalice,cup,1,1\n", encoding="utf-8"
     )
     answer = faceid("batch", "jobs.csv", "-o", "out", "-q")
-    assert (answer.code, answer.out) == (1, "out/00003-alice-1.png\n".replace("00003", "00002"))
+    assert (answer.code, answer.out) == (1, "out/00002-alice-1.png\n")
     assert "error: jobs.csv, line 2, steps: 'many' is no whole number" in answer.err
     assert "error: jobs.csv, line 3: no identity is called 'nobody'" in answer.err
     assert (
@@ -146,6 +146,17 @@ def test_failed_rows_can_be_given_again(faceid, bob, add_person) -> None:
     both = faceid("batch", "jobs.csv", "-o", "out", *CHEAP, "--json")
     assert len(pictures()) == 2
     assert [line["status"] for line in lines(both)] == ["there", "there", "done"]
+
+
+def test_rows_of_yaml_fail_alone_whatever_they_hold(faceid, alice) -> None:
+    odd = ("2020-01-01", "{2020-01-01: 1}", "!!binary aGVsbG8=", "!!set {a}", ".inf")
+    Path("jobs.yaml").write_text("".join(f"- {{prompt: cup, steps: {each}}}\n" for each in odd), encoding="utf-8")
+    answer = faceid("batch", "jobs.yaml", "--for", "alice", "-o", "out")
+    assert answer.code == 1
+    assert answer.err.count("is no whole number") == len(odd)
+    failed = [json.loads(line) for line in Path("out/failed.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["prompt"] for row in failed] == ["cup"] * len(odd)
+    assert failed[0]["steps"] == "2020-01-01"
 
 
 def test_the_same_command_again_renders_what_is_missing_and_nothing_twice(faceid, alice) -> None:

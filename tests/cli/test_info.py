@@ -35,6 +35,14 @@ def test_a_picture_says_who_is_in_it_and_how_it_is_made_again(faceid, alice) -> 
         assert first.tobytes() == second.tobytes()
 
 
+def test_what_a_picture_says_is_shown_though_its_pixels_are_cut(faceid, alice) -> None:
+    assert faceid("generate", "alice", "castle", "--seed", 7, *CHEAP, "-o", "a.png").code == 0
+    whole = Path("a.png").read_bytes()
+    Path("a.png").write_bytes(whole[:-1_000])
+    (found,) = faceid("info", "a.png", "--json").data["pictures"]
+    assert (found["metadata"]["seed"], found["edited"], found["watermark"]) == (7, None, None)
+
+
 def test_files_that_it_was_made_from_are_named_without_folders(faceid, alice, tmp_path) -> None:
     Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / "photo.png")
     words = ("--init", tmp_path / "photo.png", *CHEAP, "-o", "a.png")

@@ -73,8 +73,26 @@ def test_a_row_may_have_another_kind_and_no_metadata(faceid, alice) -> None:
     assert (first.suffix, second.suffix) == (".webp", ".png")
     assert read_metadata(first) is not None
     assert read_metadata(second) is None
-    assert [path.name for path in sorted(Path("out").iterdir())] == [first.name, second.name]
     assert faceid(*command, "--json").out.count('"status": "there"') == 2
+    assert sorted(Path("out").iterdir()) == [first, second]
+
+
+@pytest.mark.parametrize("fail_fast", [False, True])
+def test_words_that_do_not_fit_into_a_file_fail_that_picture_alone(faceid, alice, fail_fast) -> None:
+    long = {"prompt": "a cup", "negative": "old" + " " * 70_000}
+    rows = [long, *({"prompt": "a cup", "steps": steps} for steps in (2, 3))]
+    Path("rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    command = ("batch", "rows.jsonl", "--for", "alice", "--seeds", 3, "-o", "out", "--batch", 1, *CHEAP)
+    answer = faceid(*command, "--format", "jpeg", *(("--fail-fast",) if fail_fast else ()))
+    told = "error: rows.jsonl, line 1: prompt and settings are too long for a jpeg file\n"
+    assert answer.err.count(told) == 1
+    if fail_fast:
+        assert answer.code == 2
+        return
+    assert answer.code == 1
+    assert len(list(Path("out").glob("*.jpg"))) == 2
+    (failed,) = Path("out/failed.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(failed)["negative_prompt"] == long["negative"]
 
 
 def test_pictures_are_signed_and_marked(faceid, prompts) -> None:

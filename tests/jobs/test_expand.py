@@ -7,6 +7,7 @@ import pytest
 
 from faceid_cli.errors import UsageError
 from faceid_cli.jobs.expand import BadRow, Expansion, Job
+from faceid_cli.jobs.grid import read_axes
 from faceid_cli.jobs.naming import slug_of, template_of
 from faceid_cli.jobs.requests import request_of
 from faceid_cli.jobs.rows import Place, Row
@@ -83,6 +84,12 @@ def test_a_row_that_cannot_be_says_where_and_the_next_one_goes_on(row, message) 
     assert bad.error.message.startswith(message)
     assert isinstance(good, Job)
     assert good.index == 1
+
+
+@pytest.mark.parametrize("label", ["seed", "Seed", "--seed", "seeds", "coun", "output", "request", "error"])
+def test_what_is_said_apart_is_no_side_of_a_grid_by_whatever_name(label) -> None:
+    with pytest.raises(UsageError, match="is no side of a grid"):
+        read_axes([f"{label}=1,2"])
 
 
 def test_without_anybody_a_row_says_what_is_missing() -> None:

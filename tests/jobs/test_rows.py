@@ -11,6 +11,9 @@ from faceid_cli.jobs.rows import FieldError
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.option import leaves
 
+LAUGHS = b"- &a0 x\n" + b"".join(b"- &a%d [%b]\n" % (place, b"*a%d, " % (place - 1) * 9) for place in range(1, 13))
+"""A kilobyte of YAML that stands for terabytes."""
+
 
 def values(name: str, text: str, kind: str = "auto") -> list[dict]:
     return [dict(row.values) for row in read_rows(name, text.encode(), kind)]
@@ -91,6 +94,8 @@ def test_a_row_that_is_no_json_does_not_keep_others_from_it() -> None:
         ("a.txt", b"# nothing\n", "has no rows"),
         ("a.yaml", b"prompt: a\n", "no list of rows"),
         ("a.yaml", b"- [a\n", "cannot be read as YAML"),
+        ("a.yaml", LAUGHS, "too large with its aliases"),
+        ("a.yaml", b"- &a [*a]\n", "too large with its aliases"),
         ("a.yaml", b"- !!python/object/apply:os.system ['true']\n", "cannot be read as YAML"),
     ],
 )
@@ -156,6 +161,10 @@ def test_values_are_read_as_their_options_take_them(columns, expected) -> None:
         ({"name": "alice+"}, "name"),
         ({"guidance": 5, "guidance_scale": 6}, "guidance_scale"),
         ({"min_likeness": "much"}, "min_likeness"),
+        ({"control": "canny"}, "control"),
+        ({"batch": [1, 2]}, "batch"),
+        ({"stages": ["x"]}, "stages"),
+        ({"guidance": 10**400}, "guidance"),
     ],
 )
 def test_a_value_that_cannot_be_names_its_column(columns, field) -> None:
