@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -207,6 +207,7 @@ def _registry() -> list[Finding]:
     with Registry.open(create=False) as registry:
         problems = registry.problems()
         unfinished = mending.unfinished(registry)
+        known_ids = registry.known_ids()
     people = list_identities()
     findings = [Finding("registry", "ok", f"{len(people)} enrolled, {paths.registry_file()}")] if not problems else []
     for problem in problems:
@@ -218,7 +219,7 @@ def _registry() -> list[Finding]:
         findings.append(Finding("unfinished", "warn", detail, f"{_FIX} tries to finish it"))
     findings += _embeddings(people)
     known = {checkpoint_dir(person.name) for person in people}
-    return findings + _checkpoints(known) + _material({person.id for person in people})
+    return findings + _checkpoints(known) + _material(known_ids)
 
 
 def _embeddings(people: Sequence[Identity]) -> list[Finding]:
@@ -234,7 +235,7 @@ def _embeddings(people: Sequence[Identity]) -> list[Finding]:
     return damaged
 
 
-def _material(known: set[str]) -> list[Finding]:
+def _material(known: Collection[str]) -> list[Finding]:
     """Crops, masks and reports of people who are gone, and copies of the registry that still name them."""
     hint = f"{_FIX} deletes it"
     findings = [Finding("material", "warn", f"belongs to nobody: {path}", hint) for path in stray_material(known)]

@@ -15,7 +15,7 @@ from faceid_cli.jobs.rows import FieldError, Place, Row, located
 from faceid_cli.jobs.variants import seeded, variants_of
 from faceid_cli.kept.settings import rendering_order
 from faceid_cli.orders import MAX_SEED, RenderOrder
-from faceid_cli.orders.batching import BatchOrder
+from faceid_cli.orders.batching import MOST_SEEDS, BatchOrder
 from faceid_cli.orders.rendering import NOT_FOR_SEVERAL, suffix_of
 from faceid_cli.types import OnNote
 
@@ -147,6 +147,10 @@ class Expansion:
     def _seeds(self, given: Mapping[str, Any], drawn: int) -> tuple[list[int], bool]:
         """Seeds of a row, and whether nobody asked for them."""
         count = given.get("count") or 1
+        if count > MOST_SEEDS:
+            raise FieldError(
+                "count", f"{count} is more than {MOST_SEEDS} pictures of a row", "render them in several goes"
+            )
         if given.get(SEEDS):
             if given.get("seed") is not None or count > 1:
                 raise FieldError(SEEDS, "each picture has one of these seeds: there is no other seed, and no count")

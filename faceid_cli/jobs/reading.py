@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from faceid_cli.errors import FaceIDError, UsageError
 from faceid_cli.jobs.kohya import read_line
 from faceid_cli.jobs.rows import FieldError, Place, Row
+from faceid_cli.kept.foreign import parse_json
 
 _KINDS = {
     ".txt": "text",
@@ -102,8 +102,8 @@ def _jsonl(name: str, text: str) -> Iterator[Row]:
             continue
         place = Place(name, number)
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            value = parse_json(line)
+        except ValueError as error:
             yield Row(place, {}, UsageError(f"this is no JSON: {error}", "write an object a line"))
             continue
         yield _row(place, value)

@@ -11,7 +11,7 @@ from faceid_cli.orders.checks import MAX_SEED, at_least, check_seed, one_of
 from faceid_cli.orders.option import Options, option
 
 ROWS_FORMATS = ("auto", "text", "csv", "jsonl", "yaml")
-_MOST_SEEDS = 1_000_000
+MOST_SEEDS = 1_000_000
 
 
 def read_people(text: str) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def read_seeds(text: str) -> dict[str, Any]:
         last = last if dash else first
         if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) <= MAX_SEED):
             raise UsageError(f"{text!r} names no seeds", "write them as 0-99 or 1,5,9")
-        if len(found) + int(last) - int(first) >= _MOST_SEEDS:
-            raise UsageError(f"{text!r} names more than {_MOST_SEEDS} seeds", "render them in several goes")
+        if len(found) + int(last) - int(first) >= MOST_SEEDS:
+            raise UsageError(f"{text!r} names more than {MOST_SEEDS} seeds", "render them in several goes")
         found += range(int(first), int(last) + 1)
     return {"seeds": tuple(found)}
 

@@ -40,8 +40,8 @@ def check_prompt(prompt: str) -> str:
     is_file = bare.lower().endswith(_LISTS) and ("@" in said[:1] or " " not in said)
     if said in ("-", "/dev/stdin") or re.fullmatch(r"@\S*", said) or is_file:
         raise UsageError(
-            f"the prompt is {prompt!r}: prompts are not read from files or pipes",
-            "a file of prompts, or a pipe: faceid generate NAME --prompts FILE, or faceid batch FILE",
+            f"the prompt is {prompt!r}: a prompt is written out; a file or pipe of prompts is given in another way",
+            "faceid generate NAME --prompts FILE (- for a pipe), or faceid batch FILE",
         )
     return prompt
 

@@ -89,9 +89,10 @@ def test_twins_differ_by_one_word_which_one_caption_always_says(captioner: Capti
 def test_a_thing_is_held_in_one_hand_by_a_rule() -> None:
     rng = np.random.default_rng(6)
     for number in range(200):
-        picture = random_picture([person_from_seed(number)], rng)
-        figure = picture.figures[0]
-        assert not figure.held or figure.hand == (-1 if figure.x > 74 else 1)
+        picture = random_picture([person_from_seed(number + place) for place in range(1 + number % 3)], rng)
+        last = len(picture.figures) - 1
+        for place, figure in enumerate(picture.figures):
+            assert not figure.held or figure.hand == (-1 if place == last > 0 else 1)
 
 
 def test_batches_of_twins_share_noise_and_look_where_they_differ(pool: Pool) -> None:

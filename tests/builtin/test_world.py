@@ -97,6 +97,23 @@ def test_captions_say_what_is_shown_and_nothing_else() -> None:
     assert not any(word in text for text in texts for word in ("beach", "apple", "beard", "<", "{"))
 
 
+def test_captions_of_several_people_tell_who_holds_the_thing() -> None:
+    rng = np.random.default_rng(2)
+    names = ["anna", "bertha", "carla"]
+    behind_all = 0
+    for holder in range(3):
+        figures = tuple(Figure(person_from_seed(n), held="guitar" if n == holder else None) for n in range(3))
+        for _ in range(100):
+            text = caption(Picture(figures, "castle"), names, rng)
+            if "guitar" not in text:
+                continue
+            named_before = [name for name in names if text.index(name) < text.index("guitar")]
+            assert named_before[-1] == names[holder], text
+            behind_all += holder == 2
+            assert holder == 2 or "three" not in caption(Picture(figures, "castle"), [None] * 3, rng)
+    assert behind_all > 80
+
+
 def test_known_prompts_name_their_concepts() -> None:
     prompt = known_prompt("eiffel tower", "basketball")
     assert prompt.text.format("<a>") == "a photo of <a> holding a basketball in front of the eiffel tower"

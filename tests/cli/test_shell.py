@@ -116,7 +116,7 @@ def test_no_command_takes_a_pattern_for_a_name(alice, faceid, photos, words, out
 def test_no_command_draws_the_name_of_a_list(alice, faceid, words, prompt) -> None:
     answer = faceid(*words, prompt)
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith(f"error: the prompt is '{prompt}': prompts are not read from files or pipes")
+    assert answer.err.startswith(f"error: the prompt is '{prompt}': a prompt is written out")
 
 
 @pytest.mark.parametrize(

@@ -164,3 +164,10 @@ def test_what_changes_a_picture_changes_its_hash_and_what_does_not_does_not() ->
         hashed(min_likeness="0.5"),
     ]
     assert len({*same, *others}) == 1 + len(others)
+
+
+def test_a_row_that_asks_for_too_many_pictures_is_refused_before_they_are_made() -> None:
+    refused, good = expand({"prompt": "a", "count": 1_000_000_000}, {"prompt": "b"})
+    assert isinstance(refused, BadRow)
+    assert "count: 1000000000 is more than 1000000" in str(refused.error)
+    assert isinstance(good, Job)

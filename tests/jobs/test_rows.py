@@ -82,6 +82,12 @@ def test_a_pipe_is_told_by_its_first_letter_or_by_format() -> None:
     assert values("standard input", "prompt,seed") == [{"prompt": "prompt,seed"}]
 
 
+def test_numbers_that_json_does_not_have_are_refused() -> None:
+    (row,) = read_rows("a.jsonl", b'{"prompt": "a", "guidance": NaN}\n')
+    assert row.error is not None
+    assert "NaN" in str(row.error)
+
+
 def test_a_row_that_is_no_json_does_not_keep_others_from_it() -> None:
     rows = read_rows("a.jsonl", b'{"prompt": "a"}\n{oops\n[1]\n{"prompt": "b"}\n')
     assert [row.error is None for row in rows] == [True, False, False, True]

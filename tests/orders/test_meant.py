@@ -54,7 +54,7 @@ def test_files_and_pipes_of_prompts_are_refused(prompt) -> None:
         lambda: RenderOrder.of(names=("alice",), prompt="x", negative_prompt=prompt),
         lambda: EnrolOrder.of(name="alice", photos="x", preview=prompt),
     ):
-        with pytest.raises(UsageError, match="prompts are not read from files or pipes"):
+        with pytest.raises(UsageError, match="a prompt is written out"):
             make()
 
 
