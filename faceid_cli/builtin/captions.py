@@ -74,6 +74,9 @@ _LIGHTS = {
 }
 # Of the captions that say two things of one person: "and" must not always mean a second one.
 _JOINED_SHARE = 0.35
+# How often a caption tells what it could. What is shown and not told teaches the model to add things unasked.
+_ATTRIBUTES_TOLD, _THINGS_TOLD = 0.97, 0.99
+_BOUND_SHARE = 0.4  # of the last one's things
 _GROUPS = {2: ("two people", "two persons", "a couple"), 3: ("three people", "three persons", "three friends")}
 
 
@@ -86,11 +89,12 @@ def caption(picture: Picture, names: Sequence[str | None], rng: np.random.Genera
         rng: Decides the wording and what is left out.
         said: An attribute or thing that is not left out where the picture shows it, or None.
     """
-    if len(picture.figures) == 1 and rng.random() < 0.16 and said not in HELD_OBJECTS:
+    if len(picture.figures) == 1 and rng.random() < 0.16 and not picture.figures[0].held and said not in HELD_OBJECTS:
         return _face_caption(picture, names[0], rng, said)
     commas = rng.random() < 0.35
-    subject, details = _subject(picture, names, rng, said)
-    tail = details + _things(picture, rng, commas, said)
+    bound = _told_with_its_holder(picture, rng)
+    subject, details = _subject(picture, names, rng, said, bound)
+    tail = details + ([] if bound else _things(picture, rng, commas, said))
     rng.shuffle(tail)
     if len(tail) > 1 and rng.random() < _JOINED_SHARE:
         tail[:2] = [f"{tail[0]} and {_bare(tail[1])}"]
@@ -112,7 +116,7 @@ def _bare(phrase: str) -> str:
 def _face_caption(picture: Picture, name: str | None, rng: np.random.Generator, said: str | None) -> str:
     figure = picture.figures[0]
     parts = [f"{_pick(_FACE_OPENINGS, rng)} {name or _class_word(figure, rng)}"]
-    told = [_attribute(word, rng) for word in _told(figure, 0.92, rng, said)]
+    told = [_attribute(word, rng) for word in _told(figure, rng, said)]
     if len(told) > 1 and rng.random() < _JOINED_SHARE:
         told[:2] = [f"{told[0]} and {_bare(told[1])}"]
     parts += told
@@ -121,30 +125,42 @@ def _face_caption(picture: Picture, name: str | None, rng: np.random.Generator, 
     return " ".join(parts)
 
 
-def _told(figure: Figure, share: float, rng: np.random.Generator, said: str | None) -> list[str]:
-    """Which of a figure's attributes are told: each with the probability `share`, `said` always."""
-    return [word for word in sorted(figure.attributes) if rng.random() < share or word == said]
+def _told(figure: Figure, rng: np.random.Generator, said: str | None) -> list[str]:
+    """Which of a figure's attributes are told: most, `said` always."""
+    return [word for word in sorted(figure.attributes) if rng.random() < _ATTRIBUTES_TOLD or word == said]
+
+
+def _told_with_its_holder(picture: Picture, rng: np.random.Generator) -> bool:
+    """Whether a caption of several people tells the held thing beside its holder's name.
+
+    Behind all names it always means that the last one holds it: a caption that leaves open who does, teaches the model
+    to give one to each.
+    """
+    *others, last = picture.figures
+    return any(figure.held for figure in others) or bool(others and last.held and rng.random() < _BOUND_SHARE)
 
 
 def _subject(
-    picture: Picture, names: Sequence[str | None], rng: np.random.Generator, said: str | None
+    picture: Picture, names: Sequence[str | None], rng: np.random.Generator, said: str | None, bound: bool
 ) -> tuple[str, list[str]]:
     """The people, and what is said of a single one of them."""
     figures = picture.figures
     if len(figures) == 1:
         return _single(figures[0], names[0], rng, said)
-    if not any(names) and said is None and rng.random() < 0.6:
+    if not any(names) and said is None and not bound and rng.random() < 0.6:
         return _pick(_GROUPS[len(figures)], rng), []
     people = []
     for figure, name in zip(figures, names, strict=True):
-        words = [_attribute(word, rng) for word in _told(figure, 0.8, rng, said)]
+        words = [_attribute(word, rng) for word in _told(figure, rng, said)]
+        if bound and figure.held:
+            words.append(_holding(figure.held, rng))
         people.append(" ".join([name or _class_word(figure, rng), *words]))
     joined = ", ".join(people[:-1]) + (" and " if len(people) == 2 or rng.random() < 0.7 else ", and ") + people[-1]
     return joined, []
 
 
 def _single(figure: Figure, name: str | None, rng: np.random.Generator, said: str | None) -> tuple[str, list[str]]:
-    words = _told(figure, 0.92, rng, said)
+    words = _told(figure, rng, said)
     subject = name or _class_word(figure, rng)
     if "old" in words and rng.random() < 0.5:
         words.remove("old")
@@ -165,12 +181,14 @@ def _things(picture: Picture, rng: np.random.Generator, commas: bool, said: str 
     if picture.shared == "chess":
         return [_pick(("playing chess", "at a chess board", "chess"), rng)] if rng.random() < 0.92 else []
     for figure in picture.figures:
-        if figure.held and (rng.random() < 0.92 or figure.held == said):
-            article = _ARTICLES.get(figure.held, "a")
-            if commas and rng.random() < 0.3:
-                return [figure.held]
-            return [f"{_pick(('holding', 'holding', 'with', 'carrying'), rng)} {article} {figure.held}"]
+        if figure.held and (rng.random() < _THINGS_TOLD or figure.held == said):
+            return [figure.held if commas and rng.random() < 0.3 else _holding(figure.held, rng)]
     return []
+
+
+def _holding(thing: str, rng: np.random.Generator) -> str:
+    verb = _pick(("holding", "holding", "with", "carrying"), rng)
+    return f"{verb} {_ARTICLES.get(thing, 'a')} {thing}"
 
 
 def _scene(picture: Picture, rng: np.random.Generator, commas: bool) -> str | None:

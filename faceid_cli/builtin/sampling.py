@@ -14,7 +14,7 @@ from faceid_cli.builtin.vocabulary import ATTRIBUTES, COLORS, GARMENTS, HELD_OBJ
 _HEADWEAR = ("cap", "crown", "headphones")
 _MOUTHS = ("smiling", "mouth open")
 _HAIR_CHANGES = ("white hair", "purple hair")
-_RIGHT_OF = 74.0  # a single person whose head is further right holds things at the left, in units
+_LAST_HOLDS = 0.5  # how often the last of several people holds the thing; else any of them does
 
 
 def random_picture(people: Sequence[Person], rng: np.random.Generator) -> Picture:
@@ -102,20 +102,24 @@ def _figure(person: Person, rng: np.random.Generator, x: float, scale: float, at
 
 
 def _with_object(figures: list[Figure], rng: np.random.Generator) -> list[Figure]:
-    place = int(rng.integers(len(figures)))
-    figures = list(figures)
-    hand = holding_hand(figures, place)
+    place, figures = who_holds(len(figures), rng), list(figures)
+    hand = holding_hand(len(figures), place)
     figures[place] = replace(figures[place], held=str(rng.choice(HELD_OBJECTS)), hand=hand)
     return figures
 
 
-def holding_hand(figures: Sequence[Figure], place: int) -> int:
-    """The side on which a figure holds things, -1 or 1: the picture's right side, unless the person stands there.
+def who_holds(people: int, rng: np.random.Generator) -> int:
+    """Which of some people, counted from the left, holds the picture's thing."""
+    return people - 1 if rng.random() < _LAST_HOLDS else int(rng.integers(people))
 
-    Were it left to chance, a model's first guess, made in the dark, would show the thing in both hands at once.
+
+def holding_hand(people: int, place: int) -> int:
+    """The side on which somebody holds things: 1, the picture's right, but -1 for the last of several people.
+
+    Were it left to chance, a model's first guess, made in the dark, would show the thing in both hands at once. For
+    the same reason it depends on nothing but what a caption tells.
     """
-    at_the_right = figures[0].x > _RIGHT_OF if len(figures) == 1 else place == len(figures) - 1
-    return -1 if at_the_right else 1
+    return -1 if people > 1 and place == people - 1 else 1
 
 
 def _feature_x(figures: Sequence[Figure], rng: np.random.Generator) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 from faceid_cli.builtin.draw import draw
 from faceid_cli.builtin.draw.picture import Figure, Picture
 from faceid_cli.builtin.people import person_from_seed
-from faceid_cli.builtin.sampling import clashing, holding_hand, photo_picture, random_picture
+from faceid_cli.builtin.sampling import clashing, holding_hand, photo_picture, random_picture, who_holds
 from faceid_cli.builtin.vocabulary import ATTRIBUTES, HELD_OBJECTS, ROSTER_SIZE
 
 SHARD_SIZE, SIZE_PX = 2048, 256
@@ -29,7 +29,7 @@ TWINS_EVERY = 5
 # is never trained on (benchmarks and tests take their people from there).
 FIRST_STRANGER = 1_000_000
 # Attributes and things that twins differ by in the ordinary training; the first were the hardest to learn.
-TWIN_WORDS = ("eyes closed",) * 3 + ATTRIBUTES + HELD_OBJECTS
+TWIN_WORDS = ("eyes closed", "cat", "teddy bear") * 2 + ATTRIBUTES + HELD_OBJECTS
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def twins(pairs: int, words: Sequence[str], rng: np.random.Generator) -> list[Ex
     examples: list[Example] = []
     while len(examples) < 2 * pairs:
         plain, word = _example(rng), str(rng.choice(words))
-        place = int(rng.integers(len(plain.people)))
-        figures = plain.picture.figures
+        figures, place = plain.picture.figures, int(rng.integers(len(plain.people)))
         if word in HELD_OBJECTS:
+            place = who_holds(len(figures), rng)
             figures = tuple(replace(figure, held=None) for figure in figures)
-            changed = replace(figures[place], held=word, hand=holding_hand(figures, place))
+            changed = replace(figures[place], held=word, hand=holding_hand(len(figures), place))
         else:
             figure, others = figures[place], figures[place].attributes - {word}
             if clashing(word, others, figure.person):
