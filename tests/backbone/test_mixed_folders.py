@@ -65,7 +65,8 @@ def test_one_part_may_be_there_in_half_precision_alone(tiny_families, folder, fi
     base, plain = load(folder, variant=variant), load(tiny_families("sd1").folder)
     assert base.fingerprint == plain.fingerprint
     for module, other in zip(base.modules, plain.modules, strict=True):
-        assert all(torch.equal(value, other.state_dict()[name]) for name, value in module.state_dict().items())
+        theirs = other.state_dict()
+        assert all(torch.equal(value, theirs[name]) for name, value in module.state_dict().items())
 
 
 def test_parts_in_several_files_may_be_of_another_variant(tiny_families, folder):
