@@ -10,6 +10,7 @@ from typing import Any
 
 from faceid_cli.api.again import files_there, read_render, requests_of
 from faceid_cli.api.alike import render_alike
+from faceid_cli.api.checking import checking_for, renders_again
 from faceid_cli.api.composing import cast_of
 from faceid_cli.api.opening import open_people
 from faceid_cli.api.placing import placed, told, untold
@@ -85,8 +86,10 @@ def render_order(
     # These bring in torch, which takes seconds.
     from faceid_cli.rendering.control import control_for
     from faceid_cli.rendering.generate import render_batches
+    from faceid_cli.rendering.wording import Wordings
     from faceid_cli.tokens import read_embedding
 
+    checking = None if cast is None else checking_for(opened, order, on_note)
     base, tokens, chosen = opened.base(on_note), opened.tokens(), ""
     words = {word: read_embedding(file, base) for word, file in files.items()}
     control = control_for(guidance, base)
@@ -111,6 +114,9 @@ def render_order(
         cast,
     )
     more, always = untold(order, opened, files, chosen, base), fields_with_defaults(RenderOrder)
+    if checking is not None and cast is not None:
+        again = renders_again(base, Wordings(base), tokens, words, order.config)
+        batches = ([checking.checked(picture, cast, again) for picture in batch] for batch in batches)
     told_batches = (
         [told(picture, order, more | {"request": requests[picture.request.seed]}, always) for picture in batch]
         for batch in batches

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from faceid_cli.api.already import REJECTED as REJECTED_FOLDER
+from faceid_cli.api.checking import renders_again
 from faceid_cli.api.composing import cast_of
 from faceid_cli.api.loaded import Loaded
 from faceid_cli.api.placing import told, untold
@@ -152,6 +153,8 @@ class _Group:
             cast = cast_of(picture.order, picture.opened, picture.prompt)
             scene = None if cast is None else cast.scene
             wording = wordings.of(picture.prompt, tokens, picture.order.config, words, scene)
+            if cast is not None:  # it may want what is missing
+                self._mixer.loaded.checking_of(picture.opened, picture.order)
             if picture.order.min_likeness is not None:  # it may want a file that is missing: told before rendering
                 self._mixer.loaded.threshold_of(picture.opened, picture.order.min_likeness)
         except FaceIDError as error:
@@ -205,6 +208,7 @@ class _Group:
     def _keep(self, picture: Wanted, image: Render, measured: Mapping[str, object]) -> None:
         """Hand a picture on; one that is not like the person is rejected, and another seed is tried."""
         try:
+            image = self._checked(picture, image)
             more = {**untold(picture.order, picture.opened, picture.files, picture.chosen, self._base), **measured}
             least = picture.order.min_likeness
             threshold = None if least is None else self._mixer.loaded.threshold_of(picture.opened, least)
@@ -232,6 +236,17 @@ class _Group:
         self._mixer.sink.put(finished, picture, not is_enough, on_saved, on_failed)
         if not is_enough and alike is not None and threshold is not None:
             self._try_again(picture, threshold.shown(alike))
+
+    def _checked(self, picture: Wanted, image: Render) -> Render:
+        """The same picture; of several people looked at, and repaired."""
+        loaded = self._mixer.loaded
+        cast = cast_of(picture.order, picture.opened, picture.prompt)
+        checking = None if cast is None else loaded.checking_of(picture.opened, picture.order)
+        if cast is None or checking is None:
+            return image
+        _, wordings = loaded.base_of(picture.opened)
+        tokens, words = loaded.tokens_of(picture.opened), loaded.words_of(picture.files)
+        return checking.checked(image, cast, renders_again(self._base, wordings, tokens, words, picture.order.config))
 
     def _try_again(self, picture: Wanted, score: str) -> None:
         if picture.attempt + 1 < picture.order.tries:

@@ -30,6 +30,12 @@ _FIGURE = re.compile(
     re.IGNORECASE,
 )
 _JOINT = re.compile(r"[\s,;&]*(?:\band\b|\bnext to\b|\bbeside\b|\bwith\b)?[\s,;&]*", re.IGNORECASE)
+_TRAILING = re.compile(
+    r"(?:[\s,;&.]|\b(?:and|or|with|to|at|for|from|next|beside|behind|near|by|of|while)\b)+$", re.IGNORECASE
+)
+_GROUP = re.compile(
+    r"\b(?:two|three|four|a group of|a couple of) (?:people|persons|friends|men|women)\b,?", re.IGNORECASE
+)
 _PLACE = re.compile(
     r"\s(?=(?:in front of|on|in|at|under|near|inside|outside|during|against) "
     rf"(?!(?:[a-z-]+ ){{0,3}}(?:{'|'.join(_GARMENTS.split())})\b))",
@@ -44,11 +50,13 @@ class Figure:
     Attributes:
         name: As the prompt marks them; "" for one without a name.
         sentence: The prompt with the others as anybody of their class, and without what it says of them.
+        alone: The same without the others: what their face is rendered again with.
         called: What they are called in the sentences of others: "a woman".
     """
 
     name: str
     sentence: str
+    alone: str
     called: str
 
 
@@ -98,15 +106,18 @@ def read_scene(placed: str, class_words: Mapping[str, str]) -> Scene:
         return Scene(placed, ())
     prefix, (own, shared) = placed[: found[0].start()], _divided(marks[-1].said)
     marks[-1] = replace(marks[-1], said=own)
-    common = prefix + "".join(
-        f"{mark.called if mark.key in class_words else mark.written}{mark.said}" for mark in marks
-    )
+    anybody = "".join(f"{mark.called if mark.key in class_words else mark.written}{mark.said}" for mark in marks)
     figures = []
     for key in dict.fromkeys(mark.key for mark in marks):
         mark = next(mark for mark in marks if mark.key == key)
-        sentence = f"{prefix}{''.join(_told(marks, place, key) for place in range(len(marks)))}{shared}"
-        figures.append(Figure(key if key in class_words else "", " ".join(sentence.split()), mark.called))
-    return Scene(" ".join(f"{common}{shared}".split()), tuple(figures))
+        among_others = "".join(_told(marks, place, key) for place in range(len(marks)))
+        own = " ".join(_TRAILING.sub("", marks[place].said) for place in _places_of(marks, key))
+        sentences = (
+            _plain(f"{prefix}{among_others}{shared}"),
+            _plain(f"{_GROUP.sub('', prefix)}{mark.written} {own.strip(' ,;')}{shared}").replace(" ,", ","),
+        )
+        figures.append(Figure(key if key in class_words else "", *sentences, mark.called))
+    return Scene(_plain(f"{prefix}{anybody}{shared}"), tuple(figures))
 
 
 def _mark(found: re.Match[str], said: str, class_words: Mapping[str, str]) -> _Mark:
@@ -129,11 +140,27 @@ def _told(marks: Sequence[_Mark], place: int, key: str) -> str:
     """What the sentence of one person says at a mark: of others only that they are there."""
     mark, last = marks[place], len(marks) - 1
     words = mark.written if mark.key == key else mark.called
-    if place < last and _JOINT.fullmatch(mark.said):
-        return words + mark.said
-    first = place
-    while first > 0 and _JOINT.fullmatch(marks[first - 1].said):
-        first -= 1
-    if key in {each.key for each in marks[first : place + 1]}:
+    if _is_joined(marks, place) or place in _places_of(marks, key):
         return words + mark.said
     return words + ("" if place == last else " and " if place == last - 1 else ", ")
+
+
+def _places_of(marks: Sequence[_Mark], key: str) -> list[int]:
+    """Marks behind which something is said of a person: their own, or the last of those who are joined to them."""
+    found = []
+    for place in range(len(marks)):
+        first = place
+        while first > 0 and _is_joined(marks, first - 1):
+            first -= 1
+        if not _is_joined(marks, place) and key in {each.key for each in marks[first : place + 1]}:
+            found.append(place)
+    return found
+
+
+def _is_joined(marks: Sequence[_Mark], place: int) -> bool:
+    """Whether nothing stands between a mark and the next one but "and", a comma or the like."""
+    return place < len(marks) - 1 and _JOINT.fullmatch(marks[place].said) is not None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
