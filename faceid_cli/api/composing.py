@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,11 @@ from faceid_cli.errors import UsageError
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.checks import user_path
 from faceid_cli.orders.composing import AUTO, MOST_PEOPLE, NO_LAYOUT, is_layout_file
+from faceid_cli.rendering.layout_figure import draw_layout
 from faceid_cli.rendering.layouts import Cast, check_people, given_layout, grid_of, read_layout_file
+from faceid_cli.rendering.save import plan_output, save_picture
 from faceid_cli.rendering.scene import read_scene
+from faceid_cli.types import Render
 
 _MOST_DRAWN = 3
 """So many people are in the pictures that the built-in model was trained on."""
@@ -65,6 +67,15 @@ def cast_of(order: RenderOrder, opened: Opened, prompt: str) -> Cast | None:
     return Cast(scene, how, None if how == AUTO else grid_of(how, count))
 
 
-def names_in(order_names: Sequence[str], similarities: Mapping[str, float]) -> str:
-    """Likenesses as they are told: "alice 0.82, bob 0.79"."""
-    return ", ".join(f"{name} {similarities[name]:.2f}" for name in order_names if name in similarities)
+def save_layout(picture: Render) -> Path:
+    """Write a picture that has been written once more beside it, with the regions of its people drawn over it.
+
+    Returns:
+        Its file, NAME-layout.png; nothing is overwritten.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    assert picture.path is not None
+    plan = plan_output(picture.path.with_name(f"{picture.path.stem}-layout.png"), "", 1)
+    return save_picture(draw_layout(picture.image, picture.settings.get("region", ())), plan)

@@ -169,9 +169,9 @@ class _Cut:
         """Pick each row's [Ks of all texts | Vs of all texts], (B, G * 2 * S * T, C) -> (B, 2 * G * T, C)."""
         length = context.shape[1]
         if length != self._texts * 2 * self._stages * self._text_length:
+            texts = f"{self._texts} texts x " if self._texts > 1 else ""
             raise ModelError(
-                f"the text context has {length} positions, not {self._texts} x 2 x {self._stages} stages x "
-                f"{self._text_length}",
+                f"the text context has {length} positions, not {texts}2 x {self._stages} stages x {self._text_length}",
                 "a bug, or hooks of another kind on the same UNet",
             )
         parts = context.unflatten(1, (self._texts, 2, self._stages, self._text_length))

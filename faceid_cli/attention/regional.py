@@ -26,7 +26,6 @@ from faceid_cli.types import Region
 
 TEXT_UNTIL, APART_UNTIL = 0.0, 0.2
 """Shares of the timesteps at the end of sampling in which regions have no text of their own, and see each other."""
-START = 1.0
 SOFT_EDGE = 0.06
 """Width of a region's edge, as a share of the picture's shorter side; half of it lies outside of the region."""
 _INSIDE = 0.5  # of a pixel, from which on it belongs to a person
@@ -104,7 +103,7 @@ class _State:
         self.shape = (int(sample.shape[-2]), int(sample.shape[-1]))
         known = self._timesteps.known(timestep)
         now = float(torch.as_tensor(timestep).reshape(-1)[0]) if known is None else known
-        self.has_text = self.release.text * self.steps <= now < START * self.steps
+        self.has_text = now >= self.release.text * self.steps
         self.is_apart = now >= self.release.apart * self.steps
 
     def shares(self, pixels: Tensor) -> Tensor:

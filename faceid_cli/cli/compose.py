@@ -34,6 +34,9 @@ def compose(
         ),
     ],
     given: dict[str, Any],
+    show_layout: Annotated[
+        bool, typer.Option("--show-layout", help="Write each picture once more, with the regions drawn over it.")
+    ] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -50,9 +53,13 @@ def compose(
     order = rendering_order(given, out.note, NOT_FOR_SEVERAL)
 
     with render_progress(order.count) as on_progress:
+        from faceid_cli.api.composing import save_layout
         from faceid_cli.api.generate import render_order  # takes a while, so something is shown before
 
         renders = render_order(order, on_progress, out.note)
+    if show_layout:
+        for render in renders:
+            out.note(f"{save_layout(render)} shows who was where")
     views.show_renders("compose", renders)
     out.hint(f"next: the same again with --seed {renders[0].request.seed}, or more of it with --count 4")
 

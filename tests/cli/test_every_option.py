@@ -262,7 +262,7 @@ def test_every_option_of_an_enrolment_is_recorded_and_repeated(tmp_path) -> None
 
 def test_functions_show_the_options_in_signature_and_help() -> None:
     for function, group, without in (
-        (faceid_cli.generate, RenderOrder, ("names", "prompt")),
+        (faceid_cli.generate, RenderOrder, ("names", "prompt", *FOR_SEVERAL)),
         (faceid_cli.compose, RenderOrder, NOT_FOR_SEVERAL),
         (faceid_cli.enroll, EnrolOrder, ("name", "photos")),
     ):
