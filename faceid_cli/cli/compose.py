@@ -15,9 +15,9 @@ from faceid_cli.kept.settings import rendering_order
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.composing import composed
 from faceid_cli.orders.rendering import NOT_FOR_SEVERAL
+from faceid_cli.rendering.scene import read_scene
 
 EPILOG = examples(
-    'faceid compose alice bob "playing chess, city street"',
     'faceid compose alice bob "<alice> smiling and <bob> with a cap, on the beach" -n 4 -o out',
     'faceid compose alice "<alice> and an old man, castle" --layout left-right',
 )
@@ -43,7 +43,7 @@ def compose(
 ) -> None:
     """Render several enrolled people into one picture."""
     *names, prompt = people_and_prompt
-    if not names:
+    if not names or (len(names) == 1 and not read_scene(prompt, {}).figures):
         raise UsageError(
             "compose needs two or more names and a prompt",
             'such as: faceid compose alice bob "playing chess", or faceid compose alice "<alice> and an old man"',

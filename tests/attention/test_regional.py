@@ -100,9 +100,12 @@ def test_pictures_with_other_layouts_in_one_batch_are_what_they_are_alone(tiny_b
     together = predicted(tiny_base, texts(3), [*layouts, *layouts][:2])
     noise = latents(2)
     for row, layout in enumerate(layouts):
-        with torch.no_grad(), split_attention(tiny_base.unet, 1, T, texts=3):
-            with regional_attention(tiny_base.unet, [layout]):
-                alone = tiny_base.unet(noise[row : row + 1], 900, torch.cat(texts(3), dim=1)).sample
+        with (
+            torch.no_grad(),
+            split_attention(tiny_base.unet, 1, T, texts=3),
+            regional_attention(tiny_base.unet, [layout]),
+        ):
+            alone = tiny_base.unet(noise[row : row + 1], 900, torch.cat(texts(3), dim=1)).sample
         assert torch.allclose(together[row], alone[0], atol=1e-5)
 
 

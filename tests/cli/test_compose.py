@@ -36,7 +36,7 @@ def pixels(path: Path | str) -> np.ndarray:
 
 @dataclass
 class Halves:
-    """Sees a face in each half: the left one is alice's once its pixels are others than at first, the right one bob's."""
+    """Sees a face in each half: the left one is alice's once its pixels are not the first ones, the right one bob's."""
 
     first: dict[bytes, float] = field(default_factory=dict)
     is_drawn_world = True
@@ -189,7 +189,7 @@ def test_rows_of_a_batch_have_layouts_of_their_own(faceid, bob) -> None:
         (("alice", "bob", "x", "--region", "alice=0,0,1,1", "--region", "bob=0,0,1,1"), "have the same region"),
         (("alice", "bob", "x", "--region", "alice=0,0,1,1"), "bob has none"),
         (("alice", "bob", "x", "--region", "alice=0,0,2,1"), "not in the picture"),
-        (("alice", "x"), "the prompt has nobody but alice"),
+        (("alice", "x"), "compose needs two or more names and a prompt"),
         (("alice", "bob", "<alice>, <bob>, a man, a woman and a boy"), "no more than 4 can be kept apart"),
     ],
 )
