@@ -32,7 +32,7 @@ from PIL import Image
 
 from benchmarks.baselines import METHODS as LEARNERS
 from benchmarks.composed_prompts import PROMPTS, Asked
-from benchmarks.composed_scores import score_picture
+from benchmarks.composed_scores import aligned_face, score_picture
 from benchmarks.composed_tables import tables
 from benchmarks.ledger import Ledger
 from benchmarks.measure import _short_hash
@@ -106,6 +106,7 @@ class Stage:
         self._folder = folder
         self._wordings = Wordings(self.base)
         self._likeness: dict[int, Likeness] = {}
+        self._photos: dict[int, list[Any]] = {}
 
     def tokens(self, person: int, learner: str) -> IdentityTokens:
         """A person's tokens: as they were kept, else learned now."""
@@ -127,6 +128,13 @@ class Stage:
         if person not in self._likeness:
             self._likeness[person] = reference_likeness(self.judge, person)
         return self._likeness[person]
+
+    def photos(self, person: int) -> list[Any]:
+        """The faces that a person is learned from, for a look at whether one of them is copied."""
+        if person not in self._photos:
+            drawings = photo_set(person, PHOTOS, 0)
+            self._photos[person] = [aligned_face(drawing.image, drawing.faces[0]) for drawing in drawings]
+        return self._photos[person]
 
     def render(self, people: Sequence[int], way: Way, prompts: Sequence[Asked], seed: int) -> list[Render]:
         """One picture a prompt, all of them together; prompt k with the seed `seed` + k."""
@@ -201,8 +209,9 @@ def run(arguments: argparse.Namespace) -> None:
             pictures = stage.render(people, WAYS[name], prompts, 1000 * number)
             seconds = (time.perf_counter() - started) / len(pictures)
             likenesses = {str(person): stage.likeness(person) for person in people}
+            photos = {str(person): stage.photos(person) for person in people}
             scores = [
-                asdict(score_picture(stage.judge, stage.networks, picture.image, likenesses, asked))
+                asdict(score_picture(stage.judge, stage.networks, picture.image, likenesses, asked, photos))
                 for picture, asked in zip(pictures, prompts, strict=True)
             ]
             ledger.add(key, {"group": [size, number], "scores": scores, "seconds": seconds})

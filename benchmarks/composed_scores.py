@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from faceid_cli.builtin.judge import Judge
+from faceid_cli.builtin.judge import FACE_PX, Judge, alignment
 from faceid_cli.evaluation.assigning import matched
 from faceid_cli.evaluation.judges import PictureJudge
 from faceid_cli.evaluation.likeness import Likeness
+from faceid_cli.types import Face
 
 LEAST_PERCENT, BLENDED = 40.0, 0.3
 """Who is less alike, between a stranger (0) and another drawing (100), is not recognised; whose second best likeness is
 nearer to the best than so much of it is a blend."""
 _LEAST_PROBABILITY = 0.5
+_BILINEAR = Image.Resampling.BILINEAR
 
 
 class Prompt(Protocol):
@@ -43,6 +46,8 @@ class Score:
         swaps: Share of the attributes that were asked for of one person and that another one has, who was not asked to.
         obeyed: Share of what was asked for, scene, thing and attributes of the right person, that is there.
         asked: How many attributes of single people were asked for.
+        copies: Of each person who is there the highest correlation of their face's pixels with a photo that they were
+            learned from, faces aligned: 1 is the photo itself.
     """
 
     faces: int
@@ -54,12 +59,27 @@ class Score:
     swaps: float | None
     obeyed: float | None
     asked: int
+    copies: tuple[float, ...] = ()
+
+
+def aligned_face(image: Image.Image, face: Face) -> NDArray[np.float64]:
+    """A face's grey pixels, (4096,), of mean 0 and length 1."""
+    matrix = alignment(np.asarray(face.landmarks, dtype=np.float64))
+    cut = image.convert("L").transform((FACE_PX, FACE_PX), Image.Transform.AFFINE, tuple(matrix.flatten()), _BILINEAR)
+    pixels = np.asarray(cut, dtype=np.float64).flatten()
+    pixels -= pixels.mean()
+    return np.asarray(pixels / max(float(np.linalg.norm(pixels)), 1e-9))
 
 
 def score_picture(
-    judge: PictureJudge, networks: Judge, image: Image.Image, people: Mapping[str, Likeness], asked: Prompt
+    judge: PictureJudge,
+    networks: Judge,
+    image: Image.Image,
+    people: Mapping[str, Likeness],
+    asked: Prompt,
+    photos: Mapping[str, Sequence[NDArray[np.float64]]] | None = None,
 ) -> Score:
-    """Score a picture of people, who are given from left to right."""
+    """Score a picture of people, who are given from left to right; `photos` are faces that they were learned from."""
     faces = sorted(judge.find_faces(image), key=lambda face: face.box.center[0])
     found = matched(judge, image, people)
     are_right = tuple(
@@ -88,6 +108,11 @@ def score_picture(
         float(np.mean(swaps)) if swaps else None,
         float(np.mean(there)) if there else None,
         len(swaps),
+        tuple(
+            round(max(float(photo @ aligned_face(image, match.face)) for photo in photos[match.name]), 4)
+            for match in found
+            if photos and match.face is not None
+        ),
     )
 
 

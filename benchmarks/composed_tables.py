@@ -21,6 +21,7 @@ _COLUMNS: dict[str, Callable[[Scores], Any]] = {
     "blends": lambda score: score["blends"],
     "swaps": lambda score: score["swaps"],
     "obeyed": lambda score: score["obeyed"],
+    "copy": lambda score: np.mean(score["copies"]) if score.get("copies") else None,
     "right number": lambda score: score["faces"] == len(score["are_right"]),
 }
 

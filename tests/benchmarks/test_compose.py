@@ -9,7 +9,7 @@ from PIL import Image
 
 from benchmarks.compose import ALIKE, PAIRS, PEOPLE, PROMPTS, TRIPLES, WAYS, groups, numbers
 from benchmarks.composed_prompts import Asked
-from benchmarks.composed_scores import Score, score_picture
+from benchmarks.composed_scores import Score, aligned_face, score_picture
 from benchmarks.composed_tables import tables
 from benchmarks.trial import reference_likeness
 from faceid_cli.builtin.draw import draw
@@ -50,6 +50,17 @@ def test_people_in_their_places_are_right_and_others_are_not(judges) -> None:
     assert score_picture(judge, networks, drawn(3, 8, attributes=both), people, asked).swaps == 1.0
     empty = score_picture(judge, networks, Image.new("RGB", (256, 256)), people, asked)
     assert (empty.faces, empty.is_right, empty.confusion) == (0, False, None)
+
+
+def test_a_pasted_photo_is_seen_by_its_pixels(judges) -> None:
+    judge, networks = judges
+    people = {"3": reference_likeness(judge, 3), "8": reference_likeness(judge, 8)}
+    pasted, other = drawn(3, 8), drawn(3, 8, attributes=(frozenset({"smiling"}), frozenset({"mouth open"})))
+    faces = judge.find_faces(pasted)
+    photos = {name: [aligned_face(pasted, face)] for name, face in zip(people, faces, strict=True)}
+    copied = score_picture(judge, networks, pasted, people, Asked(""), photos).copies
+    assert min(copied) > 0.99
+    assert max(score_picture(judge, networks, other, people, Asked(""), photos).copies) < 0.98
 
 
 def test_groups_are_as_many_as_promised_of_different_people_and_alike_ones_come_first() -> None:
