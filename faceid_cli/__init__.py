@@ -19,6 +19,7 @@ from faceid_cli.version import __version__
 if TYPE_CHECKING:
     from faceid_cli.api.attention import show_attention as show_attention
     from faceid_cli.api.batch import batch as batch
+    from faceid_cli.api.blend import blend as blend
     from faceid_cli.api.compose import compose as compose
     from faceid_cli.api.demo import demo as demo
     from faceid_cli.api.enroll import enroll as enroll
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 _HOME = {
     "backup": "api.backup",
     "batch": "api.batch",
+    "blend": "api.blend",
     "compose": "api.compose",
     "demo": "api.demo",
     "draw_samples": "api.samples",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BUILTIN = "builtin"
 """What the base model that ships with faceid is called."""
 
+Region = tuple[float, float, float, float]
+"""A part of a picture: left, top, right, bottom as shares of its width and height, 0 to 1."""
 OnNote = Callable[[str], None]
 """Called with a line worth telling the user."""
 OnProgress = Callable[[int, int], None]

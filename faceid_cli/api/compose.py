@@ -8,6 +8,7 @@ from typing import Any
 from faceid_cli.api.generate import render_order
 from faceid_cli.kept.settings import rendering_order
 from faceid_cli.orders import RenderOrder
+from faceid_cli.orders.composing import composed
 from faceid_cli.orders.option import takes
 from faceid_cli.orders.rendering import NOT_FOR_SEVERAL
 from faceid_cli.types import OnNote, OnProgress, Render
@@ -25,8 +26,8 @@ def compose(
     """Render several people into each picture.
 
     Args:
-        names: Enrolled people.
-        prompt: `<name>` marks each of them, or none is marked.
+        names: Enrolled people; one is enough where the prompt has others without a name.
+        prompt: `<name>` marks each of them, or none is marked. What is said behind a mark belongs to that person.
         on_progress: Called with (sampler steps done, steps in all).
         on_note: Called with a line worth telling the user.
         options: Of `RenderOrder`, by name, but for those that need one person alone.
@@ -37,5 +38,6 @@ def compose(
     Raises:
         ModelMismatchError: They were learned on different base models. Else as `generate`.
     """
-    order = rendering_order({"names": tuple(names), "prompt": prompt, **options}, on_note, NOT_FOR_SEVERAL)
+    given = composed({"names": tuple(names), "prompt": prompt, **options})
+    order = rendering_order(given, on_note, NOT_FOR_SEVERAL)
     return render_order(order, on_progress, on_note)

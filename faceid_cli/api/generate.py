@@ -10,6 +10,8 @@ from typing import Any
 
 from faceid_cli.api.again import files_there, read_render, requests_of
 from faceid_cli.api.alike import render_alike
+from faceid_cli.api.checking import checking_for, renders_again
+from faceid_cli.api.composing import cast_of
 from faceid_cli.api.opening import open_people
 from faceid_cli.api.placing import placed, told, untold
 from faceid_cli.api.recording import finished, not_recorded, record_picture
@@ -19,13 +21,14 @@ from faceid_cli.kept.signals import held_signals
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.checks import check_text
 from faceid_cli.orders.option import takes
+from faceid_cli.orders.rendering import FOR_SEVERAL
 from faceid_cli.rendering.guiding import read_guidance, with_face_mask
 from faceid_cli.rendering.provenance import wanted_provenance
 from faceid_cli.rendering.save import OutputPlan, plan_output, save_over, save_render
 from faceid_cli.types import OnNote, OnProgress, Render
 
 
-@takes(RenderOrder, without=("names", "prompt"))
+@takes(RenderOrder, without=("names", "prompt", *FOR_SEVERAL))
 def generate(
     name: str,
     prompt: str,
@@ -51,7 +54,7 @@ def generate(
         UnknownNameError, UsageError, PromptTooLongError, PhotoError, ModelError (NotFiniteError among them: some
         pictures came to nothing, the others are written), OutputError, OutOfMemoryError.
     """
-    order = rendering_order({"names": (name,), "prompt": prompt, **options}, on_note)
+    order = rendering_order({"names": (name,), "prompt": prompt, **options}, on_note, FOR_SEVERAL)
     return render_order(order, on_progress, on_note)
 
 
@@ -66,6 +69,7 @@ def render_order(
         return render_alike(order, seeds, on_progress, on_note)
     opened = open_people(order.names, order.config, order.model, order.options, on_note)
     order, prompt, files = placed(order, opened, on_note)
+    cast = cast_of(order, opened, prompt)
     requests = requests_of(order, opened, prompt, seeds)
     there = files_there(order, requests)
     if not order.overwrite:
@@ -82,8 +86,10 @@ def render_order(
     # These bring in torch, which takes seconds.
     from faceid_cli.rendering.control import control_for
     from faceid_cli.rendering.generate import render_batches
+    from faceid_cli.rendering.wording import Wordings
     from faceid_cli.tokens import read_embedding
 
+    checking = None if cast is None else checking_for(opened, order, on_note)
     base, tokens, chosen = opened.base(on_note), opened.tokens(), ""
     words = {word: read_embedding(file, base) for word, file in files.items()}
     control = control_for(guidance, base)
@@ -94,9 +100,23 @@ def render_order(
         config, chosen = choose_likeness(base, person, tokens[person.name], prompt, order.config, on_note)
         order = replace(order, config=config)
     batches = render_batches(
-        base, prompt, tokens, seeds, order.config, on_progress, guidance.init, words, guidance.mask, control, on_note
+        base,
+        prompt,
+        tokens,
+        seeds,
+        order.config,
+        on_progress,
+        guidance.init,
+        words,
+        guidance.mask,
+        control,
+        on_note,
+        cast,
     )
     more, always = untold(order, opened, files, chosen, base), fields_with_defaults(RenderOrder)
+    if checking is not None and cast is not None:
+        again = renders_again(base, Wordings(base), tokens, words, order.config)
+        batches = ([checking.checked(picture, cast, again) for picture in batch] for batch in batches)
     told_batches = (
         [told(picture, order, more | {"request": requests[picture.request.seed]}, always) for picture in batch]
         for batch in batches

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from faceid_cli.api.checking import Checking, checking_for
 from faceid_cli.api.opening import Opened, on_machine, open_people
 from faceid_cli.orders import RenderOrder
 from faceid_cli.types import IdentityTokens, OnNote
@@ -49,6 +50,7 @@ class Loaded:
         self._words: dict[tuple[str, int], IdentityTokens] = {}
         self._judge: tuple[tuple[object, ...], PictureJudge] | None = None
         self._thresholds: dict[tuple[object, ...], Threshold] = {}
+        self._checkings: dict[tuple[object, ...], Checking | None] = {}
 
     def base_of(self, opened: Opened) -> tuple[BaseModel, Wordings]:
         """The base model, loaded where it is not the one that is held; this brings in torch.
@@ -90,6 +92,13 @@ class Loaded:
             found[word] = self._words[key]
         return found
 
+    def checking_of(self, opened: Opened, order: RenderOrder) -> Checking | None:
+        """What looks at pictures of several people, see `checking.checking_for`."""
+        key = (order.config.repair > 0, opened.is_builtin, *(person.id for person in opened.people))
+        if key not in self._checkings:
+            self._checkings[key] = checking_for(opened, order, self._on_note)
+        return self._checkings[key]
+
     def threshold_of(self, opened: Opened, least: str) -> Threshold:
         """What pictures of these people are measured by.
 
@@ -102,7 +111,7 @@ class Loaded:
 
         kind = (opened.is_builtin, opened.device)
         if self._judge is None or self._judge[0] != kind:
-            self._judge = (kind, picture_judge("auto", opened.is_builtin, device=opened.device))
+            self._judge = (kind, picture_judge("auto", opened.is_builtin, device=opened.device, with_prompts=False))
             self._thresholds.clear()
         key = (least, *(person.id for person in opened.people))
         if key not in self._thresholds:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from faceid_cli.api.already import REJECTED as REJECTED_FOLDER
+from faceid_cli.api.checking import renders_again
+from faceid_cli.api.composing import cast_of
 from faceid_cli.api.loaded import Loaded
 from faceid_cli.api.placing import told, untold
 from faceid_cli.api.saving import OnFailed, OnSaved
@@ -24,6 +26,7 @@ from faceid_cli.types import OnNote, Render
 if TYPE_CHECKING:
     from faceid_cli.rendering.control import Control
     from faceid_cli.rendering.mixed import MixedPicture
+    from faceid_cli.rendering.placing import Placing
     from faceid_cli.rendering.plan import Plan
 
 
@@ -76,13 +79,15 @@ class Mixer:
     def _group(self, pictures: Sequence[Wanted]) -> None:
         """Pictures that differ in prompts, people and seeds alone."""
         try:
-            base, _ = self.loaded.base_of(pictures[0].opened)
+            base, wordings = self.loaded.base_of(pictures[0].opened)
             plan, mask, control = self._plan(pictures[0])
         except FaceIDError as error:
             for picture in pictures:
                 self.failed(picture, error)
             return
-        _Group(self, base, plan, mask, control).render(pictures)
+        from faceid_cli.rendering.placing import Placing
+
+        _Group(self, base, plan, mask, control, Placing(base, wordings, self.on_note)).render(pictures)
 
     def _plan(self, first: Wanted) -> tuple[Plan, Any, Control | None]:
         from faceid_cli.rendering.control import control_for
@@ -112,7 +117,9 @@ class Mixer:
 class _Group:
     """Renders pictures of one group, batch by batch."""
 
-    def __init__(self, mixer: Mixer, base: Any, plan: Plan, mask: Any, control: Control | None) -> None:
+    def __init__(
+        self, mixer: Mixer, base: Any, plan: Plan, mask: Any, control: Control | None, placing: Placing
+    ) -> None:
         self._mixer, self._base, self._plan, self._mask = mixer, base, plan, mask
         self._network = None if control is None else control.network
         self._size = plan.config.batch_size
@@ -120,6 +127,7 @@ class _Group:
         self._batches: dict[Hashable, list[tuple[Wanted, MixedPicture]]] = {}
         self._stages: set[int] = set()
         self._hopeless: FaceIDError | None = None
+        self._placing = placing
 
     def render(self, pictures: Sequence[Wanted]) -> None:
         """Render them, and those that take their place."""
@@ -142,7 +150,11 @@ class _Group:
             _, wordings = self._mixer.loaded.base_of(picture.opened)
             tokens = self._mixer.loaded.tokens_of(picture.opened)
             words = self._mixer.loaded.words_of(picture.files)
-            wording = wordings.of(picture.prompt, tokens, picture.order.config, words)
+            cast = cast_of(picture.order, picture.opened, picture.prompt)
+            scene = None if cast is None else cast.scene
+            wording = wordings.of(picture.prompt, tokens, picture.order.config, words, scene)
+            if cast is not None:  # it may want what is missing
+                self._mixer.loaded.checking_of(picture.opened, picture.order)
             if picture.order.min_likeness is not None:  # it may want a file that is missing: told before rendering
                 self._mixer.loaded.threshold_of(picture.opened, picture.order.min_likeness)
         except FaceIDError as error:
@@ -151,7 +163,7 @@ class _Group:
         self._tell_idle_stages(wording.stages, picture)
         key = shape_of(wording)
         batch = self._batches.setdefault(key, [])
-        batch.append((picture, MixedPicture(wording, picture.seed, picture.order.config)))
+        batch.append((picture, MixedPicture(wording, picture.seed, picture.order.config, cast, words)))
         if len(batch) >= self._size:
             self._run(self._batches.pop(key))
 
@@ -164,7 +176,9 @@ class _Group:
         started = time.perf_counter()
         try:
             mixed = [each for _, each in batch]
-            made = render_mixed(self._base, mixed, self._plan, self._mask, lambda step: self._mixer.sink.finished())
+            made = render_mixed(
+                self._base, mixed, self._plan, self._mask, lambda step: self._mixer.sink.finished(), self._placing
+            )
         except OutOfMemoryError as error:
             if len(batch) == 1:
                 self._mixer.failed(batch[0][0], error)
@@ -194,6 +208,7 @@ class _Group:
     def _keep(self, picture: Wanted, image: Render, measured: Mapping[str, object]) -> None:
         """Hand a picture on; one that is not like the person is rejected, and another seed is tried."""
         try:
+            image = self._checked(picture, image)
             more = {**untold(picture.order, picture.opened, picture.files, picture.chosen, self._base), **measured}
             least = picture.order.min_likeness
             threshold = None if least is None else self._mixer.loaded.threshold_of(picture.opened, least)
@@ -221,6 +236,17 @@ class _Group:
         self._mixer.sink.put(finished, picture, not is_enough, on_saved, on_failed)
         if not is_enough and alike is not None and threshold is not None:
             self._try_again(picture, threshold.shown(alike))
+
+    def _checked(self, picture: Wanted, image: Render) -> Render:
+        """The same picture; of several people looked at, and repaired."""
+        loaded = self._mixer.loaded
+        cast = cast_of(picture.order, picture.opened, picture.prompt)
+        checking = None if cast is None else loaded.checking_of(picture.opened, picture.order)
+        if cast is None or checking is None:
+            return image
+        _, wordings = loaded.base_of(picture.opened)
+        tokens, words = loaded.tokens_of(picture.opened), loaded.words_of(picture.files)
+        return checking.checked(image, cast, renders_again(self._base, wordings, tokens, words, picture.order.config))
 
     def _try_again(self, picture: Wanted, score: str) -> None:
         if picture.attempt + 1 < picture.order.tries:

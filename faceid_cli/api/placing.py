@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from faceid_cli.api.composing import with_layout
 from faceid_cli.api.opening import Opened
 from faceid_cli.api.origins import origins_of
 from faceid_cli.builtin.words import unknown_words
@@ -26,6 +27,7 @@ def placed(order: RenderOrder, opened: Opened, on_note: OnNote | None) -> tuple[
         UsageError: A prompt that marks nobody, or leaves somebody out; a word that stands for two things.
     """
     order = replace(order, names=tuple(person.name for person in opened.people), config=opened.config)
+    order = with_layout(order)
     files = _embeddings(order, on_note)
     prompt = place_people(order.prompt, order.names, list(files))
     if on_note:

@@ -43,16 +43,26 @@ def cross_attention_layers(unet: nn.Module) -> dict[str, Any]:
     Raises:
         ModelError: There are none.
     """
-    layers = {name: module for name, module in unet.named_modules() if name.rsplit(".", 1)[-1] == "attn2"}
-    layers = {name: layer for name, layer in layers.items() if hasattr(layer, "to_k") and hasattr(layer, "to_v")}
+    layers = attention_layers(unet, "attn2")
     if not layers:
         raise ModelError(f"no cross-attention layer found in this {type(unet).__name__}", "use a supported base model")
     return layers
 
 
+def attention_layers(network: nn.Module, kind: str) -> dict[str, Any]:
+    """Return layers by name: of kind "attn1", which look at the picture itself, or "attn2", which look at the text."""
+    layers = {name: module for name, module in network.named_modules() if name.rsplit(".", 1)[-1] == kind}
+    return {name: layer for name, layer in layers.items() if hasattr(layer, "to_k") and hasattr(layer, "to_v")}
+
+
 @contextmanager
-def split_attention(unet: nn.Module, stages: int, text_length: int, num_train_timesteps: int = 1000) -> Iterator[None]:
+def split_attention(
+    unet: nn.Module, stages: int, text_length: int, num_train_timesteps: int = 1000, texts: int = 1
+) -> Iterator[None]:
     """Let a UNet take `encoder_hidden_states` = [K1..KS | V1..VS], (B, 2 * S * T, C), while the context lasts.
+
+    Of several texts, one behind the other, (B, G * 2 * S * T, C), the layers get the keys and values of all of them,
+    (B, G * T, C), for `regional_attention` to tell them apart.
 
     Timesteps may be a number, or a tensor of one or B entries: each row uses the stage of its own timestep. A UNet with
     a pooled text takes `added_cond_kwargs["text_embeds"]` of all stages, (B, S * E), in the same way. Rows that know
@@ -63,6 +73,7 @@ def split_attention(unet: nn.Module, stages: int, text_length: int, num_train_ti
         stages: S: how many stages the timesteps are divided into, noisiest first.
         text_length: T: text positions of one side of one stage.
         num_train_timesteps: Timesteps that the stages divide.
+        texts: G: how many texts each row brings.
 
     Raises:
         ModelError: No layer matched; or a layer that does not use its two projections (fused projections, a replaced
@@ -73,7 +84,7 @@ def split_attention(unet: nn.Module, stages: int, text_length: int, num_train_ti
     for name, layer in layers.items():
         if getattr(layer, "fused_projections", False):
             raise ModelError(f"the split into keys and values is dead in {name}: its projections are fused", _REMEDY)
-    cut = _Cut(stages, text_length, num_train_timesteps)
+    cut = _Cut(stages, text_length, num_train_timesteps, texts)
     alive: set[str] = set()
 
     def before(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -104,14 +115,16 @@ class _Cut:
         stages: S.
         text_length: T.
         num_train_timesteps: Timesteps that the stages divide.
+        texts: G.
 
     Attributes:
-        sides: What the projections "to_k" and "to_v" take now, (B, T, C) each.
+        sides: What the projections "to_k" and "to_v" take now, (B, G * T, C) each.
     """
 
-    def __init__(self, stages: int, text_length: int, num_train_timesteps: int) -> None:
+    def __init__(self, stages: int, text_length: int, num_train_timesteps: int, texts: int = 1) -> None:
+        self._texts = texts
         self._stages, self._text_length, self._num_train_timesteps = stages, text_length, num_train_timesteps
-        self._timesteps = _Timesteps()
+        self._timesteps = Timesteps()
         self._last: tuple[Tensor, Tensor | None, int] | None = None
         self._pooled: Tensor | None = None
         self.sides: dict[str, Tensor] = {}
@@ -139,29 +152,30 @@ class _Cut:
             if text is last_text and words is last_words and stage == last_stage:
                 return
         self._last = now
-        if context.shape[1] != 2 * self._text_length:
+        if context.shape[1] != 2 * self._text_length or self._texts > 1:
             timesteps = torch.as_tensor(timestep, device=context.device).reshape(-1)
             stages = stages_of(timesteps, self._stages, self._num_train_timesteps)
             context = self._part_of_context(context, stages)
             pooled = None if pooled is None else _at(pooled.unflatten(1, (self._stages, -1)), stages)
         self._pooled = pooled
         # A contiguous half makes the projection compute the same bits as on an unsplit context.
-        keys, values = (half.contiguous() for half in context.split(self._text_length, dim=1))
+        keys, values = (half.contiguous() for half in context.split(self._texts * self._text_length, dim=1))
         self.sides["to_k"], self.sides["to_v"] = keys, values
 
     def _stage(self, timestep: float) -> int:
         return stage_of(math.floor(timestep), self._stages, self._num_train_timesteps)
 
     def _part_of_context(self, context: Tensor, stages: Tensor) -> Tensor:
-        """Pick each row's [Ks | Vs], (B, 2 * S * T, C) -> (B, 2 * T, C)."""
+        """Pick each row's [Ks of all texts | Vs of all texts], (B, G * 2 * S * T, C) -> (B, 2 * G * T, C)."""
         length = context.shape[1]
-        if length != 2 * self._stages * self._text_length:
+        if length != self._texts * 2 * self._stages * self._text_length:
+            texts = f"{self._texts} texts x " if self._texts > 1 else ""
             raise ModelError(
-                f"the text context has {length} positions, not 2 x {self._stages} stages x {self._text_length}",
+                f"the text context has {length} positions, not {texts}2 x {self._stages} stages x {self._text_length}",
                 "a bug, or hooks of another kind on the same UNet",
             )
-        parts = context.unflatten(1, (2, self._stages, self._text_length))
-        return _at(parts.transpose(1, 2), stages).flatten(1, 2)
+        parts = context.unflatten(1, (self._texts, 2, self._stages, self._text_length))
+        return _at(parts.permute(0, 3, 2, 1, 4, 5), stages).flatten(1, 3)
 
 
 def _at(parts: Tensor, stages: Tensor) -> Tensor:
@@ -171,7 +185,7 @@ def _at(parts: Tensor, stages: Tensor) -> Tensor:
     return parts[torch.arange(len(parts), device=parts.device), stages]
 
 
-class _Timesteps:
+class Timesteps:
     """Tells the numbers of timesteps on a GPU without waiting for it at each step.
 
     A sampler's timesteps are entries of one tensor. It is read as a whole when the first of them is seen.

@@ -77,6 +77,7 @@ _MODULES = {
     "show": "show",
     "generate": "generate",
     "compose": "compose",
+    "blend": "blend",
     "batch": "batch",
     "serve": "serve",
     "info": "info",

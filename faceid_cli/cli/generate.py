@@ -17,6 +17,7 @@ from faceid_cli.kept.settings import rendering_order
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.batching import BatchOrder
 from faceid_cli.orders.option import leaves
+from faceid_cli.orders.rendering import FOR_SEVERAL
 
 EPILOG = examples(
     'faceid generate alice "holding a basketball, eiffel tower" --seed 7',
@@ -25,7 +26,7 @@ EPILOG = examples(
 _OF_SEVERAL_PEOPLE = ("people", "everybody", "tag")
 
 
-@spread(RenderOrder, BatchOrder, without=("names", "prompt", *_OF_SEVERAL_PEOPLE))
+@spread(RenderOrder, BatchOrder, without=("names", "prompt", *FOR_SEVERAL, *_OF_SEVERAL_PEOPLE))
 def generate(
     name: options.Name,
     given: dict[str, Any],
@@ -62,7 +63,7 @@ def generate(
         return
     given = {field: value for field, value in given.items() if field not in own}
     given["output"] = output_folder(given["output"])
-    order = rendering_order({"names": (name,), "prompt": prompt, **given}, out.note)
+    order = rendering_order({"names": (name,), "prompt": prompt, **given}, out.note, FOR_SEVERAL)
 
     with render_progress(order.count) as on_progress:
         from faceid_cli.api.generate import render_order  # takes a while, so something is shown before

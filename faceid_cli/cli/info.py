@@ -131,6 +131,7 @@ def _signed(found: Credentials | None) -> str:
 def _of_record(record: RenderMetadata) -> dict[str, str]:
     """The settings that are not as usual, beside those that everybody asks for."""
     from faceid_cli.orders import RenderConfig
+    from faceid_cli.orders.composing import NO_LAYOUT
     from faceid_cli.orders.option import leaves
 
     usual = {name: default for name, (_, _, default) in leaves(RenderConfig).items()}
@@ -146,9 +147,9 @@ def _of_record(record: RenderMetadata) -> dict[str, str]:
         "device",
     }
     others = {
-        name.replace("_", " "): str(getattr(record, name))
+        name.replace("_", " "): _in_words(getattr(record, name))
         for name, default in usual.items()
-        if name not in told and hasattr(record, name) and getattr(record, name) != default
+        if name not in told and hasattr(record, name) and getattr(record, name) not in (default, NO_LAYOUT)
     }
     return {
         "people": ", ".join(record.names),
@@ -166,9 +167,17 @@ def _of_record(record: RenderMetadata) -> dict[str, str]:
         "strength": f"{record.strength:g}" if record.init else "",
         "control": f"{record.control} {record.control_model}" if record.control else "",
         "likeness chosen": record.chosen,
+        "alike": ", ".join(f"{name} {similarity:.2f}" for name, similarity in record.likenesses.items()),
+        "repaired": ", ".join(record.repaired),
         "rendered": f"{record.precision} on {record.device}" if record.device else record.precision,
         "versions": ", ".join(f"{package} {version}" for package, version in record.versions.items()),
     }
+
+
+def _in_words(value: object) -> str:
+    return (
+        ", ".join(map(str, value)) if isinstance(value, tuple) and value and isinstance(value[0], str) else str(value)
+    )
 
 
 def _short(text: str) -> str:

@@ -65,8 +65,14 @@ def error_data(error: FaceIDError) -> dict[str, Any]:
 
 
 def render_lines(renders: Sequence[Render]) -> list[str]:
-    """One line per picture: where it is, and the seed that makes it again."""
-    return [f"{render.path}  seed {render.request.seed}" for render in renders]
+    """One line per picture: where it is, the seed that makes it again, and of several people how alike each is."""
+    return [f"{render.path}  seed {render.request.seed}{_alike(render)}" for render in renders]
+
+
+def _alike(render: Render) -> str:
+    found: Mapping[str, float] = render.settings.get("likenesses") or {}
+    told = ", ".join(f"{name} {similarity:.2f}" for name, similarity in found.items())
+    return f"  alike: {told}" if told else ""
 
 
 def show_renders(command: str, renders: Sequence[Render]) -> None:

@@ -15,6 +15,7 @@ def picture_judge(
     clip: Path | None = None,
     device: str | None = None,
     with_faces: bool = True,
+    with_prompts: bool = True,
 ) -> PictureJudge:
     """The judge that is asked for, or that fits the base model.
 
@@ -24,6 +25,7 @@ def picture_judge(
         clip: Folder of the CLIP model that scores prompts of photographs.
         device: Of the judge of photographs.
         with_faces: Whether it needs to find faces in photographs; things have none.
+        with_prompts: Whether it needs to score prompts of photographs.
 
     Raises:
         UsageError: A judge of another world than the base model's, or an unknown one.
@@ -34,4 +36,4 @@ def picture_judge(
     check_fit(judge, builtin)
     if builtin:
         return DrawnJudge(Judge.load())
-    return PhotographJudge.load(clip, device or "auto", with_faces)
+    return PhotographJudge.load(clip, device or "auto", with_faces, with_prompts)

@@ -95,18 +95,20 @@ class PhotographJudge:
 
     Args:
         faces: Finds and compares faces; None where none are of interest.
-        clip: Compares pictures and texts.
+        clip: Compares pictures and texts; None where no prompts are scored.
     """
 
     name = "photographs"
     is_drawn_world = False
 
-    def __init__(self, faces: FaceFinder | None, clip: ClipScorer) -> None:
+    def __init__(self, faces: FaceFinder | None, clip: ClipScorer | None) -> None:
         self._faces, self._clip = faces, clip
 
     @classmethod
-    def load(cls, clip: Path | None = None, device: str = "auto", with_faces: bool = True) -> PhotographJudge:
-        """Load all three networks, or CLIP alone.
+    def load(
+        cls, clip: Path | None = None, device: str = "auto", with_faces: bool = True, with_prompts: bool = True
+    ) -> PhotographJudge:
+        """Load all three networks, or CLIP alone, or those of faces alone.
 
         Raises:
             WeightsMissingError: Weights of one of them are missing; the message names the file and its source.
@@ -114,7 +116,7 @@ class PhotographJudge:
         if not with_faces:
             return cls(None, ClipScorer.load(clip, device))
         local_weights("face-recognition")  # loaded when the first face is compared; a gap is better found now
-        return cls(PhotographFaceFinder.load(device), ClipScorer.load(clip, device))
+        return cls(PhotographFaceFinder.load(device), ClipScorer.load(clip, device) if with_prompts else None)
 
     def find_faces(self, image: Image.Image) -> list[Face]:
         """See `PictureJudge`."""
@@ -130,6 +132,7 @@ class PhotographJudge:
 
         A concept is there if the picture is more like a photo of a person with it than like a photo of a person.
         """
+        assert self._clip is not None, "prompts are not scored without CLIP"
         subject = f"a photo of {prompt.subject}"
         text = prompt.with_mark(prompt.subject)
         text = text if text != prompt.text else f"{subject}, {prompt.text}"

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
 
 from PIL import Image
 
 from faceid_cli.errors import UsageError
+from faceid_cli.evaluation.assigning import matched
 from faceid_cli.evaluation.judges import PictureJudge
 from faceid_cli.evaluation.likeness import Likeness
 from faceid_cli.evaluation.references import is_thing, likeness_of
 from faceid_cli.evaluation.run import largest_face
 from faceid_cli.orders.checks import least_likeness
 from faceid_cli.types import Identity
-
-_MOST_FACES = 6
 
 
 @dataclass(frozen=True)
@@ -80,19 +78,8 @@ class Threshold:
         return likeness
 
     def _similarities(self, image: Image.Image) -> list[float]:
-        faces = self._judge.find_faces(image)
         if len(self._likenesses) == 1:
-            face = largest_face(faces)
+            face = largest_face(self._judge.find_faces(image))
             return [0.0 if face is None else self._likenesses[0].similarity(self._judge.embed(image, face))]
-        faces = sorted(faces, key=lambda face: -face.box.area)[:_MOST_FACES]
-        embedded = [self._judge.embed(image, face) for face in faces]
-        # Who has no face of their own is like nobody.
-        places = [*range(len(embedded)), *[-1] * max(len(self._likenesses) - len(embedded), 0)]
-        each = [
-            [
-                0.0 if place < 0 else likeness.similarity(embedded[place])
-                for likeness, place in zip(self._likenesses, chosen, strict=True)
-            ]
-            for chosen in permutations(places, len(self._likenesses))
-        ]
-        return max(each, key=sum)
+        people = {str(place): likeness for place, likeness in enumerate(self._likenesses)}
+        return [match.similarity for match in matched(self._judge, image, people)]

@@ -31,6 +31,9 @@ SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 NOT_FOR_SEVERAL = ("names", "prompt", "auto", "into", "face")
 """What is not to be ordered where there are several people, beside what stands for itself."""
 
+FOR_SEVERAL = ("layout", "region", "repair")
+"""What means something only where there are several people."""
+
 
 def suffix_of(kind: str) -> str:
     """The ending that files of a kind get."""

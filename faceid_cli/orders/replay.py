@@ -26,7 +26,7 @@ def render_command(order: RenderOrder, seed: int, always: Collection[str] = ()) 
     """
     if always and order.options is None:
         order = replace(order, options=ModelOptions())
-    command = "generate" if len(order.names) == 1 else "compose"
+    command = "compose" if len(order.names) > 1 or order.config.layout or order.config.region else "generate"
     prompt = order.prompt if not order.prompt.startswith("-") else f" {order.prompt}"
     config = words(order.config, RenderConfig(device="auto", precision="auto"), always=always)
     rest = words(order, without=("config",), always=always)

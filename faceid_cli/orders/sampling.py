@@ -7,6 +7,15 @@ from typing import Any
 
 from faceid_cli.errors import UsageError
 from faceid_cli.orders.checks import at_least, not_negative, within
+from faceid_cli.orders.composing import (
+    GRIDS,
+    LIKENESS_HINT,
+    check_layout,
+    check_likeness_of,
+    check_regions,
+    read_likeness,
+    written_likeness,
+)
 from faceid_cli.orders.emphasis import check_negative
 from faceid_cli.orders.loading import Machine
 from faceid_cli.orders.option import Options, option
@@ -99,7 +108,6 @@ def _stages(value: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(value)
 
 
-_LIKENESS_HINT = "0 is anybody of the class, 1 the person, 2 the most"
 _STRENGTH_HINT = "use a number above 0, up to 1; 0.6 is usual"
 
 
@@ -117,10 +125,19 @@ class Sampling(Options):
     )
     likeness: float = option(
         1.0,
-        "How much of the person: 0 anybody of the class, 1 all, up to 2.",
+        "How much of the person: 0 anybody of the class, 1 all, up to 2; of several people also alice=0.8,bob=1.",
         "--likeness",
         metavar="X",
-        check=within("likeness is {:g}", 0, 2, _LIKENESS_HINT),
+        kind=str,
+        check=within("likeness is {:g}", 0, 2, LIKENESS_HINT),
+        read=read_likeness,
+        write=written_likeness,
+        is_of_text=True,
+    )
+    likeness_of: tuple[str, ...] = option(
+        (),
+        "Likeness of single people, as NAME=X; the others have that of all.",
+        check=check_likeness_of,
         is_of_text=True,
     )
     likeness_keys: float | None = option(
@@ -128,7 +145,7 @@ class Sampling(Options):
         "The same for where the person's word looks (keys) alone.",
         "--likeness-k",
         metavar="X",
-        check=within("likeness of keys is {:g}", 0, 2, _LIKENESS_HINT),
+        check=within("likeness of keys is {:g}", 0, 2, LIKENESS_HINT),
         is_of_text=True,
     )
     likeness_values: float | None = option(
@@ -136,7 +153,7 @@ class Sampling(Options):
         "The same for what the person's word puts there (values) alone.",
         "--likeness-v",
         metavar="X",
-        check=within("likeness of values is {:g}", 0, 2, _LIKENESS_HINT),
+        check=within("likeness of values is {:g}", 0, 2, LIKENESS_HINT),
         is_of_text=True,
     )
     stages: tuple[int, ...] = option(
@@ -209,6 +226,31 @@ class Sampling(Options):
         metavar="X",
         check=within("a picture cannot be enlarged {:g} times", 1, 4, "use 1 to 4; 1.5 is usual"),
     )
+    layout: str | None = option(
+        None,
+        f"Where people are: auto (usual), {', '.join(GRIDS)}, none to leave it to the prompt, or a JSON file.",
+        "--layout",
+        metavar="NAME",
+        choices=("auto", *GRIDS, "none"),
+        check=check_layout,
+        is_of_text=True,
+    )
+    region: tuple[str, ...] = option(
+        (),
+        "Where one person is, in shares of the picture: alice=LEFT,TOP,RIGHT,BOTTOM; one for each person.",
+        "--region",
+        metavar="NAME=BOX",
+        check=check_regions,
+        is_of_text=True,
+        is_settable=False,
+    )
+    repair: int = option(
+        0,
+        "Render the face of whoever is not alike again in its place, at most so many times.",
+        "--repair",
+        metavar="N",
+        check=at_least("repair", 0),
+    )
     hires_strength: float = option(
         0.5,
         "How much of the enlarged picture may change.",
@@ -249,3 +291,8 @@ class RenderConfig(Machine, Sampling):
         keys = self.likeness if self.likeness_keys is None else self.likeness_keys
         values = self.likeness if self.likeness_values is None else self.likeness_values
         return keys, values, self.stages
+
+    def dials_of(self, name: str) -> tuple[float, float, tuple[int, ...]]:
+        """The same for one person, who may have a likeness of their own."""
+        own = next((each.rpartition("=")[2] for each in self.likeness_of if each.rpartition("=")[0] == name), None)
+        return self.dials if own is None else (float(own), float(own), self.stages)

@@ -58,7 +58,8 @@ def source_for(
             raise ModelMismatchError(
                 f"{own.name} was learned on {shown_source(own.base_model)}, "
                 f"{person.name} on {shown_source(person.base_model)}",
-                "enroll them on one base model, or choose one with --model",
+                f"enroll {person.name} again (faceid enroll {person.name} PHOTOS --replace --model "
+                f"{shown_source(own.base_model)}), or choose one base model for both with --model",
             )
     _check_unchanged(own)
     return own.base_model

@@ -20,17 +20,20 @@ import torch
 import transformers
 from PIL import Image
 
-from faceid_cli.backbone import BaseModel, at_work, memory_errors
+from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.orders import RenderConfig, check_seed
 from faceid_cli.orders.sampling import Sampling
+from faceid_cli.rendering.batches import render_batch
 from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.decoding import Lost
 from faceid_cli.rendering.finite import is_hopeless, lost_pictures
-from faceid_cli.rendering.passes import Contexts, OnStep
+from faceid_cli.rendering.layouts import Cast, Layout, written_layout
+from faceid_cli.rendering.passes import OnStep
+from faceid_cli.rendering.placing import Placed, Placing
 from faceid_cli.rendering.plan import Plan, plan_rendering
 from faceid_cli.rendering.record import RenderMetadata, digest_of
-from faceid_cli.rendering.wording import Wording, Wordings, memory_hint
+from faceid_cli.rendering.wording import Wording, Wordings
 from faceid_cli.types import IdentityTokens, OnNote, OnProgress, Render, RenderRequest
 from faceid_cli.version import __version__
 
@@ -46,6 +49,7 @@ def render(
     words: Mapping[str, IdentityTokens] | None = None,
     mask: Image.Image | None = None,
     control: Control | None = None,
+    cast: Cast | None = None,
 ) -> list[Render]:
     """Render one picture for each seed, in order.
 
@@ -61,6 +65,8 @@ def render(
         mask: Of the size of `init`, light where it may change: only a part around that is rendered, and the pictures
             have the size of `init`.
         control: A ControlNet, and the picture that it follows.
+        cast: The people of a picture with several, each of whom gets a region and a text of their own; None to leave
+            to the prompt alone where they are.
 
     Raises:
         UsageError: In its subclasses: seeds out of range, marks that mean nobody, a prompt that is too long.
@@ -68,7 +74,7 @@ def render(
         NotFiniteError: NaN or infinity in weights, vectors or a picture: says in which of them, and what helps.
         OutOfMemoryError: Says to render fewer at once.
     """
-    batches = render_batches(base, placed, people, seeds, config, on_progress, init, words, mask, control)
+    batches = render_batches(base, placed, people, seeds, config, on_progress, init, words, mask, control, None, cast)
     return [picture for batch in batches for picture in batch]
 
 
@@ -84,6 +90,7 @@ def render_batches(
     mask: Image.Image | None = None,
     control: Control | None = None,
     on_note: OnNote | None = None,
+    cast: Cast | None = None,
 ) -> Iterator[list[Render]]:
     """As `render`, batch by batch, so that finished pictures can be saved while others are still to come.
 
@@ -94,7 +101,9 @@ def render_batches(
     """
     for seed in seeds:
         check_seed(seed)
-    wording = Wordings(base).of(placed, people, config, words)
+    wordings = Wordings(base)
+    wording = wordings.of(placed, people, config, words, None if cast is None else cast.scene)
+    placing = Placing(base, wordings, on_note)
     plan = plan_rendering(base, config, init, mask, control)
     settings = settings_of(base, wording, plan, mask)
     if on_note is not None:
@@ -110,7 +119,9 @@ def render_batches(
             total = done + plan.steps * -(-(len(seeds) - start) // size)
             try:
                 report = _report(on_progress, done, total)
-                images = render_batch(base, wording.contexts, wording.stages, batch, plan, report)
+                pictures = [Placed(cast, seed, config, words or {}) for seed in batch] if cast is not None else []
+                layouts = placing.layouts(pictures, plan)
+                images = render_batch(base, wording.contexts, wording.stages, batch, plan, report, layouts)
             except OutOfMemoryError:
                 if not config.fit_batch or len(batch) == 1:
                     raise
@@ -119,11 +130,18 @@ def render_batches(
             done, start = done + plan.steps, start + len(batch)
             found = list(zip(batch, images, strict=True))
             lost += [(seed, image) for seed, image in found if isinstance(image, Lost)]
+            where = {seed: told_layout(cast, layout) for seed, layout in zip(batch, layouts, strict=False)}
             sound = [
                 Render(
                     image,
                     RenderRequest(wording.placed, wording.names, seed),
-                    {**settings, "seed": seed, "batch": tuple(batch), "pixels": digest_of(image)},
+                    {
+                        **settings,
+                        **where.get(seed, {}),
+                        "seed": seed,
+                        "batch": tuple(batch),
+                        "pixels": digest_of(image),
+                    },
                 )
                 for seed, image in found
                 if isinstance(image, Image.Image)
@@ -171,6 +189,11 @@ def settings_of(base: BaseModel, wording: Wording, plan: Plan, mask: Image.Image
     }
 
 
+def told_layout(cast: Cast | None, layout: Layout) -> dict[str, Any]:
+    """What the settings of a picture say of where its people are."""
+    return {} if cast is None else {"layout": cast.how, "region": written_layout(cast.scene.figures, layout)}
+
+
 def idle_stages(stage_steps: Sequence[int], scheduler: str) -> Iterator[str]:
     """Say which stages have no sampler step, beside those that a picture to start from leaves out at the beginning."""
     first = next(stage for stage, count in enumerate(stage_steps) if count)
@@ -197,14 +220,6 @@ def _versions() -> dict[str, str]:
         "diffusers": diffusers.__version__,
         "transformers": transformers.__version__,
     }
-
-
-def render_batch(
-    base: BaseModel, contexts: Contexts, stages: int, seeds: Sequence[int], plan: Plan, on_step: OnStep | None
-) -> list[Image.Image | Lost]:
-    """All passes of some pictures; contexts of one row for all of them, or of one for each."""
-    with memory_errors(memory_hint(base, len(seeds))), torch.no_grad(), at_work(base, "unet", "vae"):
-        return plan.run(base, contexts, stages, seeds, on_step)
 
 
 def _report(on_progress: OnProgress | None, before: int, total: int) -> OnStep | None:

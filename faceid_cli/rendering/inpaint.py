@@ -18,6 +18,7 @@ from torch import Tensor
 
 from faceid_cli.errors import UsageError
 from faceid_cli.photo_files import flattened
+from faceid_cli.types import Region
 
 CONTEXT = 0.45
 """The mask's height as a share of what is rendered. Of a face it is what people are learned at."""
@@ -36,11 +37,20 @@ class Patch:
         box: Left, top, right, bottom in pixels of the picture.
         size: Width and height at which it is rendered.
         mask: What may change, 255 or 0, in the box's own pixels; mode "L".
+        whole: Width and height of the picture.
     """
 
     box: tuple[int, int, int, int]
     size: tuple[int, int]
     mask: Image.Image
+    whole: tuple[int, int]
+
+    def region(self, region: Region) -> Region:
+        """A region of the picture as shares of the patch; it may be empty, where it lies outside of it."""
+        left, top, right, bottom = self.box
+        across = [min(max((each * self.whole[0] - left) / (right - left), 0.0), 1.0) for each in region[::2]]
+        down = [min(max((each * self.whole[1] - top) / (bottom - top), 0.0), 1.0) for each in region[1::2]]
+        return across[0], down[0], across[1], down[1]
 
     def cut(self, picture: Image.Image) -> Image.Image:
         """Cut the patch out of an RGB picture of the same size as the mask's, at the size of the rendering."""
@@ -95,7 +105,8 @@ def plan_patch(mask: Image.Image, width: int, height: int) -> Patch:
     across = _interval((bounds[0] + bounds[2]) / 2, tall * width / height, mask.width)
     down = _interval((bounds[1] + bounds[3]) / 2, tall, mask.height)
     box = (across[0], down[0], across[1], down[1])
-    return Patch(box, _rendered_size(across[1] - across[0], down[1] - down[0], width, height), binary.crop(box))
+    size = _rendered_size(across[1] - across[0], down[1] - down[0], width, height)
+    return Patch(box, size, binary.crop(box), mask.size)
 
 
 def _interval(middle: float, length: float, limit: int) -> tuple[int, int]:

@@ -25,15 +25,17 @@ from PIL import Image
 from torch import Tensor
 
 from faceid_cli.attention import split_attention
+from faceid_cli.attention.regional import regional_attention
 from faceid_cli.backbone import BaseModel
 from faceid_cli.backbone.autoencoder import in_float32, latent_statistics
 from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.decoding import Lost, decode
 from faceid_cli.rendering.schedulers import scheduler_for
+from faceid_cli.types import Region
 
 Contexts = dict[str, Tensor]
-"""Text as arguments of the stock pipeline, of one row for all pictures or of one for each: (1 or B, 2 * S * T, C),
-pooled (1 or B, S * E)."""
+"""Text as arguments of the stock pipeline, of one row for all pictures or of one for each: (1 or B, G * 2 * S * T, C)
+with G texts, pooled (1 or B, S * E)."""
 
 OnStep = Callable[[int], None]
 """Called with the sampler steps that the pass has done."""
@@ -63,6 +65,7 @@ class Pass:
         free: Which latent places of them may change, (1, 1, h, w) of 0 and 1; None for all.
         network: A ControlNet, or None.
         control: What it is shown, of this width and height.
+        layouts: For each picture the regions of its people, where each has a text of their own; else empty.
     """
 
     seeds: Sequence[int]
@@ -74,6 +77,7 @@ class Pass:
     free: Tensor | None = None
     network: Any = None
     control: Image.Image | None = None
+    layouts: Sequence[Sequence[Region]] = ()
 
 
 def run_pass(
@@ -92,12 +96,15 @@ def run_pass(
         name: part.expand(len(work.seeds), *part.shape[1:]).to(base.device, base.dtype)
         for name, part in contexts.items()
     }
-    text_length = rows["prompt_embeds"].shape[1] // (2 * stages)
+    texts = 1 + len(work.layouts[0]) if work.layouts else 1
+    text_length = rows["prompt_embeds"].shape[1] // (texts * 2 * stages)
     with ExitStack() as stack:
         stack.enter_context(_scheduler(base, work.config.scheduler, work.config.steps))
         for network in (base.unet, work.network):
             if network is not None:
-                stack.enter_context(split_attention(network, stages, text_length, base.num_train_timesteps))
+                stack.enter_context(split_attention(network, stages, text_length, base.num_train_timesteps, texts))
+                if work.layouts:
+                    stack.enter_context(regional_attention(network, work.layouts, base.num_train_timesteps))
         pipeline = _pipeline(base, bool(work.starts), work.network)
         stack.enter_context(_working_on(pipeline, base.device))
         output = pipeline(

@@ -15,6 +15,7 @@ from faceid_cli.photo_files import flattened
 from faceid_cli.rendering.control import Control
 from faceid_cli.rendering.decoding import Lost
 from faceid_cli.rendering.inpaint import Patch, plan_patch
+from faceid_cli.rendering.layouts import Layout
 from faceid_cli.rendering.passes import Contexts, OnStep, Pass, run_pass, steps_taken
 from faceid_cli.rendering.schedulers import steps_of_stages
 
@@ -65,14 +66,24 @@ class Plan:
         return tuple(map(sum, zip(*counts, strict=True)))
 
     def run(
-        self, base: BaseModel, contexts: Contexts, stages: int, seeds: Sequence[int], on_step: OnStep | None
+        self,
+        base: BaseModel,
+        contexts: Contexts,
+        stages: int,
+        seeds: Sequence[int],
+        on_step: OnStep | None,
+        layouts: Sequence[Layout] = (),
     ) -> list[Image.Image | Lost]:
-        """Render one picture for each seed; arguments as of `passes.run_pass`."""
-        images = run_pass(base, contexts, stages, self._first(base, seeds), on_step)
+        """Render one picture for each seed, with the regions of its people where it has several; arguments as of
+        `passes.run_pass`."""
+        if self.patch is not None:
+            layouts = [tuple(self.patch.region(region) for region in layout) for layout in layouts]
+        images = run_pass(base, contexts, stages, replace(self._first(base, seeds), layouts=layouts), on_step)
         first = {row: image for row, image in enumerate(images) if isinstance(image, Image.Image)}
         if self.config.hires > 1 and first:
             done = steps_taken(self.config.steps, self.strength)
             work = self._second([seeds[row] for row in first], list(first.values()))
+            work = replace(work, layouts=[layouts[row] for row in first] if layouts else ())
             rows = {name: part if len(part) == 1 else part[list(first)] for name, part in contexts.items()}
             enlarged_ones = run_pass(base, rows, stages, work, _later(on_step, done))
             for row, image in zip(first, enlarged_ones, strict=True):

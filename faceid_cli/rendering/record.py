@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from faceid_cli.orders.composing import NO_LAYOUT
 from faceid_cli.orders.sampling import Sampling
 
 
@@ -37,6 +38,10 @@ class RenderMetadata(Sampling):
         embeddings: Files of other words in the prompt, as "WORD FILE", with the beginning of the file's SHA-256.
         chosen: How the likeness was chosen, where faceid chose it; else "".
         request: Hash of what was asked for, by which a batch knows what is there already.
+        layout: How the places of several people were found; None for one person, "none" before there were regions.
+        region: Where each of several people was, as the option says it.
+        likenesses: Of several people, how alike the face of each is to their photos, -1 to 1; empty if not looked at.
+        repaired: Whose faces were rendered again, in order.
         similarity: To the person's photos, as `evaluate` scores it, where a least one was asked for; else None.
         versions: Package name -> version, of what changes pixels.
         device: Where the arithmetic was done: the kind, and the name of a graphics card or the processor's family.
@@ -71,6 +76,9 @@ class RenderMetadata(Sampling):
     embeddings: tuple[str, ...] = ()
     chosen: str = ""
     request: str = ""
+    layout: str | None = NO_LAYOUT
+    likenesses: dict[str, float] = field(default_factory=dict)
+    repaired: tuple[str, ...] = ()
     similarity: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
     device: str = ""

@@ -11,6 +11,7 @@ from typing import Any
 from faceid_cli.errors import ModelNotFoundError, PhotoError, PhotoNotFoundError, UsageError
 from faceid_cli.model_files.file_hashes import sha256_of
 from faceid_cli.orders import RenderOrder
+from faceid_cli.orders.composing import NO_LAYOUT
 from faceid_cli.orders.sampling import Sampling
 from faceid_cli.photo_files import BLACK, read_photo
 from faceid_cli.rendering.record import RenderMetadata, digest_of
@@ -64,6 +65,10 @@ def order_of(
     given: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(Sampling)}
     if not record.init:  # then it is how it was counted, not what was asked for
         given["strength"] = None
+    if record.layout == NO_LAYOUT and len(names) == 1:
+        given["layout"] = None
+    for field in ("region", "likeness_of"):
+        given[field] = tuple(_of_other(text, record.names, names) for text in getattr(record, field))
     given |= {"names": tuple(names), "prompt": _renamed(record.prompt, record.names, names), "seed": record.seed}
     # A graphics card that is not here is no reason to stop: that it was another one is told where pixels differ.
     device = {"": None, "cpu": "cpu"}.get(record.device.partition(" ")[0], "auto")
@@ -76,6 +81,8 @@ def order_of(
     changed = dict(changes)
     if "names" in changed and "prompt" not in changed:
         given["prompt"] = _renamed(given["prompt"], names, changed["names"])
+        for field in ("region", "likeness_of"):
+            given[field] = tuple(_of_other(text, names, changed["names"]) for text in given[field])
     return RenderOrder.of(**{**given, **changed})
 
 
@@ -124,6 +131,12 @@ def _renamed(prompt: str, old: Sequence[str], new: Sequence[str]) -> str:
     """The prompt with people's marks under other names; in one pass, since names may change places."""
     names = dict(zip(old, new, strict=True))
     return re.sub(r"<([^<>{}]+)>", lambda mark: f"<{names.get(mark[1], mark[1])}>", prompt)
+
+
+def _of_other(text: str, old: Sequence[str], new: Sequence[str]) -> str:
+    """NAME=VALUE under another name."""
+    name, _, value = text.partition("=")
+    return f"{dict(zip(old, new, strict=True)).get(name, name)}={value}"
 
 
 def _pictures(record: RenderMetadata, changes: Mapping[str, Any], places: Places) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def encode_prompt(
     prompts = {encoder.name: tokenize_prompt(base, prompt, counts, encoder) for encoder in base.encoders}
     first = prompts[ENCODER]
     present = {name: people[name] for name in first.positions}
-    stages = _common_stages(present)
+    stages = common_stages(present)
     for name, tokens in present.items():
         _check_width(base, name, tokens)
     sides = [{name: tokens.keys for name, tokens in present.items()}]
@@ -205,7 +205,12 @@ def _unsplit(tokens: IdentityTokens) -> bool:
     return all(torch.equal(tokens.keys[name], tokens.values[name]) for name in tokens.keys)
 
 
-def _common_stages(people: Mapping[str, IdentityTokens]) -> int:
+def common_stages(people: Mapping[str, IdentityTokens]) -> int:
+    """How many stages a picture with these people has: those of one stage fit to any number.
+
+    Raises:
+        UsageError: They have different numbers.
+    """
     counts = {name: tokens.stages for name, tokens in people.items() if tokens.stages != 1}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} has {count}" for name, count in counts.items())

@@ -14,7 +14,7 @@ from faceid_cli.cli import app as app_module
 from faceid_cli.cli.app import main
 
 COMMANDS = (
-    *"enroll list show generate compose batch serve export import rename tag note remove samples".split(),  # noqa: SIM905
+    *"enroll list show generate compose blend batch serve export import rename tag note remove samples".split(),  # noqa: SIM905
     *("demo", "doctor", "config", "backup", "restore", "info", "replay", "history"),
 )
 LATER = [(command,) for command in ("models", "photos", "weights", "evaluate", "attention", "report")]
@@ -76,7 +76,7 @@ def test_every_command_has_json_and_quiet(faceid, command) -> None:
         (
             ["compose", "a", "b"],
             "error: compose needs two or more names and a prompt\n"
-            '  such as: faceid compose alice bob "playing chess"\n',
+            '  such as: faceid compose alice bob "playing chess", or faceid compose alice "<alice> and an old man"\n',
         ),
     ],
 )

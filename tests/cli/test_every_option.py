@@ -21,7 +21,7 @@ from faceid_cli.errors import UsageError
 from faceid_cli.evaluation.judges import Obedience
 from faceid_cli.orders import EnrolOrder, ModelOptions, RenderConfig, RenderOrder, TrainConfig, preset
 from faceid_cli.orders.option import Options, leaves
-from faceid_cli.orders.rendering import NOT_FOR_SEVERAL
+from faceid_cli.orders.rendering import FOR_SEVERAL, NOT_FOR_SEVERAL
 from faceid_cli.orders.replay import enrol_command, render_command
 from faceid_cli.orders.sampling import Sampling
 from faceid_cli.registry.run_record import RunRecord
@@ -67,6 +67,11 @@ ODD: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "into": (("--into", "/p.png"), {"into": Path("/p.png")}),
     "output": (("--output", "/o.png"), {"output": Path("/o.png")}),
     "seed": (("--seed", "11"), {"seed": 11}),
+    "layout": (("--layout", "left-right"), {"layout": "left-right"}),
+    "region": (
+        ("--region", "alice=0,0,0.5,1", "--region", "bob=0.5,0,1,1"),
+        {"region": ("alice=0,0,0.5,1", "bob=0.5,0,1,1")},
+    ),
 }
 
 
@@ -144,9 +149,13 @@ def bob(alice, faceid) -> None:
 
 _UNSCORED = tuple(set(leaves(RenderConfig)) - set(OF_SCORED_PICTURES))
 COMMANDS = {
-    "generate": (("generate", "alice", "at night", "--init", "start.png", "-o", "made.png"), ("eta",)),
-    "generate with ddim": (("generate", "alice", "at night", "--init", "start.png", "-o", "made.png"), ("scheduler",)),
-    "compose": (("compose", "alice", "bob", "at night", "--init", "start.png", "-o", "made.png"), ("eta",)),
+    "generate": (("generate", "alice", "at night", "--init", "start.png", "-o", "made.png"), ("eta", *FOR_SEVERAL)),
+    "generate with ddim": (
+        ("generate", "alice", "at night", "--init", "start.png", "-o", "made.png"),
+        ("scheduler", *FOR_SEVERAL),
+    ),
+    # Nobody can be compared in the tiny world; tests/cli/test_compose.py has --repair.
+    "compose": (("compose", "alice", "bob", "at night", "--init", "start.png", "-o", "made.png"), ("eta", "repair")),
     "attention": (("attention", "alice", "at night", "-o", "made.png"), (*_UNSCORED, "stages", "batch_size")),
     "evaluate": (("evaluate", "alice", "--prompts", "prompts.txt"), _UNSCORED),
     "models score": (("models", "score", "alice", "--prompts", "prompts.txt"), _UNSCORED),
@@ -253,7 +262,7 @@ def test_every_option_of_an_enrolment_is_recorded_and_repeated(tmp_path) -> None
 
 def test_functions_show_the_options_in_signature_and_help() -> None:
     for function, group, without in (
-        (faceid_cli.generate, RenderOrder, ("names", "prompt")),
+        (faceid_cli.generate, RenderOrder, ("names", "prompt", *FOR_SEVERAL)),
         (faceid_cli.compose, RenderOrder, NOT_FOR_SEVERAL),
         (faceid_cli.enroll, EnrolOrder, ("name", "photos")),
     ):
