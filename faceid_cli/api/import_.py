@@ -59,6 +59,7 @@ def import_identity(
             tags=tuple(dict.fromkeys([*(str(tag) for tag in more), *tags])),
             note=note or found.note,
             consent=str(found.extra.get("consent", "")),
+            num_train_timesteps=found.num_train_timesteps,
         )
     except UsageError as error:
         raise IdentityFileError(f"{path} cannot be imported: {error.message}", error.hint) from error
