@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from faceid_cli.version import __version__
 
 if TYPE_CHECKING:
+    from faceid_cli.api.attach import attach as attach
     from faceid_cli.api.attention import show_attention as show_attention
     from faceid_cli.api.batch import batch as batch
     from faceid_cli.api.compose import compose as compose
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from faceid_cli.types import StepReport as StepReport
 
 _HOME = {
+    "attach": "api.attach",
     "backup": "api.backup",
     "batch": "api.batch",
     "compose": "api.compose",
