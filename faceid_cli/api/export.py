@@ -1,17 +1,60 @@
-"""A file to carry a person elsewhere."""
+"""People for other machines and for other programs."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from faceid_cli.errors import IdentityFileError, OutputError, UsageError
-from faceid_cli.kept.identity_file import IdentityFile, load_identity, save_identity
+from faceid_cli.export.comfyui import comfyui
+from faceid_cli.export.diffusers_folder import diffusers_folder
+from faceid_cli.export.embeddings import a1111, invokeai, kohya
+from faceid_cli.export.native import check_native
+from faceid_cli.export.person import Exported
+from faceid_cli.export.targets import TARGETS, Choices, Package, Target, find_target
+from faceid_cli.export.writing import check_free, write_folder
+from faceid_cli.kept.identity_file import load_identity, save_identity
 from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.registry.sources import without_folders
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Identity
+
+_NATIVE = "faceid"
+_PACKAGES: dict[str, Callable[[Sequence[Exported], Choices], Package]] = {
+    "diffusers": diffusers_folder,
+    "comfyui": comfyui,
+    "a1111": a1111,
+    "invokeai": invokeai,
+    "kohya": kohya,
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        to: Name of the target.
+        people: Names of those who are in it, as they are enrolled.
+        path: The file or the folder.
+        use: What to do with it, in one line.
+        lost: What of the people is not in it.
+        notes: What else is worth telling.
+    """
+
+    to: str
+    people: tuple[str, ...]
+    path: Path
+    use: str
+    lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def list_targets() -> list[Target]:
+    """What people can be exported to, and what each target keeps and loses."""
+    return list(TARGETS.values())
 
 
 def export_identity(name: str, output: Path | str | None = None, replace: bool = False) -> Path:
@@ -43,18 +86,103 @@ def export_identities(
     Returns:
         Of each person the name, as it is kept, and the file.
     """
-    with Registry.open(create=False) as registry:
-        people = list({person.id: person for person in map(registry.get, names)}.values())
     where = user_path(check_output(output or "."))
+    people = portable(names)
     if len(people) > 1 and not where.is_dir():
         raise UsageError(f"{len(people)} people do not go into one file {where}", "give an existing folder with -o")
-    planned = [(person, load_identity(person.path), _target(person, where, replace)) for person in people]
-    for person, stored, target in planned:
-        _write(person, stored, target)
-    return [(person.name, target) for person, _, target in planned]
+    planned = [(person, _target(person, where, replace)) for person in people]
+    for person, target in planned:
+        save_identity(target, person.stored.keys, person.stored.values, person.stored.metadata)
+        check_native(target, person)
+    return [(person.name, target) for person, target in planned]
 
 
-def _target(person: Identity, where: Path, replace: bool) -> Path:
+def export_to(
+    names: Sequence[str],
+    to: str,
+    output: Path | str | None = None,
+    *,
+    replace: bool = False,
+    lossy: bool = False,
+    single: bool = False,
+    token: str | None = None,
+    sampler: str | None = None,
+    steps: int | None = None,
+    prompt: str = "",
+) -> list[Export]:
+    """Write people for another program: a folder with all of them, read back before it is in its place.
+
+    Args:
+        names: Enrolled people.
+        to: A target of `list_targets`; "faceid" writes a file each, as `export_identities`.
+        output: The folder, new, empty or an earlier export; `NAME-TO` in the current folder by default.
+        replace: Whether an earlier export gives way. Nothing else is ever written over.
+        lossy: Whether something of the people may be lost.
+        single: One token for all stages, where the target has them apart.
+        token: Which token stands for keys and values where only one can: "values", "keys" or "mean".
+        sampler: That a prompt for AUTOMATIC1111 is made for, such as "DPM++ 2M Karras".
+        steps: Sampler steps of that prompt.
+        prompt: The example; `<name>` marks the person.
+
+    Raises:
+        UnknownNameError: Nobody of that name.
+        UsageError: Something would be lost, and that was not allowed; or the target takes no such people or options.
+        IdentityFileError: A person's file is missing or damaged.
+        OutputError: It cannot be written there, or something is there already.
+    """
+    target = find_target(to)
+    given = {"single": single or None, "token": token, "sampler": sampler, "steps": steps, "prompt": prompt or None}
+    said = {name: value for name, value in given.items() if value is not None}
+    _check_options(target, said)
+    if to == _NATIVE:
+        made = export_identities(names, output, replace)
+        return [Export(to, (name,), path, f"on another machine: faceid import {path.name}") for name, path in made]
+    people = portable(names)
+    for person in people:
+        if target.families:
+            person.check_family(target.name, target.families)
+    where = user_path(check_output(output or f"{'-'.join(person.name for person in people)}-{to}"))
+    check_free(where, replace)
+    package = _PACKAGES[to](people, Choices(**said))
+    if package.lost and not lossy:
+        raise UsageError(
+            f"{to} cannot hold all of {people[0].name}: {'; '.join(package.lost)}", "give --lossy to export what it can"
+        )
+    write_folder(package, where, to, replace)
+    return [Export(to, tuple(person.name for person in people), where, package.use, package.lost, package.notes)]
+
+
+def portable(names: Sequence[str]) -> list[Exported]:
+    """People as they leave this machine; who is named twice comes once.
+
+    Raises:
+        UnknownNameError, IdentityFileError: As `export_identity`.
+    """
+    with Registry.open(create=False) as registry:
+        people = list({person.id: person for person in map(registry.get, names)}.values())
+    return [_portable(person) for person in people]
+
+
+def _portable(person: Identity) -> Exported:
+    stored = load_identity(person.path)
+    extra = stored.metadata.extra | {"tags": list(person.tags)}
+    if person.consent:
+        extra["consent"] = person.consent
+    source, method = without_folders(stored.metadata.base_model, stored.metadata.method)
+    metadata = dataclasses.replace(
+        stored.metadata, name=person.name, note=person.note, base_model=source, method=method, extra=extra
+    )
+    return Exported(person.name, dataclasses.replace(stored, metadata=metadata))
+
+
+def _check_options(target: Target, said: dict[str, object]) -> None:
+    for name in said:
+        if name not in target.options:
+            takers = [each.name for each in TARGETS.values() if name in each.options]
+            raise UsageError(f"--to {target.name} has no --{name}", f"that is for {', '.join(takers)}")
+
+
+def _target(person: Exported, where: Path, replace: bool) -> Path:
     target = where / f"{person.name}.safetensors" if where.is_dir() else where
     if target.suffix != ".safetensors":
         raise UsageError(f"cannot export to {target}", "give a folder, or a name that ends in .safetensors")
@@ -73,14 +201,3 @@ def _is_identity(file: Path) -> bool:
     except IdentityFileError:
         return False
     return True
-
-
-def _write(person: Identity, stored: IdentityFile, target: Path) -> None:
-    extra = stored.metadata.extra | {"tags": list(person.tags)}
-    if person.consent:
-        extra["consent"] = person.consent
-    source, method = without_folders(stored.metadata.base_model, stored.metadata.method)
-    metadata = dataclasses.replace(
-        stored.metadata, name=person.name, note=person.note, base_model=source, method=method, extra=extra
-    )
-    save_identity(target, stored.keys, stored.values, metadata)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,22 @@ class IdentityFile:
 def save_identity(
     path: Path, keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], metadata: IdentityMetadata
 ) -> None:
-    """Write an identity file: whole or not at all. Equal content gives equal bytes.
+    """Write an identity file: whole or not at all.
 
     Raises:
         IdentityFileError: Features that no identity can have (shapes, types, not finite).
         OutputError: It cannot be written there.
+    """
+    write_atomically(path, identity_bytes(keys, values, metadata))
+
+
+def identity_bytes(
+    keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], metadata: IdentityMetadata
+) -> bytes:
+    """Return the content of an identity file. Equal identities give equal bytes.
+
+    Raises:
+        IdentityFileError: As `save_identity`.
     """
     problem = _problem_of(keys, values)
     if problem:
@@ -109,7 +120,8 @@ def save_identity(
         "num_train_timesteps": said.pop("num_train_timesteps"),
         "identity": said,
     }
-    write_atomically(path, save(tensors, {_METADATA_KEY: json.dumps(header, sort_keys=True)}))
+    content: bytes = save(tensors, {_METADATA_KEY: json.dumps(header, sort_keys=True)})
+    return content
 
 
 def load_identity(path: Path) -> IdentityFile:
