@@ -62,6 +62,4 @@ def _are_public(bases: Sequence[str]) -> bool:
 
 def _plain(text: str) -> str:
     """A user's words in one line, without marks of Markdown and HTML that would make something else of them."""
-    return (
-        " ".join(text.split()).replace("<", "‹").replace(">", "›").replace("`", "'").replace("[", "(").replace("]", ")")
-    )
+    return " ".join(text.split()).translate(str.maketrans("<>[]`", "()()'"))

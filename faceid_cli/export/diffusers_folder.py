@@ -1,4 +1,4 @@
-"""A folder for scripts with diffusers: identity files, a script that renders them, and a model card. Nothing is lost."""
+"""A folder for scripts with diffusers: identity files, a script that renders them, and a model card."""
 
 from __future__ import annotations
 

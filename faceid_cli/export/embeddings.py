@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def a1111(people: Sequence[Exported], choices: Choices) -> Package:
             "The numbers in a prompt count calls of the denoiser, so each is for one sampler, schedule and number of"
         ]
         head += [
-            "steps, and for txt2img without hires fix. The checkpoint should be of the family that they were learned on.",
+            "steps, and for txt2img without hires fix.",
             "",
         ]
     text = "\n".join([*head, *lines]).rstrip() + "\n"
@@ -132,7 +133,7 @@ def edited_word(stems: Sequence[str], timesteps: np.ndarray) -> tuple[str, list[
     if len(order) > 1 and begins[order[1]] == 1:
         del order[0]
     text = stems[order[-1]]
-    for stage, following in reversed(list(zip(order, order[1:], strict=False))):
+    for stage, following in reversed(list(pairwise(order))):
         text = f"[{stems[stage]}:{text}:{begins[following] - 1}]"
     return text, [stage for stage in range(count) if stage not in order]
 

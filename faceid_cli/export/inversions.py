@@ -1,7 +1,7 @@
 """Textual-inversion files in the layouts that all programs load.
 
-Stable Diffusion 1.x and 2.x: one 2-D tensor "emb_params", and nothing else. XL: "clip_l" and "clip_g". Other layouts are
-refused by one program or another (docs/export.md). Shapes: N vectors, D width.
+Stable Diffusion 1.x and 2.x: one 2-D tensor "emb_params", and nothing else. XL: "clip_l" and "clip_g". Other layouts
+are refused by one program or another (docs/export.md). Shapes: N vectors, D width.
 """
 
 from __future__ import annotations

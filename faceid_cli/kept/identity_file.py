@@ -2,8 +2,8 @@
 
 Tensors are named "<text encoder>.keys" and "<text encoder>.values" (P^K and P^V of paper section 3.2), each float32
 (S, N, D). All metadata is JSON under the single key "faceid", because that alone makes equal identities equal files.
-There is no date and no random id inside for the same reason; the registry keeps those. docs/format.md describes the file
-for readers of others.
+There is no date and no random id inside for the same reason; the registry keeps those. docs/format.md describes the
+file for readers of others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""People in a diffusers pipeline of the user's own: the same pictures as `generate`, and the pipeline back as it was."""
+"""People in a diffusers pipeline of the user's own: the pictures of `generate`, and the pipeline back as it was."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_users_own_pipeline_renders_what_generate_renders(tiny_families, famil
     assert type(pipe).__call__.__qualname__.startswith("StableDiffusion")
 
 
-@pytest.mark.parametrize("family", ("sd1", "sdxl"))
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
 def test_a_controlnet_gets_keys_and_values_of_each_stage_too(tiny_families, family, tmp_path):
     folder = tiny_families(family).folder
     base = load_base_model(str(folder), "cpu", "float32")
@@ -196,6 +196,6 @@ def test_one_prompt_for_both_encoders(tiny_families, tmp_path):
     folder = tiny_families("sdxl").folder
     base = load_base_model(str(folder), "cpu", "float32")
     pipe = own_pipeline(folder)
-    with faceid_cli.attach(pipe, kept(tmp_path / "a.safetensors", "alice", person(base))):
-        with pytest.raises(UsageError, match="prompt_2 cannot be another text"):
-            pipe(PROMPT, prompt_2="something else", generator=seeded(), **CALL)
+    attached = faceid_cli.attach(pipe, kept(tmp_path / "a.safetensors", "alice", person(base)))
+    with attached, pytest.raises(UsageError, match="prompt_2 cannot be another text"):
+        pipe(PROMPT, prompt_2="something else", generator=seeded(), **CALL)
