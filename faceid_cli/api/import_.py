@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from faceid_cli.errors import IdentityFileError, UsageError
-from faceid_cli.kept.identity_file import load_identity, save_identity
+import numpy as np
+
+from faceid_cli.errors import IdentityFileError, ModelNotFoundError, UnsupportedModelError, UsageError
+from faceid_cli.kept.identity_file import has_identity, load_identity, save_identity
+from faceid_cli.model_files import fingerprint_of
+from faceid_cli.model_files.weight_file import PICKLES
+from faceid_cli.model_files.widths import token_widths
 from faceid_cli.orders import ModelOptions
 from faceid_cli.orders.checks import user_path
-from faceid_cli.registry.names import check_name
+from faceid_cli.registry.names import check_name, is_name
 from faceid_cli.registry.records import NewIdentity
-from faceid_cli.registry.sources import source_of_fingerprint
+from faceid_cli.registry.sources import chosen_source, source_of_fingerprint
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Identity, OnNote
+
+INVERSION = "textual-inversion-file"
+"""What the method of a person is called who came from a textual-inversion file."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A person in a file, checked, and their features."""
+
+    new: NewIdentity
+    keys: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]
 
 
 def import_identity(
@@ -23,25 +42,65 @@ def import_identity(
     replace: bool = False,
     tags: Sequence[str] = (),
     note: str = "",
+    model: str | None = None,
+    class_word: str | None = None,
     on_note: OnNote | None = None,
 ) -> Identity:
-    """Take in a person from a file that `export_identity` wrote. The file is checked; nothing in it can run.
+    """Take in a person from a file that `export_identity` wrote, or from a textual inversion of another program.
+
+    The file is checked before anything is written; nothing in it can run. A textual inversion becomes a person of one
+    stage with equal keys and values.
 
     Args:
-        file: A safetensors file of faceid.
-        name: Another name than the one in the file.
+        file: A safetensors file of faceid. Or a textual inversion of AUTOMATIC1111, ComfyUI, kohya, InvokeAI or
+            diffusers: .safetensors, .pt or .bin; of two for Stable Diffusion XL either, or their folder.
+        name: Another name than the one in the file; a textual inversion's is that of its file.
         replace: Whether a person of that name gives way.
         tags: More words to find the person by.
         note: Instead of the note in the file.
+        model: The base model that a textual inversion is for; the user's own by default.
+        class_word: What the person of a textual inversion is; "person" by default.
         on_note: Called with a line worth telling the user.
 
     Raises:
         IdentityFileError: Not such a file, or a damaged one.
+        ModelMismatchError: A textual inversion for another family of base models.
         InvalidNameError, NameTakenError: The name cannot be used.
     """
     if name is not None:
         check_name(name)
     path = user_path(file)
+    if _is_foreign(path):
+        found = _inversion(path, name, tags, note, model, class_word or "person")
+    else:
+        if model is not None or class_word is not None:
+            raise UsageError(
+                f"{path} says itself what it was learned on",
+                "leave --model and --class to textual inversions of others",
+            )
+        found = _native(path, name, tags, note, on_note)
+
+    def write(identity: Identity) -> None:
+        save_identity(identity.path, found.keys, found.values, found.new.metadata())
+
+    with Registry.open() as registry:
+        keep = registry.replace_identity if replace else registry.add_identity
+        identity = keep(found.new, write)
+    added = ModelOptions.learned(identity.method)
+    for option, needed in (("--vae", added.vae), *(("--lora", lora) for lora in added.loras or ())):
+        if needed is not None and on_note:
+            on_note(f"{identity.name} was learned with {option} {needed}: say where that file is when you render")
+    return identity
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file is to be read as a textual inversion: what faceid wrote says so itself."""
+    if path.is_dir() or path.suffix.lower() in PICKLES:
+        return True
+    return path.suffix.lower() == ".safetensors" and path.is_file() and not has_identity(path)
+
+
+def _native(path: Path, name: str | None, tags: Sequence[str], note: str, on_note: OnNote | None) -> _Found:
     stored = load_identity(path)
     found = stored.metadata
     source = source_of_fingerprint(found.base_model, found.base_fingerprint)
@@ -63,15 +122,34 @@ def import_identity(
         )
     except UsageError as error:
         raise IdentityFileError(f"{path} cannot be imported: {error.message}", error.hint) from error
+    return _Found(new, stored.keys, stored.values)
 
-    def write(identity: Identity) -> None:
-        save_identity(identity.path, stored.keys, stored.values, new.metadata())
 
-    with Registry.open() as registry:
-        keep = registry.replace_identity if replace else registry.add_identity
-        identity = keep(new, write)
-    added = ModelOptions.learned(identity.method)
-    for option, needed in (("--vae", added.vae), *(("--lora", lora) for lora in added.loras or ())):
-        if needed is not None and on_note:
-            on_note(f"{identity.name} was learned with {option} {needed}: say where that file is when you render")
-    return identity
+def _inversion(
+    path: Path, name: str | None, tags: Sequence[str], note: str, model: str | None, class_word: str
+) -> _Found:
+    name = name or _name_of(path)
+    source = chosen_source(model)
+    widths, fingerprint = token_widths(source), fingerprint_of(source)
+    from faceid_cli.tokens import arrays_from_tokens, embedding_for
+
+    try:
+        tokens = embedding_for(path, widths)
+    except (UnsupportedModelError, ModelNotFoundError) as error:
+        raise IdentityFileError(
+            f"{path} is neither a person of faceid nor a textual inversion: {error.message}", error.hint
+        ) from error
+    keys, values = arrays_from_tokens(tokens)
+    new = NewIdentity(name, class_word, source, fingerprint, {"method": INVERSION}, tags=tuple(tags), note=note)
+    return _Found(new, keys, values)
+
+
+def _name_of(path: Path) -> str:
+    """The name of a textual inversion: its file's, or of files whose names say nothing their folder's."""
+    stem = path.resolve().name if path.is_dir() else path.stem
+    if re.match("learned_embeds", stem):
+        stem = path.resolve().parent.name
+    name = re.sub("[^A-Za-z0-9_-]+", "-", stem).strip("-")[:64]
+    if not is_name(name):
+        raise UsageError(f"{path} has no name that a person can have", "give one with --name")
+    return name

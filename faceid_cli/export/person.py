@@ -11,13 +11,7 @@ import numpy as np
 from faceid_cli.errors import UsageError
 from faceid_cli.kept.identity_file import IdentityFile
 from faceid_cli.model_files import FAMILY_NAMES, family_of_fingerprint
-
-WIDTHS = {
-    "sd1": {"text_encoder": 768},
-    "sd2": {"text_encoder": 1024},
-    "sdxl": {"text_encoder": 768, "text_encoder_2": 1280},
-}
-"""Widths of the token embeddings of each family's checkpoints, as other programs know them."""
+from faceid_cli.model_files.widths import TOKEN_WIDTHS
 
 Vectors = Mapping[str, np.ndarray]
 """One feature: (N, D) by the text encoder's name."""
@@ -57,7 +51,7 @@ class Exported:
         """Of the base model: "sd1", "sd2" or "sdxl"; "" for the built-in model and others that no program loads."""
         said = family_of_fingerprint(self.stored.metadata.base_fingerprint)
         found = {name: int(part.shape[-1]) for name, part in self.stored.keys.items()}
-        return next((family for family, widths in WIDTHS.items() if widths == found and said in ("", family)), "")
+        return next((family for family, widths in TOKEN_WIDTHS.items() if widths == found and said in ("", family)), "")
 
     def keys(self, stage: int) -> Vectors:
         """P^K of a stage, (N, D) by text encoder."""

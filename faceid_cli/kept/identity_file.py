@@ -142,6 +142,17 @@ def load_identity(path: Path) -> IdentityFile:
         return IdentityFile(keys, values, _metadata(path, header))
 
 
+def has_identity(path: Path) -> bool:
+    """Whether a safetensors file says that it is an identity, sound or not; also where it is no safetensors file."""
+    try:
+        with open_file(path) as file:
+            length = header_size(file)
+            header = parse_json(file.read(length))
+        return _METADATA_KEY in header.get("__metadata__", {})
+    except (OSError, ValueError, AttributeError, TypeError):
+        return True  # `load_identity` says what is wrong with it
+
+
 def _refuse_foreign(path: Path) -> None:
     try:
         with open_file(path) as file:
