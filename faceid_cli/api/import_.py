@@ -73,12 +73,11 @@ def import_identity(
     if _is_foreign(path):
         found = _inversion(path, name, tags, note, model, class_word or "person")
     else:
+        found = _native(path, name, tags, note, on_note)
         if model is not None or class_word is not None:
             raise UsageError(
-                f"{path} says itself what it was learned on",
-                "leave --model and --class to textual inversions of others",
+                f"{path} says itself what it was learned on", "--model and --class are for textual inversions of others"
             )
-        found = _native(path, name, tags, note, on_note)
 
     def write(identity: Identity) -> None:
         save_identity(identity.path, found.keys, found.values, found.new.metadata())
