@@ -97,7 +97,7 @@ def hostile(path: Path) -> None:
         ("a.safetensors", lambda path: save_file({"a": VECTORS, "b": VECTORS * 2}, path), 11, "neither a person"),
         ("a.safetensors", lambda path: save_file({"emb_params": VECTORS[:, :30].clone()}, path), 5, "width 30"),
         ("a.safetensors", lambda path: save_file({"emb_params": VECTORS * np.nan}, path), 5, "NaN"),
-        ("a.safetensors", lambda path: path.write_bytes(b"{" * 99), 11, "not a safetensors file"),
+        ("a.safetensors", lambda path: path.write_bytes(b"{" * 99), 11, "is damaged"),
         ("a.pt", lambda path: path.write_bytes(b"PK\x03\x04" + b"x" * 99), 11, "neither a person"),
         ("a.bin", lambda path: None, 11, "no embedding at"),
         ("....safetensors", lambda path: save_file({"emb_params": VECTORS}, path), 2, "give one with --name"),
