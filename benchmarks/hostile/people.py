@@ -18,7 +18,8 @@ from benchmarks.hostile.mutate import NASTY, changed_bytes, changed_json, change
 from benchmarks.hostile.mutate import safetensors_parts as parts_of
 from benchmarks.hostile.one_file import Kind, OneFile
 from faceid_cli.api.doctor import _registry as registry_findings
-from faceid_cli.api.import_ import import_identity
+from faceid_cli.api.export import export_bundle
+from faceid_cli.api.import_ import import_identity, import_people
 from faceid_cli.api.list import list_identities
 from faceid_cli.api.remove import remove
 from faceid_cli.cli.list import list_people
@@ -101,6 +102,22 @@ def imported(folder: Path) -> Kind:
     with Registry.open():
         pass
     return OneFile(folder, "x.safetensors", lambda chance: _changed_identity(content, chance), take)
+
+
+def bundle(folder: Path) -> OneFile:
+    """Bundles of people with their history, taken in."""
+    with Registry.open() as registry:
+        new = NewIdentity("alice", "woman", "builtin", "sd1:0123456789abcdef", METHOD, ("a" * 64,), ("x",), "note")
+        registry.add_identity(new, Registries._write, NewRun(METHOD, ((0.5, 0.25),), 1.0))
+    content = export_bundle(["alice"], folder / "seed.faceid").path.read_bytes()
+    remove("alice")
+
+    def take(path: Path) -> None:
+        for person in import_people(path, replace=True):
+            _said(show_person, person.name)
+            remove(person.name)
+
+    return OneFile(folder, "x.faceid", lambda chance: changed_bytes(content, chance), take)
 
 
 class Registries:

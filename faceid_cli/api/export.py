@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from faceid_cli.errors import IdentityFileError, OutputError, UsageError
+from faceid_cli.errors import FaceIDError, IdentityFileError, OutputError, UsageError
+from faceid_cli.export.bundle import BUNDLE, PARTS, SUFFIX, bundle_files, check_parts, read_bundle
 from faceid_cli.export.comfyui import comfyui
 from faceid_cli.export.diffusers_folder import diffusers_folder
 from faceid_cli.export.embeddings import a1111, invokeai, kohya
@@ -15,7 +17,9 @@ from faceid_cli.export.native import check_native
 from faceid_cli.export.person import Exported
 from faceid_cli.export.targets import TARGETS, Choices, Package, Target, find_target
 from faceid_cli.export.writing import check_free, write_folder
+from faceid_cli.kept.archive import write_archive
 from faceid_cli.kept.identity_file import load_identity, save_identity
+from faceid_cli.kept.material import material_folder
 from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.registry.sources import without_folders
 from faceid_cli.registry.store import Registry
@@ -152,6 +156,41 @@ def export_to(
     return [Export(to, tuple(person.name for person in people), where, package.use, package.lost, package.notes)]
 
 
+def export_bundle(names: Sequence[str], file: Path | str, parts: Sequence[str] = (), replace: bool = False) -> Export:
+    """Write people with their history to one file that `import_people` reads: tokens, header, consent, training run.
+
+    Args:
+        names: Enrolled people.
+        file: Its name ends in ".faceid".
+        parts: What else is in it: "crops" (with small copies of the photos), "previews", "scores".
+        replace: Write over an earlier bundle; else nothing is ever written over.
+
+    Raises:
+        UnknownNameError, IdentityFileError, OutputError: As `export_identity`.
+        UsageError: No such part, or another ending.
+    """
+    parts, target = check_parts(parts), user_path(check_output(file))
+    if target.suffix != SUFFIX:
+        raise UsageError(f"cannot write a bundle to {target}", f"give a name that ends in {SUFFIX}")
+    _check_file(target, replace, _is_bundle)
+    people = portable(names)
+    with Registry.open(create=False) as registry:
+        files: list[tuple[str, Path | bytes]] = []
+        for number, person in enumerate(people, start=1):
+            runs = registry.runs_of(person.name)
+            folder = material_folder(registry.get(person.name).id)
+            files += bundle_files(number, person, runs[-1].run if runs else None, folder, parts)
+        write_archive(target, files, kind=BUNDLE)
+    with TemporaryDirectory() as folder:
+        for person, found in zip(people, read_bundle(target, Path(folder)), strict=True):
+            if found.stored.digest != person.stored.digest:
+                raise OutputError(f"{target} was not written as it should be", "try again, on another disk")
+    names = tuple(person.name for person in people)
+    lost = tuple(part for part in PARTS if part not in parts)
+    left_out = (f"not in it: {', '.join(lost)}; --with {','.join(lost)} puts them in",) if lost else ()
+    return Export("bundle", names, target, f"on another machine: faceid import {target.name}", (), left_out)
+
+
 def portable(names: Sequence[str]) -> list[Exported]:
     """People as they leave this machine; who is named twice comes once.
 
@@ -186,13 +225,26 @@ def _target(person: Exported, where: Path, replace: bool) -> Path:
     target = where / f"{person.name}.safetensors" if where.is_dir() else where
     if target.suffix != ".safetensors":
         raise UsageError(f"cannot export to {target}", "give a folder, or a name that ends in .safetensors")
+    _check_file(target, replace, _is_identity)
+    return target
+
+
+def _check_file(target: Path, replace: bool, is_ours: Callable[[Path], bool]) -> None:
     if target.exists() and not replace:
         raise OutputError(f"{target} exists already", "give another name with -o, or --replace to write over it")
-    if target.exists() and not _is_identity(target):
+    if target.exists() and not is_ours(target):
         raise OutputError(f"{target} is there already, and is no person of faceid", "give another name with -o")
     if not target.parent.is_dir():
         raise OutputError(f"cannot write {target}: there is no folder {target.parent}", "make the folder first")
-    return target
+
+
+def _is_bundle(file: Path) -> bool:
+    try:
+        with TemporaryDirectory() as folder:
+            read_bundle(file, Path(folder))
+    except (FaceIDError, OSError):
+        return False
+    return True
 
 
 def _is_identity(file: Path) -> bool:

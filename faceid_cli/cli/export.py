@@ -16,6 +16,7 @@ EPILOG = examples(
     "faceid export alice",
     "faceid export alice bob -o /media/usb --replace",
     "faceid export --list",
+    "faceid export alice bob --bundle team.faceid --with crops,scores",
     "faceid export alice --to comfyui -o alice-comfyui",
     'faceid export alice --to a1111 --lossy --sampler "DPM++ 2M Karras" --steps 30',
 )
@@ -53,13 +54,21 @@ def export(
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Sampler steps of it; 20.")] = None,
     prompt: Annotated[str, typer.Option("--prompt", metavar="TEXT", help="The example, with <NAME> in it.")] = "",
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="FILE", help="One .faceid file with everybody, and how they were learned."),
+    ] = None,
+    with_: Annotated[
+        str,
+        typer.Option("--with", metavar="PARTS", help="What else is in a bundle: crops, previews, scores; with commas."),
+    ] = "",
     list_: Annotated[bool, typer.Option("--list", help="Show the targets, with what each keeps and loses.")] = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Write people to files for `faceid import`, one file each, or for another program."""
-    from faceid_cli.api.export import export_to, list_targets
+    from faceid_cli.api.export import export_bundle, export_to, list_targets
 
     if list_:
         targets = list_targets()
@@ -70,6 +79,14 @@ def export(
         return
     if not names:
         raise UsageError("no person to export", "give a name, or --list to see the targets")
+    if bundle is not None:
+        if to != "faceid" or output is not None:
+            raise UsageError("--bundle writes one file of its own", "leave out --to and -o")
+        parts = [part.strip() for part in with_.split(",") if part.strip()]
+        _say([export_bundle(names, bundle, parts, replace)])
+        return
+    if with_:
+        raise UsageError("--with is for bundles", "give --bundle FILE")
     made = export_to(
         names,
         to,

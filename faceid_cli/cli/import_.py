@@ -14,6 +14,7 @@ from faceid_cli.cli.output import out
 EPILOG = examples(
     "faceid import alice.safetensors",
     "faceid import alice.safetensors --name alice-2 --tag friends",
+    "faceid import team.faceid",
     "faceid import embeddings/anna.pt --model photo --class woman",
 )
 
@@ -34,10 +35,10 @@ def import_file(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Take in a person from a file. The file is checked, and cannot run code."""
-    from faceid_cli.api.import_ import import_identity
+    """Take in people from a file. The file is checked, and cannot run code."""
+    from faceid_cli.api.import_ import import_people
 
-    person = import_identity(
+    people = import_people(
         file,
         name=name,
         replace=replace,
@@ -47,10 +48,12 @@ def import_file(
         class_word=class_word,
         on_note=out.note,
     )
-    out.result(
-        {"command": "import", "identity": views.identity_data(person)}, [f"imported {person.name}"], [person.name]
-    )
-    out.hint(f'next: faceid generate {person.name} "holding a coffee cup, mountains"')
+    found = [views.identity_data(person) for person in people]
+    # The key of one person is that of before there were bundles.
+    first = {"identity": found[0]} if len(found) == 1 else {}
+    lines = [f"imported {person.name}" for person in people]
+    out.result({"command": "import", **first, "identities": found}, lines, [person.name for person in people])
+    out.hint(f'next: faceid generate {people[0].name} "holding a coffee cup, mountains"')
 
 
 def register(app: typer.Typer) -> None:
