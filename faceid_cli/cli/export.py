@@ -12,14 +12,7 @@ from faceid_cli.cli.output import out, table
 from faceid_cli.errors import UsageError
 from faceid_cli.export.targets import TARGETS, TOKENS
 
-EPILOG = examples(
-    "faceid export alice",
-    "faceid export alice bob -o /media/usb --replace",
-    "faceid export --list",
-    "faceid export alice bob --bundle team.faceid --with crops,scores",
-    "faceid export alice --to comfyui -o alice-comfyui",
-    'faceid export alice --to a1111 --lossy --sampler "DPM++ 2M Karras" --steps 30',
-)
+EPILOG = examples("faceid export alice bob -o /media/usb --replace", "faceid export alice --to comfyui -o for-comfyui")
 
 
 def export(

@@ -11,12 +11,7 @@ from faceid_cli.cli import views
 from faceid_cli.cli.flags import Json, Quiet, Verbose, examples
 from faceid_cli.cli.output import out
 
-EPILOG = examples(
-    "faceid import alice.safetensors",
-    "faceid import alice.safetensors --name alice-2 --tag friends",
-    "faceid import team.faceid",
-    "faceid import embeddings/anna.pt --model photo --class woman",
-)
+EPILOG = examples("faceid import alice.safetensors --name alice-2 --tag friends", "faceid import anna.pt --class woman")
 
 
 def import_file(
