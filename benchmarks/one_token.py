@@ -66,7 +66,7 @@ def fitted(start: Tensor, stage: int, loss: Loss, kind: str) -> Tensor:
     optimiser = torch.optim.Adam([token], lr=RATE * scale)
     for _ in range(STEPS[kind]):
         optimiser.zero_grad()
-        loss(token, stage).backward()
+        torch.autograd.backward(loss(token, stage))
         optimiser.step()
     return token.detach()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from faceid_cli.errors import FaceIDError, IdentityFileError, OutputError, UsageError
 from faceid_cli.export.bundle import BUNDLE, PARTS, SUFFIX, bundle_files, check_parts, read_bundle
@@ -136,7 +137,7 @@ def export_to(
     """
     target = find_target(to)
     given = {"single": single or None, "token": token, "sampler": sampler, "steps": steps, "prompt": prompt or None}
-    said = {name: value for name, value in given.items() if value is not None}
+    said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     _check_options(target, said)
     if to == _NATIVE:
         made = export_identities(names, output, replace)
@@ -181,8 +182,8 @@ def export_bundle(names: Sequence[str], file: Path | str, parts: Sequence[str] =
             folder = material_folder(registry.get(person.name).id)
             files += bundle_files(number, person, runs[-1].run if runs else None, folder, parts)
         write_archive(target, files, kind=BUNDLE)
-    with TemporaryDirectory() as folder:
-        for person, found in zip(people, read_bundle(target, Path(folder)), strict=True):
+    with TemporaryDirectory() as unpacked:
+        for person, found in zip(people, read_bundle(target, Path(unpacked)), strict=True):
             if found.stored.digest != person.stored.digest:
                 raise OutputError(f"{target} was not written as it should be", "try again, on another disk")
     names = tuple(person.name for person in people)
@@ -214,7 +215,7 @@ def _portable(person: Identity) -> Exported:
     return Exported(person.name, dataclasses.replace(stored, metadata=metadata))
 
 
-def _check_options(target: Target, said: dict[str, object]) -> None:
+def _check_options(target: Target, said: Mapping[str, object]) -> None:
     for name in said:
         if name not in target.options:
             takers = [each.name for each in TARGETS.values() if name in each.options]

@@ -176,7 +176,7 @@ def _listed(path: Path, archive: zipfile.ZipFile, kind: Kind) -> dict[str, dict[
     names = [info.filename for info in archive.infolist()]
     if len(set(names)) != len(names) or set(names) != {*entries, _LIST}:
         raise kind.damaged(path, "its list does not say what is in it")
-    if kind.needed not in entries or not all(map(kind.names.fullmatch, entries)):
+    if kind.needed not in entries or not all(kind.names.fullmatch(name) is not None for name in entries):
         raise kind.damaged(path, "there are files in it that faceid does not keep")
     if len(entries) > kind.most_files or sum(entry["bytes"] for entry in entries.values()) > kind.most_bytes:
         raise kind.damaged(path, "there is more in it than there can be")
