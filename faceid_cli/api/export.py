@@ -24,6 +24,7 @@ from faceid_cli.kept.material import material_folder
 from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.registry.sources import without_folders
 from faceid_cli.registry.store import Registry
+from faceid_cli.rendering.prompts import place_people
 from faceid_cli.types import Identity
 
 _NATIVE = "faceid"
@@ -127,7 +128,7 @@ def export_to(
         token: Which token stands for keys and values where only one can: "values", "keys" or "mean".
         sampler: That a prompt for AUTOMATIC1111 is made for, such as "DPM++ 2M Karras".
         steps: Sampler steps of that prompt.
-        prompt: The example; `<name>` marks the person.
+        prompt: The example, as for `faceid.generate`.
 
     Raises:
         UnknownNameError: Nobody of that name.
@@ -148,6 +149,7 @@ def export_to(
             person.check_family(target.name, target.families)
     where = user_path(check_output(output or f"{'-'.join(person.name for person in people)}-{to}"))
     check_free(where, replace)
+    said["prompt"] = place_people(prompt or "in Paris", [person.name for person in people])
     package = _PACKAGES[to](people, Choices(**said))
     if package.lost and not lossy:
         raise UsageError(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from faceid_cli.cli.flags import Json, Quiet, Verbose, complete_names, examples, one_of
-from faceid_cli.cli.output import out, table
+from faceid_cli.cli.output import out
 from faceid_cli.errors import UsageError
 from faceid_cli.export.targets import TARGETS, TOKENS
 
@@ -46,7 +46,7 @@ def export(
         typer.Option("--sampler", metavar="NAME", help='Of a prompt for the web UI: "DPM++ 2M Karras" if not given.'),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Sampler steps of it; 20.")] = None,
-    prompt: Annotated[str, typer.Option("--prompt", metavar="TEXT", help="The example, with <NAME> in it.")] = "",
+    prompt: Annotated[str, typer.Option("--prompt", metavar="TEXT", help="The example that is written along.")] = "",
     bundle: Annotated[
         Path | None,
         typer.Option("--bundle", metavar="FILE", help="One .faceid file with everybody, and how they were learned."),
@@ -65,9 +65,11 @@ def export(
 
     if list_:
         targets = list_targets()
-        rows = [(each.name, each.programs, each.keeps, each.loses or "nothing") for each in targets]
-        data = [dict(zip(("name", "programs", "keeps", "loses"), row, strict=True)) for row in rows]
-        shown = table(rows, ("TARGET", "FOR", "KEEPS", "LOSES"))
+        data = [
+            {"name": each.name, "programs": each.programs, "keeps": each.keeps, "loses": each.loses or "nothing"}
+            for each in targets
+        ]
+        shown = [line for each in data for line in _described(each)]
         out.result({"command": "export", "targets": data}, shown, [each.name for each in targets])
         return
     if not names:
@@ -93,6 +95,12 @@ def export(
         prompt=prompt,
     )
     _say(made)
+
+
+def _described(target: dict[str, str]) -> list[str]:
+    """Three lines on a target."""
+    name = f"{target['name']:10}"
+    return [f"{name} {target['programs']}", *(f"{'':10} {word} {target[word]}" for word in ("keeps", "loses"))]
 
 
 def _say(made: list[Any]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 from faceid_cli.export.person import Exported
 from faceid_cli.model_files import FAMILY_NAMES, family_of_fingerprint
-from faceid_cli.types import BUILTIN
 
 _TAGS = ("text-to-image", "diffusers", "stable-diffusion", "textual-inversion", "faceid")
 _FAMILY_TAGS = {"sdxl": "stable-diffusion-xl"}
@@ -22,6 +22,7 @@ def model_card(people: Sequence[Exported], use: str, keeps: str) -> str:
         keeps: What of the people is in the files, in one line.
     """
     bases = list(dict.fromkeys(person.stored.metadata.base_model for person in people))
+    public = [base.partition("@")[0] for base in bases if _is_public(base)]
     family = family_of_fingerprint(people[0].stored.metadata.base_fingerprint)
     tags = [*_TAGS, *([_FAMILY_TAGS[family]] if family in _FAMILY_TAGS else [])]
     head = {
@@ -30,7 +31,7 @@ def model_card(people: Sequence[Exported], use: str, keeps: str) -> str:
         "tags": tags,
         "license": "other",
         "license_name": "that-of-the-base-model",
-        **({"base_model": bases[0] if len(bases) == 1 else bases} if _are_public(bases) else {}),
+        **({"base_model": public[0] if len(public) == 1 else public} if len(public) == len(bases) else {}),
         "inference": False,
     }
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---", ""]
@@ -55,9 +56,9 @@ def model_card(people: Sequence[Exported], use: str, keeps: str) -> str:
     return "\n".join(lines)
 
 
-def _are_public(bases: Sequence[str]) -> bool:
-    """Whether the hub can know them: by names with an owner, not files of this machine."""
-    return all(base.count("/") == 1 and base != BUILTIN and "." not in base.split("/")[0] for base in bases)
+def _is_public(base: str) -> bool:
+    """Whether the hub can know a base model: by a name with an owner, not a file of this machine."""
+    return re.fullmatch(r"[A-Za-z0-9][\w-]*/[\w.-]+(@[\w./-]+)?", base) is not None
 
 
 def _plain(text: str) -> str:

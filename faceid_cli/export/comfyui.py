@@ -53,11 +53,10 @@ def comfyui(people: Sequence[Exported], choices: Choices) -> Package:
             )
             expected[path] = vectors
     marks = [f"<{person.name}>" for person in people]
-    prompt = choices.prompt or f"a photo of {' and '.join(marks)} in Paris"
     side = _SIDES_PX[people[0].family]
-    workflows = {"workflow_api.json": _workflow([prompt], side, choices.steps)}
+    workflows = {"workflow_api.json": _workflow([choices.prompt], side, choices.steps)}
     if len(people) > 1:
-        own = [choices.prompt or f"a photo of {mark} in Paris" for mark in marks]
+        own = [f"a photo of {mark}" for mark in marks]
         workflows["workflow_regions_api.json"] = _workflow(own, side, choices.steps)
     files |= {name: json.dumps(graph, indent=1).encode() + b"\n" for name, graph in workflows.items()}
     files["README.md"] = _GUIDE.format(

@@ -37,7 +37,6 @@ _BUILTIN = 'str(Path(faceid_cli.__file__).parent / "builtin" / "model")'
 def diffusers_folder(people: Sequence[Exported], choices: Choices) -> Package:
     """Files for a folder."""
     first = people[0].stored.metadata
-    marks = [f"<{person.name}>" for person in people]
     picture = f"{'-'.join(person.name for person in people)}.png"
     script = _SCRIPT.format(
         names=", ".join(person.name for person in people),
@@ -45,7 +44,7 @@ def diffusers_folder(people: Sequence[Exported], choices: Choices) -> Package:
         if family_of_fingerprint(first.base_fingerprint) == "sdxl"
         else "StableDiffusionPipeline",
         base=_BUILTIN if first.base_model == BUILTIN else repr(first.base_model),
-        prompt=choices.prompt or f"a photo of {' and '.join(marks)} in Paris",
+        prompt=choices.prompt,
         files=", ".join(f'here / "{person.name}.safetensors"' for person in people),
         picture=picture,
     )

@@ -19,6 +19,11 @@ from faceid_cli.export.schedules import TIMESTEPS, Sampler, parse_sampler
 from faceid_cli.export.targets import TOKENS, Choices, Package
 
 _STEPS = (10, 15, 20, 25, 30, 40, 50)
+_HEAD = "Put embeddings/*.safetensors into the folder embeddings of the web UI. Then:"
+_COUNTED = (
+    "The numbers in a prompt count calls of the denoiser, so each is for one sampler, schedule type and number of",
+    "steps, and for txt2img without hires fix.",
+)
 _LOST_SIDES = "keys and values are one token ({token})"
 _LOST_STAGES = "all stages have one token"
 
@@ -63,41 +68,32 @@ def a1111(people: Sequence[Exported], choices: Choices) -> Package:
     """Embeddings, and prompts for a sampler and numbers of steps."""
     sampler = parse_sampler(choices.sampler)
     found = [words_of(person, choices.single, choices.token) for person in people]
-    staged = [(person, words) for person, words in zip(people, found, strict=True) if len(words.stems) > 1]
-    lines, notes = [], []
-    for person, words in zip(people, found, strict=True):
-        prompt = _example(choices, person)
-        lines += [f"# {person.name}", ""]
-        if len(words.stems) == 1:
-            lines += [prompt.replace(f"<{person.name}>", words.stems[0]), ""]
-            continue
-        for steps in sorted({*_STEPS, choices.steps}):
-            word, left_out = edited_word(words.stems, sampler.timesteps(steps))
-            lines += [f"{_settings(sampler, steps)}:", prompt.replace(f"<{person.name}>", word), ""]
-            if left_out and steps == choices.steps:
-                notes.append(f"{_settings(sampler, steps)} has no call for {_stages(left_out)}; more steps reach them")
-    head = ["Put embeddings/*.safetensors into the folder embeddings of the web UI. Then:", ""]
-    if staged:
-        head += [
-            "The numbers in a prompt count calls of the denoiser, so each is for one sampler, schedule and number of"
-        ]
-        head += [
-            "steps, and for txt2img without hires fix.",
-            "",
-        ]
-    text = "\n".join([*head, *lines]).rstrip() + "\n"
-    word = edited_word(found[0].stems, sampler.timesteps(choices.steps))[0]
-    use = _example(choices, people[0]).replace(f"<{people[0].name}>", word)
-    how = f" with {_settings(sampler, choices.steps)}" if len(found[0].stems) > 1 else ""
-    return _package(people, found, "embeddings/", f"in the web UI{how}: {use}", {"prompts.txt": text.encode()}, notes)
+    lines = [_HEAD, ""]
+    if all(len(words.stems) == 1 for words in found):
+        use = _with_words(choices.prompt, people, [words.stems[0] for words in found])
+        return _package(
+            people, found, "embeddings/", f"in the web UI: {use}", {"prompts.txt": _text([*lines, use])}, []
+        )
+    lines += [*_COUNTED, ""]
+    notes: list[str] = []
+    for steps in sorted({*_STEPS, choices.steps}):
+        edited = [edited_word(words.stems, sampler.timesteps(steps)) for words in found]
+        prompt, said = _with_words(choices.prompt, people, [word for word, _ in edited]), _settings(sampler, steps)
+        lines += [f"{said}:", prompt, ""]
+        if steps == choices.steps:
+            use = f"in the web UI with {said}: {prompt}"
+            left_out = sorted({stage for _, stages in edited for stage in stages})
+            if left_out:
+                notes = [f"with {said}, {_stages(left_out)} cannot be written or have no call: more steps reach them"]
+    return _package(people, found, "embeddings/", use, {"prompts.txt": _text(lines)}, notes)
 
 
 def invokeai(people: Sequence[Exported], choices: Choices) -> Package:
     """Embeddings, in prompts as `<stem>`."""
     found = [words_of(person, choices.single, choices.token) for person in people]
-    stems = found[0].stems
-    prompt = _example(choices, people[0])
-    use = f"in InvokeAI, after adding the files as models: {prompt.replace(f'<{people[0].name}>', f'<{stems[0]}>')}"
+    prompt = _with_words(choices.prompt, people, [f"<{words.stems[0]}>" for words in found])
+    use = f"in InvokeAI, after adding the files as models: {prompt}"
+    stems = max((words.stems for words in found), key=len)
     if len(stems) > 1:
         cuts = ", ".join(f"{stage / len(stems):g} to {(stage + 1) / len(stems):g}" for stage in range(len(stems)))
         use += f"; one Denoise Latents node a stage, <{stems[0]}> to <{stems[-1]}>, start to end: {cuts}"
@@ -107,10 +103,10 @@ def invokeai(people: Sequence[Exported], choices: Choices) -> Package:
 def kohya(people: Sequence[Exported], choices: Choices) -> Package:
     """One embedding a person: its scripts cannot change words along the way."""
     found = [words_of(person, True, choices.token) for person in people]
-    files = " ".join(f"{words.stems[0]}.safetensors" for words in found)
-    prompt = _example(choices, people[0]).replace(f"<{people[0].name}>", found[0].stems[0])
-    use = f'gen_img.py --textual_inversion_embeddings {files} --prompt "{prompt}"'
-    return _package(people, found, "", use, {}, [])
+    stems = [words.stems[0] for words in found]
+    files = " ".join(f"{stem}.safetensors" for stem in stems)
+    prompt = _with_words(choices.prompt, people, stems)
+    return _package(people, found, "", f'gen_img.py --textual_inversion_embeddings {files} --prompt "{prompt}"', {}, [])
 
 
 def edited_word(stems: Sequence[str], timesteps: np.ndarray) -> tuple[str, list[int]]:
@@ -169,8 +165,15 @@ def _package(
     return Package(files, use, lambda where: check_written(where, expected), lost, tuple(notes))
 
 
-def _example(choices: Choices, person: Exported) -> str:
-    return choices.prompt or f"a photo of <{person.name}> in Paris"
+def _with_words(prompt: str, people: Sequence[Exported], words: Sequence[str]) -> str:
+    """The example, with each person's words where they are marked."""
+    for person, word in zip(people, words, strict=True):
+        prompt = prompt.replace(f"<{person.name}>", word)
+    return prompt
+
+
+def _text(lines: Sequence[str]) -> bytes:
+    return ("\n".join(lines).rstrip() + "\n").encode()
 
 
 def _settings(sampler: Sampler, steps: int) -> str:

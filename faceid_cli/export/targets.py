@@ -82,7 +82,7 @@ class Choices:
         token: Which token stands for keys and values where only one can: "keys", "values" or "mean".
         sampler: As AUTOMATIC1111's web UI names it, with its schedule, that a prompt which changes is made for.
         steps: Sampler steps that it is made for.
-        prompt: The example; `<name>` marks the person.
+        prompt: The example, with `<name>` for each person.
     """
 
     single: bool = False

@@ -50,7 +50,13 @@ def test_the_list_says_what_each_target_keeps_and_loses(faceid) -> None:
     assert [each["name"] for each in data] == ["faceid", "diffusers", "comfyui", "a1111", "invokeai", "kohya"]
     assert data[1]["loses"] == "nothing"
     assert "keys and values become one token" in data[3]["loses"]
-    assert "TARGET" in faceid("export", "--list").out
+    lines = faceid("export", "--list").out.splitlines()
+    assert lines[3:6] == [
+        "diffusers  scripts with diffusers: folder with card and snippet",
+        "           keeps everything",
+        "           loses nothing",
+    ]
+    assert max(map(len, lines)) <= 80
     assert faceid("export", "--list", "-q").out.split() == [each["name"] for each in data]
 
 
@@ -171,6 +177,16 @@ def test_two_people_whose_files_would_have_one_name(enrolled, faceid) -> None:
     answer = faceid("export", "al-ice", "al_ice", "--to", "kohya", "--lossy", "-o", "out")
     assert answer.code == 2
     assert "two people would both be fid-al-ice" in answer.err
+
+
+def test_people_share_a_prompt(enrolled, faceid) -> None:
+    enrolled("alice")
+    enrolled("bob", stages=1, split=False, seed=1)
+    answer = faceid("export", "alice", "bob", "--to", "a1111", "--lossy", "--prompt", "playing chess", "--json")
+    use = answer.data["exports"][0]["use"]
+    assert use.endswith("fid-alice-s5:11]:9]:7]:4] and fid-bob playing chess")
+    assert Path("alice-bob-a1111/embeddings/fid-bob.safetensors").is_file()
+    assert faceid("export", "alice", "--to", "a1111", "--lossy", "--prompt", "<carol> here", "-o", "x").code == 2
 
 
 def test_no_name_and_no_list(faceid) -> None:
