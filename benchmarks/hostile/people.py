@@ -8,9 +8,11 @@ import random
 import shutil
 import sqlite3
 import unicodedata
+import zipfile
 from collections.abc import Callable
 from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -26,7 +28,9 @@ from faceid_cli.cli.list import list_people
 from faceid_cli.cli.models import list_ as list_models
 from faceid_cli.cli.output import out
 from faceid_cli.cli.show import show as show_person
+from faceid_cli.export.bundle import BUNDLE
 from faceid_cli.kept import paths
+from faceid_cli.kept.archive import write_archive
 from faceid_cli.kept.identity_file import IdentityMetadata, load_identity, save_identity
 from faceid_cli.registry.quick import known_names
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun
@@ -117,7 +121,25 @@ def bundle(folder: Path) -> OneFile:
             _said(show_person, person.name)
             remove(person.name)
 
-    return OneFile(folder, "x.faceid", lambda chance: changed_bytes(content, chance), take)
+    return OneFile(folder, "x.faceid", lambda chance: _changed_bundle(content, chance), take)
+
+
+def _changed_bundle(content: bytes, chance: random.Random) -> bytes:
+    """A damaged bundle; or a sound one, with hashes that fit, of damaged files."""
+    if chance.random() < 0.3:
+        return changed_bytes(content, chance)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist() if name != "manifest.json"}
+    name = chance.choice(sorted(files))
+    if name.endswith(".json"):
+        files[name] = json_text(changed_json(json.loads(files[name]), chance), chance)
+    else:
+        files[name] = changed_bytes(files[name], chance)
+    if chance.random() < 0.2:
+        files[chance.choice(("../x.safetensors", "/x.png", "people/0001/../x.json", "people/0001/scores.json"))] = b"{}"
+    with TemporaryDirectory() as scratch:
+        write_archive(Path(scratch) / "x.faceid", files.items(), kind=BUNDLE)
+        return (Path(scratch) / "x.faceid").read_bytes()
 
 
 class Registries:
