@@ -170,7 +170,9 @@ def _listed(path: Path, archive: zipfile.ZipFile, kind: Kind) -> dict[str, dict[
         if not isinstance(found["version"], int) or found["version"] > kind.version:
             raise kind.error(f"{path} was written by a newer faceid", "install a newer faceid")
         files = found["files"].items()
-        entries = {str(name): {"sha256": str(each["sha256"]), "bytes": int(each["bytes"])} for name, each in files}
+        entries: dict[str, dict[str, Any]] = {
+            str(name): {"sha256": str(each["sha256"]), "bytes": int(each["bytes"])} for name, each in files
+        }
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise kind.damaged(path, "it has no list of what is in it") from error
     names = [info.filename for info in archive.infolist()]
