@@ -30,6 +30,7 @@ from faceid_cli.errors import FaceIDError
 COUNTS = {
     "identity": 54_000,
     "imported": 600,
+    "bundle": 600,
     "weights": 6_000,
     "pickles": 2_000,
     "lora": 4_000,

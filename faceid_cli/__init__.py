@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from faceid_cli.version import __version__
 
 if TYPE_CHECKING:
+    from faceid_cli.api.attach import attach as attach
     from faceid_cli.api.attention import show_attention as show_attention
     from faceid_cli.api.batch import batch as batch
     from faceid_cli.api.blend import blend as blend
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from faceid_cli.api.demo import demo as demo
     from faceid_cli.api.enroll import enroll as enroll
     from faceid_cli.api.evaluate import evaluate as evaluate
+    from faceid_cli.api.export import export_bundle as export_bundle
     from faceid_cli.api.export import export_identity as export_identity
+    from faceid_cli.api.export import export_to as export_to
     from faceid_cli.api.generate import generate as generate
     from faceid_cli.api.history import history as history
     from faceid_cli.api.import_ import import_identity as import_identity
+    from faceid_cli.api.import_ import import_people as import_people
     from faceid_cli.api.info import info as info
     from faceid_cli.api.list import list_identities as list_identities
     from faceid_cli.api.remove import remove as remove
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from faceid_cli.types import StepReport as StepReport
 
 _HOME = {
+    "attach": "api.attach",
     "backup": "api.backup",
     "batch": "api.batch",
     "blend": "api.blend",
@@ -57,10 +62,13 @@ _HOME = {
     "draw_samples": "api.samples",
     "enroll": "api.enroll",
     "evaluate": "api.evaluate",
+    "export_bundle": "api.export",
     "export_identity": "api.export",
+    "export_to": "api.export",
     "generate": "api.generate",
     "history": "api.history",
     "import_identity": "api.import_",
+    "import_people": "api.import_",
     "info": "api.info",
     "list_identities": "api.list",
     "note": "api.notes",

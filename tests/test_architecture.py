@@ -29,6 +29,7 @@ ROOMS = (
     "registry",
     "training",
     "rendering",
+    "export",
     "evaluation",
     "report",
     "api",

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from benchmarks.hostile.models import Folders, lora, pickles, weights
 from benchmarks.hostile.one_file import Kind
-from benchmarks.hostile.people import Registries, identity, imported
+from benchmarks.hostile.people import Registries, bundle, identity, imported
 from benchmarks.hostile.pictures import metadata, photos
 
 KINDS: dict[str, Callable[[Path], Kind]] = {
     "identity": identity,
     "imported": imported,
+    "bundle": bundle,
     "weights": weights,
     "pickles": pickles,
     "lora": lora,

@@ -8,9 +8,11 @@ import random
 import shutil
 import sqlite3
 import unicodedata
+import zipfile
 from collections.abc import Callable
 from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -18,14 +20,17 @@ from benchmarks.hostile.mutate import NASTY, changed_bytes, changed_json, change
 from benchmarks.hostile.mutate import safetensors_parts as parts_of
 from benchmarks.hostile.one_file import Kind, OneFile
 from faceid_cli.api.doctor import _registry as registry_findings
-from faceid_cli.api.import_ import import_identity
+from faceid_cli.api.export import export_bundle
+from faceid_cli.api.import_ import import_identity, import_people
 from faceid_cli.api.list import list_identities
 from faceid_cli.api.remove import remove
 from faceid_cli.cli.list import list_people
 from faceid_cli.cli.models import list_ as list_models
 from faceid_cli.cli.output import out
 from faceid_cli.cli.show import show as show_person
+from faceid_cli.export.bundle import BUNDLE
 from faceid_cli.kept import paths
+from faceid_cli.kept.archive import write_archive
 from faceid_cli.kept.identity_file import IdentityMetadata, load_identity, save_identity
 from faceid_cli.registry.quick import known_names
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun
@@ -101,6 +106,40 @@ def imported(folder: Path) -> Kind:
     with Registry.open():
         pass
     return OneFile(folder, "x.safetensors", lambda chance: _changed_identity(content, chance), take)
+
+
+def bundle(folder: Path) -> OneFile:
+    """Bundles of people with their history, taken in."""
+    with Registry.open() as registry:
+        new = NewIdentity("alice", "woman", "builtin", "sd1:0123456789abcdef", METHOD, ("a" * 64,), ("x",), "note")
+        registry.add_identity(new, Registries._write, NewRun(METHOD, ((0.5, 0.25),), 1.0))
+    content = export_bundle(["alice"], folder / "seed.faceid").path.read_bytes()
+    remove("alice")
+
+    def take(path: Path) -> None:
+        for person in import_people(path, replace=True):
+            _said(show_person, person.name)
+            remove(person.name)
+
+    return OneFile(folder, "x.faceid", lambda chance: _changed_bundle(content, chance), take)
+
+
+def _changed_bundle(content: bytes, chance: random.Random) -> bytes:
+    """A damaged bundle; or a sound one, with hashes that fit, of damaged files."""
+    if chance.random() < 0.3:
+        return changed_bytes(content, chance)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist() if name != "manifest.json"}
+    name = chance.choice(sorted(files))
+    if name.endswith(".json"):
+        files[name] = json_text(changed_json(json.loads(files[name]), chance), chance)
+    else:
+        files[name] = changed_bytes(files[name], chance)
+    if chance.random() < 0.2:
+        files[chance.choice(("../x.safetensors", "/x.png", "people/0001/../x.json", "people/0001/scores.json"))] = b"{}"
+    with TemporaryDirectory() as scratch:
+        write_archive(Path(scratch) / "x.faceid", files.items(), kind=BUNDLE)
+        return (Path(scratch) / "x.faceid").read_bytes()
 
 
 class Registries:

@@ -139,7 +139,16 @@ def enroll_order(
             replace(order, config=config),
             source,
             base.fingerprint,
-            Outcome(tokens, report, intake, crops, masks, held, () if order.consent is None else asked),
+            Outcome(
+                tokens,
+                report,
+                intake,
+                crops,
+                masks,
+                held,
+                () if order.consent is None else asked,
+                base.num_train_timesteps,
+            ),
             samples if order.preview_every else None,
             folder,
         )

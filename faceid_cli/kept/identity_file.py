@@ -2,7 +2,8 @@
 
 Tensors are named "<text encoder>.keys" and "<text encoder>.values" (P^K and P^V of paper section 3.2), each float32
 (S, N, D). All metadata is JSON under the single key "faceid", because that alone makes equal identities equal files.
-There is no date and no random id inside for the same reason; the registry keeps those.
+There is no date and no random id inside for the same reason; the registry keeps those. docs/format.md describes the
+file for readers of others.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,11 @@ from faceid_cli.kept.identity_schema import stored_identity
 
 FORMAT = "faceid-identity"
 VERSION = 1
+STAGE_ORDER = "noisiest-first"
 _METADATA_KEY = "faceid"
 _MAX_BYTES = 256 * 2**20
+_TIMESTEPS = 1000  # of files that do not say
+_MOST_TIMESTEPS = 10**6
 _AGAIN = "copy or export the identity again"
 
 
@@ -44,6 +48,7 @@ class IdentityMetadata:
         photo_hashes: SHA-256 of the photos it was learned from.
         note: The user's words.
         extra: Whatever else belongs to it, JSON values by name (for instance scores).
+        num_train_timesteps: Timesteps of the base model's noise schedule, which the stages divide.
     """
 
     name: str
@@ -54,6 +59,7 @@ class IdentityMetadata:
     photo_hashes: tuple[str, ...] = ()
     note: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    num_train_timesteps: int = _TIMESTEPS
 
 
 @dataclass(frozen=True)
@@ -84,19 +90,38 @@ class IdentityFile:
 def save_identity(
     path: Path, keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], metadata: IdentityMetadata
 ) -> None:
-    """Write an identity file: whole or not at all. Equal content gives equal bytes.
+    """Write an identity file: whole or not at all.
 
     Raises:
         IdentityFileError: Features that no identity can have (shapes, types, not finite).
         OutputError: It cannot be written there.
+    """
+    write_atomically(path, identity_bytes(keys, values, metadata))
+
+
+def identity_bytes(
+    keys: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], metadata: IdentityMetadata
+) -> bytes:
+    """Return the content of an identity file. Equal identities give equal bytes.
+
+    Raises:
+        IdentityFileError: As `save_identity`.
     """
     problem = _problem_of(keys, values)
     if problem:
         raise IdentityFileError(f"cannot save this identity: {problem}")
     tensors = {f"{name}.keys": np.ascontiguousarray(array) for name, array in sorted(keys.items())}
     tensors |= {f"{name}.values": np.ascontiguousarray(array) for name, array in sorted(values.items())}
-    header = {"format": FORMAT, "version": VERSION, "identity": asdict(metadata)}
-    write_atomically(path, save(tensors, {_METADATA_KEY: json.dumps(header, sort_keys=True)}))
+    said = asdict(metadata)
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "stage_order": STAGE_ORDER,
+        "num_train_timesteps": said.pop("num_train_timesteps"),
+        "identity": said,
+    }
+    content: bytes = save(tensors, {_METADATA_KEY: json.dumps(header, sort_keys=True)})
+    return content
 
 
 def load_identity(path: Path) -> IdentityFile:
@@ -115,6 +140,17 @@ def load_identity(path: Path) -> IdentityFile:
         if problem:
             raise IdentityFileError(f"{path} is damaged: {problem}", _AGAIN)
         return IdentityFile(keys, values, _metadata(path, header))
+
+
+def has_identity(path: Path) -> bool:
+    """Whether a safetensors file says that it is an identity, sound or not; also where it is no safetensors file."""
+    try:
+        with open_file(path) as file:
+            length = header_size(file)
+            header = parse_json(file.read(length))
+        return _METADATA_KEY in header.get("__metadata__", {})
+    except (OSError, ValueError, AttributeError, TypeError):
+        return True  # `load_identity` says what is wrong with it
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -153,7 +189,12 @@ def _header(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
         raise IdentityFileError(
             f"{path} is of version {version}, this faceid reads up to {VERSION}", "install a newer faceid"
         )
-    return dict(header)
+    order, timesteps = header.get("stage_order", STAGE_ORDER), header.get("num_train_timesteps", _TIMESTEPS)
+    if order != STAGE_ORDER:
+        raise IdentityFileError(f"{path} counts its stages in another way than from the noisiest", _AGAIN)
+    if type(timesteps) is not int or not 0 < timesteps <= _MOST_TIMESTEPS:
+        raise IdentityFileError(f"{path} has incomplete or wrong identity metadata: num_train_timesteps", _AGAIN)
+    return {**header, "num_train_timesteps": timesteps}
 
 
 def _sides(path: Path, tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -188,5 +229,6 @@ def _metadata(path: Path, header: Mapping[str, Any]) -> IdentityMetadata:
         found = stored_identity(header["identity"])
     except ValueError as error:
         raise IdentityFileError(f"{path} has incomplete or wrong identity metadata: {error}", _AGAIN) from error
-    content = {field.name: getattr(found, field.name) for field in fields(IdentityMetadata)}
-    return IdentityMetadata(**content | {"photo_hashes": tuple(found.photo_hashes)})
+    content: dict[str, Any] = found.model_dump()
+    content |= {"photo_hashes": tuple(found.photo_hashes), "num_train_timesteps": header["num_train_timesteps"]}
+    return IdentityMetadata(**content)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from faceid_cli.orders.checks import is_text
 
 _DEEPEST, _MOST_VALUES, _LARGEST = 20, 100_000, 2**63
+_MOST_STEPS = 1_000_000
 
 
 def _text(value: str) -> str:
@@ -51,6 +52,7 @@ Text = Annotated[str, AfterValidator(_text)]
 Line = Annotated[Text, StringConstraints(max_length=1000)]
 Source = Annotated[Text, StringConstraints(max_length=4096), AfterValidator(_here)]
 Json = Annotated[dict[str, Any], AfterValidator(_json)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Checked(BaseModel):
@@ -96,6 +98,30 @@ class StoredIdentity(_Checked):
         """Check within the two free tables what faceid acts on; they are kept as they are."""
         StoredMethod.model_validate(self.method)
         StoredExtra.model_validate(self.extra)
+
+
+class StoredRun(_Checked):
+    """How a person was learned, as a bundle says it."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    settings: Json
+    losses: list[Annotated[list[Finite], Field(min_length=2, max_length=2)]] = Field(default=[], max_length=_MOST_STEPS)
+    seconds: Finite = 0.0
+    resumed_from: Annotated[int, Field(ge=0, lt=_MOST_STEPS)] = 0
+    scores: dict[Line, Finite] = Field(default={}, max_length=1000)
+
+
+def stored_run(content: Any) -> StoredRun:
+    """Check the history of a person.
+
+    Raises:
+        ValueError: It cannot be; the message says what and where.
+    """
+    try:
+        return StoredRun.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(problem_of(error)) from error
 
 
 def stored_identity(content: Any) -> StoredIdentity:

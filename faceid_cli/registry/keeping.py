@@ -33,6 +33,7 @@ class Outcome:
         masks: The face in each of them; none where they are not to be kept.
         held: Crops that were kept from the training.
         consent_photos: The photos that what the person said speaks of, see `RunRecord`.
+        num_train_timesteps: Timesteps of the base model's noise schedule.
     """
 
     tokens: IdentityTokens
@@ -42,6 +43,7 @@ class Outcome:
     masks: Sequence[Image.Image]
     held: Sequence[FaceCrop]
     consent_photos: tuple[str, ...] = ()
+    num_train_timesteps: int = 1000
 
 
 def keep(
@@ -74,6 +76,7 @@ def keep(
             tags=order.tags,
             note=order.note,
             consent=order.consent or (old.consent if old else ""),
+            num_train_timesteps=outcome.num_train_timesteps,
         )
 
         def write(kept: Identity) -> None:

@@ -43,6 +43,7 @@ class NewIdentity:
     tags: tuple[str, ...] = ()
     note: str = ""
     consent: str = ""
+    num_train_timesteps: int = 1000
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -70,6 +71,7 @@ class NewIdentity:
             photo_hashes=self.photo_hashes,
             note=self.note,
             extra=extra | ({"consent": self.consent} if self.consent else {}),
+            num_train_timesteps=self.num_train_timesteps,
         )
 
 

@@ -5,7 +5,7 @@ while the frozen text transformer runs, by the person's features of the current 
 """
 
 from faceid_cli.tokens.dial import dialled
-from faceid_cli.tokens.embedding_file import files_of_embedding, read_embedding
+from faceid_cli.tokens.embedding_file import embedding_for, files_of_embedding, read_embedding
 from faceid_cli.tokens.encode import (
     ENCODER,
     EncodedPrompt,
@@ -37,6 +37,7 @@ __all__ = [
     "class_embedding",
     "class_word_ids",
     "dialled",
+    "embedding_for",
     "embedding_scale",
     "encode_prompt",
     "encode_rows",

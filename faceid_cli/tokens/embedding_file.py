@@ -9,6 +9,7 @@ reads without running anything in them. Shapes: N vectors, D width.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -42,20 +43,34 @@ def read_embedding(path: Path, base: BaseModel) -> IdentityTokens:
         ModelMismatchError: Made for text encoders of another width.
         NotFiniteError: NaN or infinity in it.
     """
+    return embedding_for(path, _widths(base))
+
+
+def embedding_for(path: Path, widths: Mapping[str, int]) -> IdentityTokens:
+    """The same for a base model that need not be loaded.
+
+    Args:
+        path: As of `read_embedding`.
+        widths: Of the token embeddings, by the text encoder's name.
+    """
     with reading(path, UnsupportedModelError, _AGAIN, "the embedding", passes=is_out_of_memory):
-        return _read(path, base)
+        return _read(path, widths)
 
 
-def _read(path: Path, base: BaseModel) -> IdentityTokens:
-    files = files_of_embedding(path, base)
-    vectors = _by_encoder(files, base)
+def _widths(base: BaseModel) -> dict[str, int]:
+    return {encoder.name: encoder.width for encoder in base.encoders}
+
+
+def _read(path: Path, widths: Mapping[str, int]) -> IdentityTokens:
+    files = _files(path, len(widths))
+    vectors = _by_encoder(files, widths)
     path = files[0]
     check_finite(vectors, f"the embedding {path}", _AGAIN)
-    for encoder in base.encoders:
-        width = vectors[encoder.name].shape[-1]
-        if width != encoder.width:
+    for name, wanted in widths.items():
+        width = vectors[name].shape[-1]
+        if width != wanted:
             raise ModelMismatchError(
-                f"{path} has vectors of width {width}, the base model's text encoder has {encoder.width}",
+                f"{path} has vectors of width {width}, the base model's text encoder has {wanted}",
                 "use an embedding of the base model's family",
             )
     sides = {name: tensor.float().reshape(1, -1, tensor.shape[-1]) for name, tensor in vectors.items()}
@@ -68,15 +83,15 @@ def files_of_embedding(path: Path, base: BaseModel) -> list[Path]:
     Arguments and errors are those of `read_embedding`.
     """
     with reading(path, UnsupportedModelError, _AGAIN, "the embedding"):
-        return _files(path, base)
+        return _files(path, len(base.encoders))
 
 
-def _files(path: Path, base: BaseModel) -> list[Path]:
+def _files(path: Path, encoders: int) -> list[Path]:
     if path.is_dir():
         path = _in_folder(path)
     if not path.is_file():
         raise ModelNotFoundError(f"no embedding at {path}", "check the spelling; FILE or FILE:WORD")
-    is_half = len(base.encoders) > 1 and not {"clip_l", "clip_g"} <= set(_tensors(path))
+    is_half = encoders > 1 and not {"clip_l", "clip_g"} <= set(_tensors(path))
     return _pair(path) if is_half else [path]
 
 
@@ -146,8 +161,8 @@ def _pickled(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _by_encoder(files: list[Path], base: BaseModel) -> dict[str, Tensor]:
-    wanted = [encoder.name for encoder in base.encoders]
+def _by_encoder(files: list[Path], widths: Mapping[str, int]) -> dict[str, Tensor]:
+    wanted = list(widths)
     path, tensors = files[0], _tensors(files[0])
     if "clip_l" in tensors and "clip_g" in tensors:
         found = {"text_encoder": tensors["clip_l"], "text_encoder_2": tensors["clip_g"]}

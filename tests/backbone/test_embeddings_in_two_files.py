@@ -10,8 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
+import faceid_cli
 from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.errors import ModelError, ModelMismatchError, ModelNotFoundError, UnsupportedModelError
+from faceid_cli.kept.identity_file import load_identity
 from faceid_cli.tokens import files_of_embedding, read_embedding
 
 FIRST, SECOND = torch.full((2, 32), 1.0), torch.full((2, 64), 2.0)
@@ -128,3 +130,22 @@ def test_odd_embeddings_are_named(tiny_base, tmp_path):
         with pytest.raises(ModelError, match=words) as caught:
             read_embedding(tmp_path / name, tiny_base)
         assert "run code" not in caught.value.message
+
+
+@pytest.mark.parametrize("files", ["one", "two"])
+def test_both_become_a_person(tiny_families, tmp_path, files):
+    if files == "two":
+        write(tmp_path, ink=FIRST, ink_2=SECOND)
+    else:
+        save_file({"clip_l": FIRST, "clip_g": SECOND}, tmp_path / "ink.safetensors")
+    model = str(tiny_families("sdxl").folder)
+    person = faceid_cli.import_identity(tmp_path / "ink.safetensors", model=model)
+    stored = load_identity(person.path)
+    assert person.name == "ink"
+    assert {name: part.shape for name, part in stored.values.items()} == {
+        "text_encoder": (1, 2, 32),
+        "text_encoder_2": (1, 2, 64),
+    }
+    if files == "one":
+        with pytest.raises(ModelMismatchError, match="2 text encoders, the base model has 1"):
+            faceid_cli.import_identity(tmp_path / "ink.safetensors", name="b", model=str(tiny_families("sd2").folder))

@@ -10,6 +10,7 @@ from benchmarks.hostile_files import COUNTS, run
     [
         ("identity", 300),
         ("imported", 6),
+        ("bundle", 12),
         ("weights", 40),
         ("pickles", 20),
         ("lora", 20),
