@@ -185,7 +185,7 @@ def run_people(
         tally(PersonOutcome(ENROLLED, person, identity, report))
 
     def failed(person: WantedPerson, error: FaceIDError) -> None:
-        tally(PersonOutcome(FAILED, person, error=located(error, person.row.place)))
+        tally(PersonOutcome(FAILED, person, error=_at(error, person.row)))
 
     try:
         with Learning(plan.order.together, enrolled, failed, on_step, Once(on_note)) as learning:
@@ -246,7 +246,7 @@ def _wanted(row: Row, common: Mapping[str, Any], names: dict[str, Place], note: 
         checked, source = checked_order(order, note)
         return WantedPerson(checked, source, row, said)
     except FaceIDError as error:
-        return PersonOutcome(FAILED, WantedPerson(None, "", row, said), error=located(error, row.place))
+        return PersonOutcome(FAILED, WantedPerson(None, "", row, said), error=_at(error, row))
 
 
 def _paths(photos: Iterable[Path | str] | Path | str) -> tuple[str, ...]:
@@ -303,3 +303,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Box):
         return ",".join(f"{number:.12g}" for number in (value.x, value.y, value.width, value.height))
     return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
+
+
+def _at(error: FaceIDError, row: Row) -> FaceIDError:
+    """The error with file and line; of a folder, which it names by itself, nothing."""
+    return located(error, row.place) if row.place.line else error

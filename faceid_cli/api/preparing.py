@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -249,7 +249,7 @@ def _with_consent(
     return replace(order, consent=said)
 
 
-def _fitting(base: BaseModel, crops: tuple[FaceCrop, ...], config: TrainConfig, on_note: OnNote) -> TrainConfig:
+def _fitting(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig, on_note: OnNote) -> TrainConfig:
     from faceid_cli.training.fitting import fitting_batch
 
     size = fitting_batch(base, crops, config)
