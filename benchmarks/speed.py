@@ -1,6 +1,7 @@
 """How quickly a person is learned and rendered, beside diffusers' own way and beside what the card could do.
 
     python -m benchmarks.speed --device cuda --json speed.json     # about two minutes on a large GPU
+    python -m benchmarks.speed --parts together --builtin  # people who share a step of the built-in model
     python -m benchmarks.speed --quick                             # a narrow model, to see that all of it works
 
 Stable Diffusion 1.5 at its true size, with random weights that are made on the spot: time and memory do not depend on
@@ -29,7 +30,7 @@ from benchmarks.checkpoint_models import pipeline_of
 from benchmarks.checkpoints import PROMPT, machine, picture, stock_steps
 from benchmarks.timing import FIRST, Results, Timed, rounded, table, take_turns, wait_for
 from faceid_cli.attention import record_attention, split_attention
-from faceid_cli.backbone import BaseModel, ready_to_learn
+from faceid_cli.backbone import BaseModel, load_base_model, ready_to_learn
 from faceid_cli.backbone.compiling import compile_parts
 from faceid_cli.backbone.load import settle
 from faceid_cli.orders import RenderConfig, TrainConfig
@@ -39,6 +40,8 @@ from faceid_cli.tokens import class_embedding
 from faceid_cli.training.engine import Engine
 from faceid_cli.training.step import Stepper
 from faceid_cli.types import FaceCrop, IdentityTokens
+
+PARTS = ("training", "together", "rendering")
 
 
 def base_model(device: torch.device, small: bool, size: int) -> BaseModel:
@@ -79,7 +82,7 @@ def step_flops(engine: Engine) -> int:
     """Operations of a training step: of matrix products, convolutions and attention, forward and backward."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    stepper = Stepper(engine, engine.new_state())
+    stepper = Stepper([engine], [engine.new_state()])
     counter = FlopCounterMode(display=False)
     with learning(engine, thrifty=False) as record, counter:
         stepper.step(record)
@@ -100,9 +103,41 @@ def our_steps(name: str, engine: Engine, capture: bool, thrifty: bool, notes: li
     """Steps of an enrolment, and its state."""
     engine.config = replace(engine.config, capture=capture)
     state = engine.new_state()
-    stepper = Stepper(engine, state, notes.append)
+    stepper = Stepper([engine], [state], notes.append)
     around = partial(learning, engine, thrifty)
     return Timed(name, engine.base.device, around, stepper.step, stepper.close), state
+
+
+def shared_steps(base: BaseModel, people: int, batch: int, notes: list[str]) -> Timed:
+    """Steps of several people's enrolments together, each as `faceid enroll --together` does them."""
+    config = TrainConfig(steps=10_000, batch_size=batch)
+    known: dict[tuple[Any, ...], Any] = {}
+    engines = []
+    for person in range(people):
+        crops = [FaceCrop(picture(base.size_px), None, f"{person:064}", Path("picture.png"))]
+        engines.append(Engine(base, crops, replace(config, seed=person), known))
+    stepper = Stepper(engines, [engine.new_state() for engine in engines], notes.append)
+    with learning(engines[0], thrifty=True) as record:
+        stepper.step(record)  # shows how much memory there is to spare
+    around = partial(learning, engines[0], stepper.is_thrifty is not False)
+    name = "1 person" if people == 1 else f"{people} people"
+    return Timed(name, base.device, around, stepper.step, stepper.close)
+
+
+def measure_together(base: BaseModel, counts: Sequence[int], batch: int, rounds: int, results: Results) -> None:
+    """A step of one person, and of several who share it, in turns; each in units of one person's."""
+    notes: list[str] = []
+    rows: dict[str, dict[str, Any]] = {}
+    ways = {
+        "1 person" if count == 1 else f"{count} people": partial(shared_steps, base, count, batch, notes)
+        for count in sorted({1, *counts})
+    }
+    take_turns(ways, rounds, results, rows, each=2, part="together", batch=batch)
+    one = rows.get("1 person", {}).get("median")
+    for row in rows.values():
+        if one and "median" in row:
+            row["to_one"] = row["median"] / one
+    results.say(notes=[*results.content.get("notes", []), *notes])
 
 
 def their_steps(name: str, base: BaseModel, size: int, batch: int, checkpointing: bool) -> Timed:
@@ -225,7 +260,7 @@ def where_time_goes(base: BaseModel, batch: int, results: Results) -> None:
     with results.guarded(part="kernels", way="ours, launched", batch=batch):
         crops = [FaceCrop(picture(base.size_px), None, "0" * 64, Path("picture.png"))]
         engine = Engine(base, crops, TrainConfig(steps=10_000, batch_size=batch, capture=False))
-        stepper = Stepper(engine, engine.new_state())
+        stepper = Stepper([engine], [engine.new_state()])
         activities = [torch.profiler.ProfilerActivity.CUDA]
         with learning(engine, False) as record:
             stepper.step(record)
@@ -255,28 +290,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=110, help="nothing new is begun after so many")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--quick", action="store_true", help="a narrow model at 64 px")
+    parser.add_argument("--together", default="1,2,4,8", metavar="N,...", help="people who share a step")
+    parser.add_argument("--builtin", action="store_true", help="the built-in model in place of Stable Diffusion 1.5")
+    parser.add_argument("--parts", default=",".join(PARTS), help="which of the measurements")
     parser.add_argument("--no-compile", action="store_true", help="leave the compiled model out")
     arguments = parser.parse_args(argv)
     results = Results(arguments.json, arguments.seconds)
     device = torch.device(arguments.device)
     size = arguments.size or (64 if arguments.quick else 512)
     rounds, steps = (1, 2) if arguments.quick else (arguments.rounds, arguments.steps)
-    results.say(machine=machine(arguments.device), size_px=size, is_quick=arguments.quick)
+    results.say(machine=machine(arguments.device), size_px=size, is_quick=arguments.quick, is_builtin=arguments.builtin)
     reached = reached_flops(device, arguments.quick)
     results.say(reached_flops=reached)
-    base = base_model(device, arguments.quick, size)
+    base = load_base_model("builtin", device.type) if arguments.builtin else base_model(device, arguments.quick, size)
     results.say(dtype=str(base.dtype).removeprefix("torch."), ready_after=round(results.content["seconds"], 1))
-    for batch in arguments.batch:
+    parts = arguments.parts.split(",")
+    for batch in arguments.batch if "training" in parts else ():
         with results.guarded(part="training", way="all", batch=batch):
             measure_training(base, batch, rounds, results, reached)
-    for batch in arguments.batch:
+    if "together" in parts:
+        with results.guarded(part="together", way="all", batch=arguments.batch[0]):
+            counts = [int(count) for count in arguments.together.split(",")]
+            measure_together(base, counts, arguments.batch[0], rounds, results)
+    for batch in arguments.batch if "rendering" in parts else ():
         with results.guarded(part="rendering", way="all", batch=batch):
             measure_rendering(base, batch, steps, rounds, results)
-    if device.type == "cuda":
+    if device.type == "cuda" and "training" in parts:
         where_time_goes(base, arguments.batch[0], results)
     results.write()
     print(f"reached: {reached / 1e12:.1f} TFLOP/s\n{table(results.content['rows'])}", flush=True)
-    if device.type == "cuda" and not arguments.no_compile:
+    if device.type == "cuda" and "training" in parts and not arguments.no_compile:
         measure_compiled(base, arguments.batch[0], rounds, results)  # takes longest, so what there is has been printed
         print(table(results.content["rows"][-1:]), flush=True)
 

@@ -15,7 +15,7 @@ import torch
 
 FIRST = 5  # times of each way that are told apart: libraries choose their kernels, and graphs are captured
 _REFERENCE = "stock"
-_COLUMNS = ("way", "batch", "first", "seconds", "to stock", "of the floor", "GB")
+_COLUMNS = ("way", "batch", "first", "seconds", "to stock", "to one", "of the floor", "GB")
 
 
 class Results:
@@ -161,12 +161,13 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     for row in rows:
         name = row["way"] if row["part"] == "training" else f"{row['part']}: {row['way']}"
         if "error" in row:
-            lines.append((name, str(row["batch"]), row["error"][:60], "", "", "", ""))
+            lines.append((name, str(row["batch"]), row["error"][:60], *[""] * (len(_COLUMNS) - 3)))
             continue
         cells = (
             f"{max(row['first']):.3f}" if "first" in row else "",
             f"{row['median']:.4f}" if "median" in row else "",
             f"{row['to_stock']:.3f}" if "to_stock" in row else "",
+            f"{row['to_one']:.2f}" if "to_one" in row else "",
             f"{row['of_floor']:.2f}" if "of_floor" in row else "",
             f"{row['peak_gb']:.2f}" if row.get("peak_gb") else "",
         )

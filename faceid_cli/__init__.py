@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from faceid_cli.api.import_ import import_people as import_people
     from faceid_cli.api.info import info as info
     from faceid_cli.api.list import list_identities as list_identities
+    from faceid_cli.api.people import enroll_people as enroll_people
     from faceid_cli.api.remove import remove as remove
     from faceid_cli.api.rename import rename as rename
     from faceid_cli.api.replay import replay as replay
@@ -61,6 +62,7 @@ _HOME = {
     "demo": "api.demo",
     "draw_samples": "api.samples",
     "enroll": "api.enroll",
+    "enroll_people": "api.people",
     "evaluate": "api.evaluate",
     "export_bundle": "api.export",
     "export_identity": "api.export",

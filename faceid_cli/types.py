@@ -135,6 +135,7 @@ class StepReport:
         attention: Face-wise attention loss before it is weighted with lambda.
         steps_per_second: Speed over the recent steps.
         seconds_left: Estimate of the time to the end.
+        people: How many people the step was of.
     """
 
     step: int
@@ -143,6 +144,7 @@ class StepReport:
     attention: float
     steps_per_second: float
     seconds_left: float
+    people: int = 1
 
 
 @dataclass(frozen=True)

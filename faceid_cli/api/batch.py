@@ -243,16 +243,28 @@ def _rows(jobs: Path | str | Iterable[Mapping[str, Any] | str], kind: str) -> tu
     if not isinstance(jobs, str | Path):
         rows = [{"prompt": row} if isinstance(row, str) else dict(row) for row in jobs]
         return [Row(Place("", number if len(rows) > 1 else 0), row) for number, row in enumerate(rows, 1)], None
-    if str(jobs) == "-":
-        return read_rows("standard input", sys.stdin.buffer.read(), kind), None
-    file = user_path(jobs)
+    name, content = content_of(jobs, "prompts or rows")
+    beside = user_path(jobs).parent / "wildcards"
+    return read_rows(name, content, kind), beside if str(jobs) != "-" and beside.is_dir() else None
+
+
+def content_of(file: Path | str, what: str) -> tuple[str, bytes]:
+    """What a file is called in messages, and its bytes; "-" is a pipe.
+
+    Args:
+        file: As the user called it.
+        what: It holds, for the hint.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    if str(file) == "-":
+        return "standard input", sys.stdin.buffer.read()
     try:
-        content = file.read_bytes()
+        return str(file), user_path(file).read_bytes()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"cannot read {jobs}: {reason}", "give a file of prompts or rows, or - for a pipe") from error
-    beside = file.parent / "wildcards"
-    return read_rows(str(jobs), content, kind), beside if beside.is_dir() else None
+        raise UsageError(f"cannot read {file}: {reason}", f"give a file of {what}, or - for a pipe") from error
 
 
 def _people(order: BatchOrder) -> Sequence[tuple[str, ...]]:
@@ -268,13 +280,25 @@ def _people(order: BatchOrder) -> Sequence[tuple[str, ...]]:
 
 
 def _write_failed(plan: BatchPlan, failures: Sequence[Outcome], note: OnNote) -> None:
-    file = failed_file(plan)
-    if not failures:
-        if plan.order.failed is None and file.is_file():  # of an earlier time; all of it is there now
-            file.unlink()
-        return
     lines = failed_lines([(each.job, each.row, each.error) for each in failures])
-    make_folder(file.absolute().parent)
+    write_failed_rows(failed_file(plan), lines, plan.order.failed is not None)
+
+
+def write_failed_rows(file: Path, lines: Iterable[Mapping[str, Any]], is_asked_for: bool) -> None:
+    """Write rows that failed, or delete the file of an earlier time where there are none now.
+
+    Args:
+        file: Where they go.
+        lines: The rows, as JSON objects.
+        is_asked_for: Whether the user named the file: such a one is left where nothing failed.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     # YAML has dates, bytes and sets, too.
     said = [json.dumps(line, default=str, skipkeys=True) for line in lines]
-    write_atomically(file, "".join(f"{line}\n" for line in said).encode())
+    if said:
+        make_folder(file.absolute().parent)
+        write_atomically(file, "".join(f"{line}\n" for line in said).encode())
+    elif not is_asked_for and file.is_file():
+        file.unlink()

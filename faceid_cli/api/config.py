@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faceid_cli.api.enroll import intake_options
+from faceid_cli.api.preparing import intake_options
 from faceid_cli.errors import ModelNotFoundError
 from faceid_cli.kept.defaults import OPTIONS
 from faceid_cli.kept.settings import known_key, write_setting

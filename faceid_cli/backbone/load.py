@@ -22,6 +22,7 @@ from faceid_cli.backbone.memory import is_out_of_memory, memory_errors
 from faceid_cli.backbone.model import BaseModel
 from faceid_cli.backbone.single_file import pipeline_from_file
 from faceid_cli.errors import ModelError, UnsupportedModelError, UsageError
+from faceid_cli.kept.collector import collect_as_usual
 from faceid_cli.kept.foreign import reading
 from faceid_cli.model_files import NOT_SUPPORTED, SUPPORTED, check_model, fingerprint_of, model_path, weight_variant
 from faceid_cli.model_files.families import COMPONENTS
@@ -76,6 +77,7 @@ def load_base_model(
         if not base.offloads:  # else parts are moved when they are at work
             pipeline.to(target)
         settle(base)
+    collect_as_usual()
     return _compiled(base) if options.compile else base
 
 

@@ -78,6 +78,11 @@ def at_rest(base: BaseModel, *parts: str) -> Iterator[None]:
             module.to(base.device)
 
 
+def is_large(base: BaseModel) -> bool:
+    """Whether the memory of its passes matters, and not the time to call its operators."""
+    return bool(sum(weight.nbytes for weight in base.unet.parameters()) >= _LARGE_BYTES)
+
+
 @contextmanager
 def ready_to_learn(base: BaseModel, thrifty: bool = True) -> Iterator[None]:
     """Have at work what training steps need, and nothing else; large networks keep less for the backward pass.
@@ -89,14 +94,14 @@ def ready_to_learn(base: BaseModel, thrifty: bool = True) -> Iterator[None]:
         base: The base model.
         thrifty: False where there is memory enough to keep everything; that is quicker on a GPU.
     """
-    is_large = sum(weight.nbytes for weight in base.unet.parameters()) >= _LARGE_BYTES
+    large = is_large(base)
     with ExitStack() as stack:
         stack.enter_context(at_rest(base, "vae"))
         stack.enter_context(at_work(base, "text", "unet"))
         chooses_itself = base.low_vram or base.compiled  # gradient checkpointing, and the compiler
-        if is_large and thrifty and not chooses_itself:
+        if large and thrifty and not chooses_itself:
             stack.enter_context(lean_backward(base.unet))
-        if is_large and base.device.type == "cpu":
+        if large and base.device.type == "cpu":
             stack.enter_context(_tight_heap())
         yield
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from faceid_cli.cli import views
 from faceid_cli.cli.options import Json, Quiet, Verbose, examples, spread
-from faceid_cli.cli.output import out
+from faceid_cli.cli.output import out, table
 from faceid_cli.cli.progress import training_progress
 from faceid_cli.cli.terminal_pictures import show_preview
+from faceid_cli.errors import UsageError
 from faceid_cli.kept.material import material_folder
 from faceid_cli.kept.settings import enrolment_order, read_setting
 from faceid_cli.orders import EnrolOrder, is_people_word
+from faceid_cli.orders.option import leaves
+from faceid_cli.orders.people import PeopleOrder
 from faceid_cli.orders.training import read_more
+
+if TYPE_CHECKING:
+    from faceid_cli.api.people import PersonOutcome
 
 EPILOG = examples(
     "faceid enroll alice photos/alice",
-    "faceid enroll bob group.jpg --face left --class man --steps 500 --replace",
+    "faceid enroll --from people.csv --together 8",
 )
 
 _WHY_CONSENT = (
@@ -29,11 +36,17 @@ _WHY_CONSENT = (
 )
 
 
-@spread(EnrolOrder, without=("name", "photos"))
+@spread(EnrolOrder, PeopleOrder, without=("name", "photos"))
 def enroll(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits, - and _, 1 to 64 of them.")],
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS", help="Picture files, or folders of them.")],
     given: dict[str, Any],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Letters, digits, - and _, 1 to 64 of them.", show_default=False),
+    ] = None,
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PHOTOS", help="Picture files, or folders of them.", show_default=False),
+    ] = None,
     more: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="SETTING=VALUE", help="Any other training setting, such as warm_up=30."),
@@ -42,8 +55,26 @@ def enroll(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Learn a person from photo files."""
-    order = enrolment_order({"name": name, "photos": photos, **given, **read_more(more or ())}, out.note)
+    """Learn a person from photo files, or with --from or --each many people."""
+    given |= read_more(more or ())
+    if given.get("rows") is not None or given.get("each"):
+        if name is not None:
+            raise UsageError(f"unexpected argument {name!r}", "--from and --each say who is learned")
+        enroll_many(given)
+        return
+    enroll_one(name, photos, {key: value for key, value in given.items() if key not in leaves(PeopleOrder)})
+
+
+def enroll_one(name: str | None, photos: list[Path] | None, given: dict[str, Any]) -> None:
+    """Learn a person.
+
+    Raises:
+        UsageError: Nobody is named, or there are no photos.
+    """
+    if not name or not photos:
+        missing = "argument 'PHOTOS'" if name else "argument 'NAME'"
+        raise UsageError(f"Missing {missing}", "faceid enroll alice photos/alice")
+    order = enrolment_order({"name": name, "photos": photos, **given}, out.note)
 
     from faceid_cli.api.enroll import already_enrolled, enroll_order
 
@@ -79,6 +110,50 @@ def enroll(
         out.note(f"the previews are now in {kept}; faceid report {identity.name} shows them")
     scene = "holding a basketball, eiffel tower" if is_people_word(identity.class_word) else "on the beach"
     out.hint(f'next: faceid generate {identity.name} "{scene}"')
+
+
+def enroll_many(given: dict[str, Any]) -> None:
+    """Learn the people of a file, or of a folder.
+
+    Raises:
+        UsageError: The file cannot be read, or an option cannot be.
+        BatchError: Some people failed.
+    """
+    from faceid_cli.api.people import FAILED, check_people, plan_people, run_people, split_options
+
+    outcomes: list[PersonOutcome] = []
+    order, common = split_options(given)
+    plan = plan_people(order.rows, order, common, out.note)
+    with training_progress() as on_step:
+
+        def on_outcome(outcome: PersonOutcome) -> None:
+            on_step.make_room()
+            outcomes.append(outcome)
+            _show_person(outcome)
+
+        run_people(plan, on_outcome, on_step, out.note)
+    counts = Counter(outcome.status for outcome in outcomes)
+    rows = [views.person_cells(outcome) for outcome in outcomes]
+    lines = table(rows, ("name", "status", "photos", "steps", "loss", "note")) if len(rows) > 1 else []
+    if out.mode == "json":
+        out.item({"command": "enroll", "status": "done", "counts": dict(counts)}, ())
+    elif out.mode != "quiet":
+        out.item({}, lines)
+    check_people(plan, counts[FAILED])
+    out.hint("next: faceid list; the same command again learns who is missing")
+
+
+def _show_person(outcome: PersonOutcome) -> None:
+    """Say what came of one of many."""
+    if out.mode == "json":
+        out.item({"command": "enroll", **views.person_data(outcome)}, ())
+    elif outcome.error is not None:
+        out.error(outcome.error)
+    elif out.mode == "quiet":
+        out.item({}, (), [outcome.person.name])
+    elif outcome.identity is not None and outcome.report is not None:
+        photos = views.plural(len(outcome.identity.photo_hashes), "photo")
+        out.note(f"enrolled {outcome.identity.name} from {photos}")
 
 
 def register(app: typer.Typer) -> None:

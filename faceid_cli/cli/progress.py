@@ -31,12 +31,14 @@ class TrainingDisplay:
     def __call__(self, report: StepReport) -> None:
         """Show how far a run is."""
         self._loading.end()
+        people = f"{report.people} people" if report.people > 1 else ""
         if self._moving is not None:
-            short = f"loss {report.reconstruction:.4f}"
-            self._moving(report.step, report.steps, report.seconds_left, losses=_losses(report), loss=short)
+            said = {"losses": _losses(report), "loss": f"loss {report.reconstruction:.4f}", "pictures": people}
+            self._moving(report.step, report.steps, report.seconds_left, **said)
         elif self._gate.opens(report.step == report.steps):
             speed = f"{report.steps_per_second:.1f} steps/s, {duration(report.seconds_left)} left"
-            out.note(f"step {report.step}/{report.steps}  {_losses(report)}  {speed}")
+            place = f"step {report.step}/{report.steps}"
+            out.note("  ".join(filter(None, (people, place, _losses(report), speed))))
 
     def make_room(self) -> None:
         """Take the moving display away, so that something else can be shown; the next report brings it back."""

@@ -10,6 +10,7 @@ from faceid_cli.errors import FaceIDError
 from faceid_cli.types import Identity, Render
 
 if TYPE_CHECKING:
+    from faceid_cli.api.people import PersonOutcome
     from faceid_cli.api.wanted import Outcome
 
 
@@ -57,6 +58,33 @@ def outcome_data(outcome: Outcome) -> dict[str, Any]:
     if error is not None:
         data["error"] = {**error_data(error), "field": getattr(error, "field", "")}
     return data
+
+
+def person_data(outcome: PersonOutcome) -> dict[str, Any]:
+    """The stable JSON keys of what came of one person of many."""
+    place, error, report = outcome.person.row.place, outcome.error, outcome.report
+    data: dict[str, Any] = {"status": outcome.status, "name": outcome.person.name}
+    data |= {"rows": place.file, "line": place.line} if place.line else {"rows": place.file} if place.file else {}
+    if outcome.identity is not None:
+        data["identity"] = identity_data(outcome.identity)
+    if report is not None:
+        data |= {"steps": len(report.losses), "seconds": report.seconds, "resumed_from": report.resumed_from}
+    if error is not None:
+        data["error"] = {**error_data(error), "field": getattr(error, "field", "")}
+    return data
+
+
+def person_cells(outcome: PersonOutcome) -> tuple[str, ...]:
+    """The same as a line of a table: name, status, photos, steps, loss, note."""
+    identity, report, error = outcome.identity, outcome.report, outcome.error
+    return (
+        outcome.person.name or "?",
+        outcome.status,
+        "" if identity is None else str(len(identity.photo_hashes)),
+        "" if report is None else str(len(report.losses)),
+        "" if report is None or not report.losses else f"{report.losses[-1][0]:.4f}",
+        error.message if error is not None else "" if report is None or not report.resumed_from else "resumed",
+    )
 
 
 def error_data(error: FaceIDError) -> dict[str, Any]:

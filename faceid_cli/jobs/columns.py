@@ -1,4 +1,4 @@
-"""From columns to options: every option of `RenderOrder`, by the name of its field or by what the command line says."""
+"""From columns to options: every option of an order, by the name of its field or by what the command line says."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from typing import Any, Union, get_args, get_origin
 
 from faceid_cli.errors import UsageError
 from faceid_cli.jobs.rows import FieldError
-from faceid_cli.orders import RenderOrder
+from faceid_cli.orders import EnrolOrder, RenderOrder
 from faceid_cli.orders.batching import read_seeds
-from faceid_cli.orders.option import Option, leaves
+from faceid_cli.orders.option import Option, Options, leaves
 
 SEEDS, NAME, REQUEST, ERROR = "seeds", "name", "request", "error"
 """Columns beside the options: several seeds; one name for names; and of rows that failed, which picture they were to
 be, and why they failed, which is not read back."""
+_COMMANDS: dict[type[Options], str] = {RenderOrder: "generate", EnrolOrder: "enroll"}
 _ON = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
-def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by field names, and "seeds".
+def options_of(columns: Mapping[str, Any], order: type[Options] = RenderOrder) -> dict[str, Any]:
+    """Options by field names, and of pictures "seeds".
 
     Args:
         columns: Values as they were read: texts, or numbers, booleans and lists of JSON and YAML.
+        order: Whose options.
 
     Raises:
         FieldError: An unknown column, one that is there twice, or a value that cannot be.
@@ -34,13 +36,13 @@ def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
     for column, value in columns.items():
         if column == ERROR:
             continue
-        if column == REQUEST:
+        if column == REQUEST and order is RenderOrder:
             found[REQUEST] = str(value)
             continue
-        is_seeds = column.strip().lower() == SEEDS
+        is_seeds = column.strip().lower() == SEEDS and order is RenderOrder
         try:
-            read = _seeds(column, value) if is_seeds else _read(field_of(column), column, value)
-            checked = _checked(column, read)
+            read = _seeds(column, value) if is_seeds else _read(order, field_of(column, order), column, value)
+            checked = _checked(order, column, read)
         except (TypeError, ValueError, OverflowError):  # lists, and numbers of any size, where an option has others
             raise FieldError(column, "has a value that it cannot have") from None
         for name, each in checked.items():
@@ -50,33 +52,34 @@ def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def field_of(label: str) -> str:
-    """The field that a column means.
+def field_of(label: str, order: type[Options] = RenderOrder) -> str:
+    """The field of an order that a column means.
 
     Raises:
         FieldError: None, or several.
     """
     name = label.strip().lower().removeprefix("--").replace("-", "_").replace(" ", "_")
-    known = _labels()
+    known = _labels(order)
     if name in known:
         return known[name]
     meant = {known[each] for each in known if len(name) > 3 and each.startswith(name)}
     if len(meant) == 1:
         return meant.pop()
     near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else "columns are called as the options of faceid generate"
+    hint = f"did you mean {near[0]}?" if near else f"columns are called as the options of faceid {_COMMANDS[order]}"
     raise FieldError(label, "there is no such option", hint)
 
 
 @cache
-def _labels() -> dict[str, str]:
+def _labels(order: type[Options]) -> dict[str, str]:
     """Fields by all that they are called."""
     known: dict[str, str] = {}
-    for field, (asked, _, _) in leaves(RenderOrder).items():
+    for field, (asked, _, _) in leaves(order).items():
         for flag in (*asked.flags, asked.former):
             if flag.startswith("--"):
                 known.setdefault(flag[2:].replace("-", "_"), field)
-    return {**known, **{field: field for field in leaves(RenderOrder)}, NAME: "names"}
+    more = {NAME: "names"} if order is RenderOrder else {}
+    return {**known, **{field: field for field in leaves(order)}, **more}
 
 
 def _seeds(column: str, value: Any) -> dict[str, Any]:
@@ -88,8 +91,8 @@ def _seeds(column: str, value: Any) -> dict[str, Any]:
         raise FieldError(column, error.message, error.hint) from error
 
 
-def _read(field: str, column: str, value: Any) -> dict[str, Any]:
-    asked, kind, default = leaves(RenderOrder)[field]
+def _read(order: type[Options], field: str, column: str, value: Any) -> dict[str, Any]:
+    asked, kind, default = leaves(order)[field]
     if field == "names":
         return {field: _names(column, value)}
     if asked.read is not None and not (_is_field_itself(column, field) and _plain(kind) in (int, float)):
@@ -172,10 +175,10 @@ def _number(column: str, value: Any) -> float:
         raise FieldError(column, f"{value!r} is no number") from None
 
 
-def _checked(column: str, values: dict[str, Any]) -> dict[str, Any]:
+def _checked(order: type[Options], column: str, values: dict[str, Any]) -> dict[str, Any]:
     """Values as their options take them, one by one, so that the column can be named."""
     for field, value in values.items():
-        check = leaves(RenderOrder)[field][0].check if field in leaves(RenderOrder) else None
+        check = leaves(order)[field][0].check if field in leaves(order) else None
         if check is None or (field == "output"):  # names are filled in later
             continue
         try:

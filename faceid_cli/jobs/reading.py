@@ -29,13 +29,14 @@ _MOST_LETTERS = 100_000_000
 _JSON = re.compile(r'\s*\{\s*"')  # a prompt may begin with {name}, too
 
 
-def read_rows(name: str, content: bytes, kind: str = "auto") -> list[Row]:
+def read_rows(name: str, content: bytes, kind: str = "auto", what: str = "a prompt a line") -> list[Row]:
     """Read rows.
 
     Args:
         name: Of the file, for messages; its suffix says what it is.
         content: Its bytes.
         kind: "text", "csv", "jsonl", "yaml"; "auto" goes by the name, and without a known suffix by how it begins.
+        what: Is to be written into it, for the hint of an empty one.
 
     Raises:
         UsageError: Not UTF-8, no rows at all, or YAML that is none.
@@ -51,8 +52,14 @@ def read_rows(name: str, content: bytes, kind: str = "auto") -> list[Row]:
     readers = {"text": _text, "csv": _csv, "jsonl": _jsonl, "yaml": _yaml}
     rows = list(readers[kind](name, text))
     if not rows:
-        raise UsageError(f"{name} has no rows", "write a prompt a line, or name its format with --rows-format")
+        raise UsageError(f"{name} has no rows", f"write {what}, or name its format with --rows-format")
     return rows
+
+
+def kind_of_people(name: str, content: bytes) -> str:
+    """What a file of people is, where nobody says it: as for `read_rows`, but CSV where that would be plain text."""
+    kind = _KINDS.get(Path(name).suffix.lower(), "text")
+    return ("jsonl" if content.lstrip()[:1] == b"{" else "csv") if kind == "text" else kind
 
 
 def _text(name: str, text: str) -> Iterator[Row]:

@@ -7,25 +7,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from faceid_cli.attention import record_attention, split_attention
 from faceid_cli.backbone import BaseModel, memory_errors, ready_to_learn
-from faceid_cli.errors import InterruptedRunError
+from faceid_cli.errors import FaceIDError, InterruptedRunError
 from faceid_cli.orders import TrainConfig
-from faceid_cli.tokens import ENCODER, features_of
-from faceid_cli.training.checkpoint import RunState, load_checkpoint, run_key, save_checkpoint
-from faceid_cli.training.engine import Engine
 from faceid_cli.training.interrupt import deferred_interrupt
+from faceid_cli.training.run import Lesson, OnPreview, Run
 from faceid_cli.training.step import Stepper
 from faceid_cli.types import FaceCrop, IdentityTokens, OnNote, StepReport, TrainReport
 
 _RECENT_STEPS = 20
 
-OnPreview = Callable[[int, IdentityTokens], None]
-"""Called with (steps done, the tokens that the run would end with then)."""
+OnStep = Callable[[StepReport], None]
 
 
 def train_identity(
@@ -34,7 +30,7 @@ def train_identity(
     config: TrainConfig,
     checkpoint_dir: Path | None = None,
     resume: bool = False,
-    on_step: Callable[[StepReport], None] | None = None,
+    on_step: OnStep | None = None,
     preview_every: int = 0,
     on_preview: OnPreview | None = None,
     on_note: OnNote | None = None,
@@ -62,91 +58,110 @@ def train_identity(
         OutOfMemoryError: The batch does not fit.
         FaceIDError: The loss is no longer a number.
     """
-    with memory_errors(_memory_hint(base, config)):
-        engine = Engine(base, crops, config)
-        config = engine.config
-        with ready_to_learn(base):
-            state = engine.new_state()
-        key = run_key(base, crops, config)
-        if resume:
-            load_checkpoint(_folder_to_resume(checkpoint_dir), state, key)
-        resumed_from = state.step
-        stepper = Stepper(engine, state, on_note)
+    lesson = Lesson(crops, config, checkpoint_dir, resume, preview_every, on_preview)
+    with memory_errors(memory_hint(base, config)):
+        run = Run(base, lesson)
+
+        def failed(_: Run, error: FaceIDError) -> None:
+            raise error
+
+        train_runs([run], lambda _: None, failed, on_step, on_note)
+    return run.tokens(), run.report()
+
+
+def train_runs(
+    runs: Sequence[Run],
+    on_finished: Callable[[Run], None],
+    on_failed: Callable[[Run, FaceIDError], None],
+    on_step: OnStep | None = None,
+    on_note: OnNote | None = None,
+) -> None:
+    """Do the steps of several runs together: each pass of the frozen networks takes the rows of all of them.
+
+    Each ends with the tokens that it would end with alone, up to rounding. Runs that have fewer steps leave earlier;
+    one whose loss is no longer a number leaves, and the others go on.
+
+    Args:
+        runs: On one base model, with equal `shared_settings`.
+        on_finished: Called with each run as soon as it is finished, between steps, when the model is as found.
+        on_failed: Called with a run that went astray, and with why.
+        on_step: Called after each step, with where the run stands that has the most steps left.
+        on_note: Called with a line worth telling the user.
+
+    Raises:
+        InterruptedRunError: Ctrl-C; checkpoints were saved.
+        FaceIDError: What `on_finished` or `on_failed` raised.
+        Exception: Too little memory, as the device words it: the runs stand where they stood, and can go on.
+    """
+    left = list(runs)
+    while left:
+        stepper = Stepper([each.engine for each in left], [each.state for each in left], on_note)
         try:
             while True:
-                with _interruptible(state, config, checkpoint_dir, key):
-                    if on_preview is not None and _preview_is_due(state, config, preview_every):
-                        on_preview(state.step, _tokens_of(state, config))
-                if _is_finished(state, config):
+                with _interruptible(left):
+                    for each in left:
+                        each.preview()
+                done = [each for each in left if each.is_finished]
+                if done or stepper.astray:
                     break
                 # How much memory a step needs, and so how the next ones are best done, is seen in the first.
-                until = state.step + 1 if stepper.is_thrifty is None else _next_pause(state.step, config, preview_every)
-                _train(engine, stepper, state, checkpoint_dir, key, on_step, until)
+                count = 1 if stepper.is_thrifty is None else min(each.steps_to_pause for each in left)
+                _train(left, stepper, count, on_step)
         except KeyboardInterrupt:  # a second Ctrl-C, or one that could not be deferred
-            raise _cut_short(state, config.steps) from None
+            raise _cut_short(left) from None
         finally:
             stepper.close()
-    return _tokens_of(state, config), TrainReport(tuple(state.losses), state.seconds, resumed_from)
+        lost = {id(left[place]): error for place, error in stepper.astray.items()}
+        ended, left = left, [each for each in left if not each.is_finished and id(each) not in lost]
+        with _interruptible(left):
+            for each in ended:
+                if id(each) in lost:
+                    on_failed(each, lost[id(each)])
+                elif each.is_finished:
+                    on_finished(each)
 
 
-def _train(
-    engine: Engine,
-    stepper: Stepper,
-    state: RunState,
-    checkpoint_dir: Path | None,
-    key: dict[str, Any],
-    on_step: Callable[[StepReport], None] | None,
-    until: int,
-) -> None:
-    """Train up to and with step `until`."""
-    config, base = engine.config, engine.base
+def _train(runs: Sequence[Run], stepper: Stepper, count: int, on_step: OnStep | None) -> None:
+    """Do some steps, fewer where a run goes astray."""
+    base, engine = stepper.engine.base, stepper.engine
+    longest = max(runs, key=lambda each: each.config.steps - each.state.step)
     recent: deque[float] = deque(maxlen=_RECENT_STEPS)
     with ExitStack() as stack:
         stack.enter_context(ready_to_learn(base, stepper.is_thrifty is not False))
-        stack.enter_context(split_attention(base.unet, config.stages, base.text_window, base.num_train_timesteps))
+        stack.enter_context(
+            split_attention(base.unet, engine.config.stages, base.text_window, base.num_train_timesteps)
+        )
         record = stack.enter_context(record_attention(base.unet)) if engine.uses_reference else None
         interrupt = stack.enter_context(deferred_interrupt())
-        while state.step < until:
+        for _ in range(count):
             started = time.perf_counter()
             stepper.step(record)
             recent.append(time.perf_counter() - started)
-            state.seconds += recent[-1]
+            for each in runs:
+                each.state.seconds += recent[-1]
+            if stepper.astray:
+                return
             try:
                 if on_step is not None:
-                    on_step(_report(state, config, recent))
+                    on_step(_report(longest, recent, len(runs)))
             except KeyboardInterrupt:
                 interrupt.raised = True
             if interrupt.raised:
-                raise _interrupted(state, checkpoint_dir, key, config.steps)
-            if checkpoint_dir is not None and config.checkpoint_every and _is_due(state.step, config):
-                save_checkpoint(checkpoint_dir, state, key)
-
-
-def _is_finished(state: RunState, config: TrainConfig) -> bool:
-    return state.step >= config.steps
-
-
-def _preview_is_due(state: RunState, config: TrainConfig, every: int) -> bool:
-    return every > 0 and (state.step % every == 0 or _is_finished(state, config))
-
-
-def _next_pause(step: int, config: TrainConfig, preview_every: int) -> int:
-    """The step after which the next preview is due, or the last."""
-    return min((step // preview_every + 1) * preview_every, config.steps) if preview_every > 0 else config.steps
+                raise _interrupted(runs)
+            for each in runs:
+                each.save_if_due()
 
 
 @contextmanager
-def _interruptible(
-    state: RunState, config: TrainConfig, checkpoint_dir: Path | None, key: dict[str, Any]
-) -> Iterator[None]:
+def _interruptible(runs: Sequence[Run]) -> Iterator[None]:
     """What is done between steps, where everything is whole and can be saved."""
     try:
         yield
     except KeyboardInterrupt:
-        raise _interrupted(state, checkpoint_dir, key, config.steps) from None
+        raise _interrupted(runs) from None
 
 
-def _memory_hint(base: BaseModel, config: TrainConfig) -> str:
+def memory_hint(base: BaseModel, config: TrainConfig) -> str:
     """The next smaller setting."""
     if config.batch_size > 1:
         return f"try --batch {max(config.batch_size // 2, 1)}, or --batch auto"
@@ -157,63 +172,46 @@ def _memory_hint(base: BaseModel, config: TrainConfig) -> str:
     return "close other programs, or use a smaller base model, or --device cpu, which is slow"
 
 
-def _is_due(step: int, config: TrainConfig) -> bool:
-    return step % config.checkpoint_every == 0 or step == config.steps
-
-
-def _report(state: RunState, config: TrainConfig, recent: Sequence[float]) -> StepReport:
+def _report(run: Run, recent: Sequence[float], people: int) -> StepReport:
     seconds_per_step = sum(recent) / len(recent)
-    reconstruction, attention = state.losses[-1]
+    reconstruction, attention = run.state.losses[-1]
     return StepReport(
-        step=state.step,
-        steps=config.steps,
+        step=run.state.step,
+        steps=run.config.steps,
         reconstruction=reconstruction,
         attention=attention,
         steps_per_second=1 / max(seconds_per_step, 1e-9),
-        seconds_left=seconds_per_step * (config.steps - state.step),
+        seconds_left=seconds_per_step * (run.config.steps - run.state.step),
+        people=people,
     )
 
 
-def _folder_to_resume(checkpoint_dir: Path | None) -> Path:
-    if checkpoint_dir is None:
-        raise ValueError("resume needs a checkpoint_dir")
-    return checkpoint_dir
-
-
-def _interrupted(state: RunState, checkpoint_dir: Path | None, key: dict[str, Any], steps: int) -> InterruptedRunError:
-    where = f"interrupted after step {state.step} of {steps}"
-    if checkpoint_dir is None:
+def _interrupted(runs: Sequence[Run]) -> InterruptedRunError:
+    if len(runs) != 1:
+        for run in runs:
+            run.save()
+        return InterruptedRunError("interrupted; checkpoints are saved", "the same command goes on where it stopped")
+    (run,) = runs
+    where = f"interrupted after step {run.state.step} of {run.config.steps}"
+    path = run.save()
+    if path is None:
         return InterruptedRunError(f"{where}; no checkpoint folder was given, so nothing is saved")
-    path = save_checkpoint(checkpoint_dir, state, key)
     return InterruptedRunError(
         f"{where}; checkpoint saved at {path}", "run the same command with --resume to go on from there"
     )
 
 
-def _cut_short(state: RunState, steps: int) -> InterruptedRunError:
+def _cut_short(runs: Sequence[Run]) -> InterruptedRunError:
     """Within a step module and optimiser may be out of step with each other: only an earlier checkpoint is sound."""
-    where = f"stopped within step {state.step + 1} of {steps}"
-    if state.saved_at is None:
+    if len(runs) != 1:
+        return InterruptedRunError(
+            "stopped within a step; earlier checkpoints stay", "the same command goes on from there"
+        )
+    (run,) = runs
+    where = f"stopped within step {run.state.step + 1} of {run.config.steps}"
+    if run.state.saved_at is None:
         return InterruptedRunError(f"{where}; nothing is saved")
     return InterruptedRunError(
-        f"{where}; the last checkpoint is at {state.saved_at}", "run the same command with --resume to go on from there"
+        f"{where}; the last checkpoint is at {run.state.saved_at}",
+        "run the same command with --resume to go on from there",
     )
-
-
-def _tokens_of(state: RunState, config: TrainConfig) -> IdentityTokens:
-    """The tokens that the run would end with now; after the last step, those that it ends with."""
-    tokens = _current_tokens(state, config)
-    if not state.sums:
-        return tokens
-    count = state.step - max(config.steps - config.average_last, 0)
-    keys = {name: (state.sums[f"{name}.keys"] / count).float() for name in tokens.keys}
-    values = {name: (state.sums[f"{name}.values"] / count).float() for name in tokens.values}
-    return IdentityTokens(keys, values, config.class_word)
-
-
-def _current_tokens(state: RunState, config: TrainConfig) -> IdentityTokens:
-    keys, values = {}, {}
-    with torch.no_grad():
-        for name, sides in features_of(state.module, ENCODER).items():
-            keys[name], values[name] = (side.detach().float().cpu().contiguous().clone() for side in sides)
-    return IdentityTokens(keys, values, config.class_word)

@@ -81,10 +81,16 @@ def reconstruction_loss(prediction: Tensor, target: Tensor, weights: Tensor | No
         target: (B, C, h, w).
         weights: (B, 1, h, w), how much each place counts; None where all count alike.
     """
+    return reconstruction_losses(prediction, target, weights, 1)[0]
+
+
+def reconstruction_losses(prediction: Tensor, target: Tensor, weights: Tensor | None, people: int) -> Tensor:
+    """Return the same for each of R people, (R,), whose rows stand person after person."""
     squares = (prediction.float() - target.float()).square()
     if weights is None:
-        return squares.mean()
-    return (squares * weights).sum() / (weights.sum() * squares.shape[1]).clamp(min=1)
+        return squares.reshape(people, -1).mean(dim=1)
+    summed = (squares * weights).reshape(people, -1).sum(dim=1)
+    return summed / (weights.reshape(people, -1).sum(dim=1) * squares.shape[1]).clamp(min=1)
 
 
 def face_wise_attention_loss(layers: Sequence[LayerAttention], alignment: Alignment | None = None) -> Tensor:
@@ -104,17 +110,28 @@ def face_wise_attention_loss(layers: Sequence[LayerAttention], alignment: Alignm
     Raises:
         ValueError: No layers.
     """
+    return face_wise_attention_losses(layers, alignment, 1)[0]
+
+
+def face_wise_attention_losses(layers: Sequence[LayerAttention], alignment: Alignment | None, people: int) -> Tensor:
+    """Return the same for each of R people, (R,), whose rows stand person after person.
+
+    Raises:
+        ValueError: No layers.
+    """
     if not layers:
         raise ValueError("no attention to compare")
-    loss: Tensor = _FaceWiseLoss.apply(layers, alignment, *(layer.keys for layer in layers))
-    return loss
+    losses: Tensor = _FaceWiseLosses.apply(layers, alignment, people, *(layer.keys for layer in layers))
+    return losses
 
 
-class _FaceWiseLoss(torch.autograd.Function):
-    """The loss, with its gradient worked out at once: attention maps are large, and nothing of them is kept."""
+class _FaceWiseLosses(torch.autograd.Function):
+    """The losses, with their gradients worked out at once: attention maps are large, and nothing of them is kept."""
 
     @staticmethod
-    def forward(ctx: Any, layers: Sequence[LayerAttention], alignment: Alignment | None, *keys: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, layers: Sequence[LayerAttention], alignment: Alignment | None, people: int, *keys: Tensor
+    ) -> Tensor:
         losses: list[Tensor] = []
         gradients: list[Tensor | None] = [None] * len(layers)
         for group in _groups(layers):
@@ -122,22 +139,29 @@ class _FaceWiseLoss(torch.autograd.Function):
                 torch.stack(parts).float()
                 for parts in zip(*((layers[n].queries, layers[n].reference_keys, keys[n]) for n in group), strict=True)
             )
-            target.requires_grad_(any(ctx.needs_input_grad[2:]))
+            target.requires_grad_(any(ctx.needs_input_grad[3:]))
             with torch.set_grad_enabled(target.requires_grad):
-                loss = _loss_of_group(queries, target, reference, layers[group[0]].scale, alignment) / len(layers)
-            losses.append(loss.detach())
+                each = _losses_of_group(queries, target, reference, layers[group[0]].scale, alignment, people)
+                each = each / len(layers)
+                loss = each.sum()
+            losses.append(each.detach())
             if target.requires_grad:
                 (gradient,) = torch.autograd.grad(loss, target)
                 for place, part in zip(group, gradient.unbind(), strict=True):
                     gradients[place] = part
         ctx.gradients, ctx.dtypes = gradients, [each.dtype for each in keys]
-        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum(dim=0)
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> Any:
-        scaled = torch._foreach_mul([each for each in ctx.gradients if each is not None], outputs[0])
+        found = [each for each in ctx.gradients if each is not None]
         # Scaled first: what float16 cannot tell from 0 may be large enough by then.
-        return None, None, *(each.to(dtype) for each, dtype in zip(scaled, ctx.dtypes, strict=True))
+        if len(outputs[0]) == 1:
+            scaled = torch._foreach_mul(found, outputs[0][0])
+        else:  # each person's rows by their own
+            by_row = outputs[0].repeat_interleave(len(found[0]) // len(outputs[0])) if found else outputs[0]
+            scaled = torch._foreach_mul(found, [by_row.view(-1, 1, 1, 1)] * len(found))
+        return None, None, None, *(each.to(dtype) for each, dtype in zip(scaled, ctx.dtypes, strict=True))
 
 
 def _groups(layers: Sequence[LayerAttention]) -> list[list[int]]:
@@ -152,17 +176,21 @@ def _groups(layers: Sequence[LayerAttention]) -> list[list[int]]:
     return [group for found in groups.values() for group in found]
 
 
-def _loss_of_group(
-    queries: Tensor, keys: Tensor, reference_keys: Tensor, scale: float, alignment: Alignment | None
+def _losses_of_group(
+    queries: Tensor, keys: Tensor, reference_keys: Tensor, scale: float, alignment: Alignment | None, people: int
 ) -> Tensor:
-    """Return the sum of the layers' losses; shapes as in `LayerAttention`, with a dimension of layers before them."""
+    """Return each person's sum of the layers' losses, (R,); shapes as in `LayerAttention`, with layers before them."""
     target = torch.softmax(queries @ (keys * scale).transpose(-1, -2), dim=-1)
     with torch.no_grad():
         reference = torch.softmax(queries @ (reference_keys * scale).transpose(-1, -2), dim=-1)
     if alignment is not None:
         reference = reference @ alignment.reference.unsqueeze(1)
         target = target @ alignment.target.unsqueeze(1)
-    return F.mse_loss(target, reference, reduction="sum") / target[0, ..., 0].numel()
+    count = target[0, ..., 0].numel() // people
+    if people == 1:
+        return F.mse_loss(target, reference, reduction="sum").view(1) / count
+    by_person = (target - reference).unflatten(1, (people, -1)).square()
+    return by_person.sum(dim=(0, 2, 3, 4, 5)) / count
 
 
 def _signal_and_spread(timesteps: Tensor, alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:

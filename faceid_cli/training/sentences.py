@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -108,10 +108,15 @@ def sentences_for(base: BaseModel, templates: str, class_word: str, vectors: int
             f"{vectors} for the person, or with the class word {told!r}",
             "use fewer --vectors, or a shorter --class",
         ) from error
-    return _joined(each)
+    return joined_sentences(each)
 
 
-def _joined(each: Sequence[Sentences]) -> Sentences:
+def joined_sentences(each: Sequence[Sentences]) -> Sentences:
+    """Return sentences one after the other as one; all of one base model, with equally many vectors."""
+    if len(each) == 1:
+        return each[0]
+    if any(part.alignment is not None for part in each):
+        each = [part if part.alignment is not None else replace(part, alignment=_one_to_one(part)) for part in each]
     alignments = [part.alignment for part in each if part.alignment is not None]
     references = [part.reference for part in each if part.reference is not None]
     return Sentences(
@@ -124,6 +129,13 @@ def _joined(each: Sequence[Sentences]) -> Sentences:
         if alignments
         else None,
     )
+
+
+def _one_to_one(sentences: Sentences) -> Alignment:
+    """The alignment of sentences whose positions correspond one to one."""
+    length = sentences.mask.shape[1]
+    same = torch.eye(length, device=sentences.mask.device).expand(len(sentences), -1, -1)
+    return Alignment(same, same)
 
 
 def align(start: int, vectors: int, class_tokens: int, length: int) -> tuple[Tensor, Tensor]:

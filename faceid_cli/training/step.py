@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from faceid_cli.kept.foreign import reason_of
 from faceid_cli.tokens import ENCODER, features_of
 from faceid_cli.training.checkpoint import RunState
 from faceid_cli.training.data import Batch
-from faceid_cli.training.engine import Engine
+from faceid_cli.training.engine import Engine, SharedEngine
 from faceid_cli.training.schedule import learning_rate_at
 from faceid_cli.types import OnNote
 
@@ -34,56 +35,83 @@ Features = dict[str, tuple[Tensor, Tensor]]
 
 
 class Stepper:
-    """Does a run's steps.
+    """Does the steps of one run, or of several people's runs together.
 
     Args:
-        engine: Computes the losses.
-        state: Of the run; every step changes it.
+        engines: Compute the losses, one for each person; of several with equal `shared_settings`.
+        states: Of their runs; every step changes them.
         on_note: Called with a line worth telling the user: why steps cannot be captured.
 
     Attributes:
         is_thrifty: Whether passes should keep less for the backward pass than they might; None where that is not
             known yet, as before the first step on a GPU.
+        astray: Whose loss is no longer a number, by their place among the states: their run has not taken the step.
     """
 
-    def __init__(self, engine: Engine, state: RunState, on_note: OnNote | None = None) -> None:
-        base, config = engine.base, engine.config
+    def __init__(self, engines: Sequence[Engine], states: Sequence[RunState], on_note: OnNote | None = None) -> None:
+        base, config = engines[0].base, engines[0].config
         on_gpu, has_choice = base.device.type == "cuda", base.device.type == "cuda" and not base.low_vram
-        self._engine, self._state, self._on_note = engine, state, on_note
-        self._may_capture = has_choice and config.capture and config.steps - state.step >= _WORTH
+        self._engine, self._states, self._on_note = SharedEngine(engines), tuple(states), on_note
+        self._configs = [each.config for each in engines]
+        left = min(each.config.steps - state.step for each, state in zip(engines, states, strict=True))
+        self._may_capture = has_choice and config.capture and left >= _WORTH
         self._launched = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._stream = torch.cuda.Stream(base.device) if on_gpu else None
         self.is_thrifty: bool | None = None if has_choice else True
+        self.astray: dict[int, FaceIDError] = {}
 
     @property
     def is_captured(self) -> bool:
         """Whether steps are replayed."""
         return self._graph is not None
 
+    @property
+    def engine(self) -> SharedEngine:
+        """All people's engines as one."""
+        return self._engine
+
     def step(self, record: AttentionRecord | None) -> None:
-        """Do one step, inside `split_attention` of the UNet.
+        """Do one step of every run, inside `split_attention` of the UNet.
+
+        Too little memory leaves the runs as they were, draws included.
 
         Args:
             record: Of the UNet's attention; None where no loss looks at it.
-
-        Raises:
-            FaceIDError: The loss is not a number.
         """
-        config, state = self._engine.config, self._state
-        batch = state.draws.draw(config.batch_size)
-        _set_learning_rate(state.optimizer, learning_rate_at(state.step, config))
-        if self._may_capture and self._graph is None and self._launched >= _LAUNCHED:
-            self._capture(batch, record)
-        total, reconstruction, attention = self._replay(batch) if self.is_captured else self._launch(batch, record)
+        before = [state.draws.state() for state in self._states]
+        batch = self._engine.joined(
+            [state.draws.draw(config.batch_size) for state, config in zip(self._states, self._configs, strict=True)]
+        )
+        for state, config in zip(self._states, self._configs, strict=True):
+            _set_learning_rate(state.optimizer, learning_rate_at(state.step, config))
+        self._is_untouched = True
+        try:
+            if self._may_capture and self._graph is None and self._launched >= _LAUNCHED:
+                self._capture(batch, record)
+            totals, *losses = self._replay(batch) if self.is_captured else self._launch(batch, record)
+        except (RuntimeError, MemoryError):
+            if self._is_untouched:
+                for state, drawn in zip(self._states, before, strict=True):
+                    state.draws.restore(drawn)
+            if record is not None:
+                record.clear()
+            raise
+        for place, (total, *each) in enumerate(zip(totals, *losses, strict=True)):
+            self._finish(place, total, (each[0], each[1]))
+
+    def _finish(self, place: int, total: float, losses: tuple[float, float]) -> None:
+        """Note what a step has come to for one of the runs."""
+        state, config = self._states[place], self._configs[place]
         if not math.isfinite(total):
-            raise FaceIDError(
+            self.astray[place] = FaceIDError(
                 f"training went astray: the loss of step {state.step + 1} is not a number",
                 "use a smaller --learning-rate, or --precision float32",
             )
-        state.losses.append((reconstruction, attention))
+            return
+        state.losses.append(losses)
         if state.step > config.steps - config.average_last:
-            _add_to_sums(state, self._features if self.is_captured else _features(state))
+            _add_to_sums(state, self._features[place] if self.is_captured else _features(state))
 
     def close(self) -> None:
         """Let go of the graph and its memory."""
@@ -91,7 +119,7 @@ class Stepper:
             self._graph.reset()
             self._graph = None
 
-    def _launch(self, batch: Batch, record: AttentionRecord | None) -> list[float]:
+    def _launch(self, batch: Batch, record: AttentionRecord | None) -> list[list[float]]:
         self._launched += 1
         if self._stream is None:
             return _numbers(self._work(batch, record))
@@ -108,36 +136,48 @@ class Stepper:
         return found
 
     def _work(self, batch: Batch, record: AttentionRecord | None) -> Tensor:
-        """All of a step that runs on the device; nothing in it may wait for the device. Returns three losses."""
-        engine, optimizer = self._engine, self._state.optimizer
-        module = self._state.module
-        losses = engine.losses(module, batch, record)
-        total = losses.total(engine.config)
+        """All of a step that runs on the device; nothing in it may wait for the device.
+
+        Returns:
+            (3, R): for each person the total and the two losses.
+        """
+        engine, states = self._engine, self._states
+        losses = engine.losses([state.module for state in states], batch, record)
+        totals = losses.total(engine.config)
         scale = _HALF_PRECISION_SCALE if engine.base.dtype == torch.float16 else 1.0
-        parameters = list(module.parameters())
+        parameters = [each for state in states for each in state.module.parameters()]
+        # A person's loss is of their own rows, so the sum's gradients are each person's own.
+        total = totals.sum()
         gradients = torch.autograd.grad(total * scale if scale != 1.0 else total, parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient / scale if scale != 1.0 else gradient
-        optimizer.step()
+        self._is_untouched = False
+        for state in states:
+            state.optimizer.step()
         if record is not None:
             record.clear()
-        return torch.stack([total, *losses]).detach()
+        return torch.stack([totals, *losses]).detach()
 
     def _capture(self, batch: Batch, record: AttentionRecord | None) -> None:
-        """Capture a step; the run's state is not changed by it."""
-        device, state = self._engine.base.device, self._state
+        """Capture a step; the runs' states are not changed by it."""
+        device, states = self._engine.base.device, self._states
         self._may_capture = False
         graph = torch.cuda.CUDAGraph()
         try:
             self._given = Batch(*(part.to(device) for part in batch))
-            for parameter in state.module.parameters():
-                parameter.grad = None
+            for state in states:
+                for parameter in state.module.parameters():
+                    parameter.grad = None
             with torch.cuda.device(device), torch.cuda.graph(graph, stream=self._stream):
                 self._losses = self._work(self._given, record)
-                self._features = _features(state) if self._engine.config.average_last else {}
+                self._features = [
+                    _features(state) if config.average_last else {}
+                    for state, config in zip(states, self._configs, strict=True)
+                ]
         except FaceIDError:
             raise
         except RuntimeError as error:
+            self._is_untouched = True
             if self._on_note is not None:
                 self._on_note(_reason(error))
             if record is not None:
@@ -146,9 +186,10 @@ class Stepper:
             gc.collect()
             torch.cuda.empty_cache()
             return
+        self._is_untouched = True
         self._graph = graph
 
-    def _replay(self, batch: Batch) -> list[float]:
+    def _replay(self, batch: Batch) -> list[list[float]]:
         assert self._graph is not None
         for given, drawn in zip(self._given, batch, strict=True):
             given.copy_(drawn)
@@ -156,9 +197,9 @@ class Stepper:
         return _numbers(self._losses)
 
 
-def _numbers(tensor: Tensor) -> list[float]:
+def _numbers(tensor: Tensor) -> list[list[float]]:
     """Read numbers from the device, which takes until its work is done."""
-    found: list[float] = tensor.tolist()
+    found: list[list[float]] = tensor.tolist()
     return found
 
 

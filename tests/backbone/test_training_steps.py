@@ -71,7 +71,7 @@ def test_a_step_calls_hardly_more_operators_than_one_of_textual_inversion(base_o
     theirs = profiled(lambda: next(stock))
     engine = Engine(base, crops(1), TrainConfig(steps=9, batch_size=4))
     state = engine.new_state()
-    stepper = Stepper(engine, state)
+    stepper = Stepper([engine], [state])
     with split_attention(base.unet, 5, base.text_window), record_attention(base.unet) as record:
         stepper.step(record)
         ours = profiled(lambda: stepper.step(record))

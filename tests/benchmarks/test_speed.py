@@ -14,11 +14,15 @@ from benchmarks.timing import Results
 
 def test_all_ways_are_measured_beside_the_floor(tmp_path: Path, capsys) -> None:
     file = tmp_path / "speed.json"
-    main(["--quick", "--device", "cpu", "--batch", "1", "--json", str(file)])
+    main(["--quick", "--device", "cpu", "--batch", "1", "--together", "1,3", "--json", str(file)])
     found = json.loads(file.read_text())
     rows = {(row["part"], row["way"]): row for row in found["rows"]}
     assert not [row for row in rows.values() if "error" in row]
     assert {way for part, way in rows if part == "rendering"} == {"stock", "ours"}
+    together = {way: row for (part, way), row in rows.items() if part == "together"}
+    assert set(together) == {"1 person", "3 people"}
+    assert together["1 person"]["to_one"] == 1
+    assert 0.5 < together["3 people"]["to_one"] < 6
     training = {way: row for (part, way), row in rows.items() if part == "training"}
     assert set(training) == {
         "floor",

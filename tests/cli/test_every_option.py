@@ -223,7 +223,7 @@ def test_every_option_of_an_enrolment_reaches_it(faceid, photos, monkeypatch) ->
         found.append(order)
         raise UsageError("seen")
 
-    monkeypatch.setattr(enroll, "_checked", stop)
+    monkeypatch.setattr(enroll, "checked_order", stop)
     # --if-missing does not go with --replace; tests/cli/test_again.py has it.
     words, expected = together(EnrolOrder, ("name", "photos", "if_missing"))
     more = ("--set", "warm_up=3", "--set", "self_attention=true", "--set", "background_weight=0.5")
