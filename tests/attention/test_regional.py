@@ -126,7 +126,7 @@ def test_with_guidance_the_negative_prompts_come_first_and_have_no_regions(tiny_
     finally:
         hook.remove()
     expected = first_text_layer(tiny_base, [negative])
-    assert torch.allclose(seen[0][:1], expected, atol=1e-6)
+    assert (seen[0][:1] - expected).abs().max() < 1e-4
     assert not torch.allclose(seen[0][1:], expected, atol=1e-3)
 
 
