@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.composed_prompts import Asked
 from faceid_cli.builtin.judge import FACE_PX, Judge, alignment
 from faceid_cli.evaluation.assigning import matched
 from faceid_cli.evaluation.judges import PictureJudge
@@ -21,14 +21,6 @@ LEAST_PERCENT, BLENDED = 40.0, 0.3
 nearer to the best than so much of it is a blend."""
 _LEAST_PROBABILITY = 0.5
 _BILINEAR = Image.Resampling.BILINEAR
-
-
-class Prompt(Protocol):
-    """What was asked for, see `compose.Asked`."""
-
-    scene: str
-    thing: str
-    attributes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -76,7 +68,7 @@ def score_picture(
     networks: Judge,
     image: Image.Image,
     people: Mapping[str, Likeness],
-    asked: Prompt,
+    asked: Asked,
     photos: Mapping[str, Sequence[NDArray[np.float64]]] | None = None,
 ) -> Score:
     """Score a picture of people, who are given from left to right; `photos` are faces that they were learned from."""

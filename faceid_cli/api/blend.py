@@ -5,9 +5,9 @@ from __future__ import annotations
 from faceid_cli.errors import ModelMismatchError, UsageError
 from faceid_cli.kept.identity_file import load_identity, save_identity
 from faceid_cli.orders import ModelOptions
+from faceid_cli.registry.base_models import shown_source
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.records import NewIdentity
-from faceid_cli.registry.sources import shown_source
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Identity, OnNote
 

@@ -73,8 +73,8 @@ class Checking:
                 likeness = None if is_thing(person) else likeness_of(person, judge, (), True, None)
                 if likeness is None:
                     raise UsageError(
-                        f"the photos of {person.name} are not where they were, so nobody can tell who is who",
-                        "put them back, or leave out --repair",
+                        f"there are no photos of {person.name}, so nobody can tell who is who",
+                        "put back those that they were learned from, or leave out --repair; a blend has none",
                     )
                 self._people[person.name] = likeness
         except FaceIDError:

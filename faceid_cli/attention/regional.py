@@ -56,7 +56,7 @@ def regional_attention(
     Args:
         network: A UNet or ControlNet; it is left as found.
         layouts: For each picture its regions, all of equal number R. The network's rows are the pictures in this order,
-            or several times over, as with guidance.
+            or, with guidance, their negative prompts and then they.
         num_train_timesteps: Timesteps that `release` is a share of.
         release: When regions are let go.
 
@@ -93,7 +93,7 @@ class _State:
     has_text: bool = True
     is_apart: bool = True
     _timesteps: Timesteps = field(default_factory=Timesteps)
-    _shares: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    _mixtures: dict[tuple[int, int], list[_Share]] = field(default_factory=dict)
     _groups: dict[tuple[int, int], list[_Group]] = field(default_factory=dict)
 
     def before(self, module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -106,10 +106,9 @@ class _State:
         self.has_text = now >= self.release.text * self.steps
         self.is_apart = now >= self.release.apart * self.steps
 
-    def shares(self, pixels: Tensor) -> Tensor:
-        """How much of each text the pixels (B, L, ...) of a layer take: (B, G, L), of sum 1 over G."""
-        found = self._of_layer(self._shares, pixels, lambda h, w: text_shares(self.layouts, h, w).to(pixels))
-        return found.repeat(pixels.shape[0] // len(self.layouts), 1, 1)
+    def mixture(self, pixels: Tensor) -> list[_Share]:
+        """What the pixels (N, L, ...) of a layer take of each text, the common one first."""
+        return self._of_layer(self._mixtures, pixels, lambda h, w: _mixture(self.layouts, h, w, pixels))
 
     def groups(self, pixels: Tensor) -> list[_Group]:
         """Pictures of equal layout, each with whom its pixels look at in this layer."""
@@ -200,6 +199,29 @@ class _Group:
     parts: tuple[tuple[Tensor, Tensor | None], ...]
 
 
+@dataclass(frozen=True)
+class _Share:
+    """What is taken of one text.
+
+    Attributes:
+        pixels: Those that take anything of it, (P,).
+        amounts: How much of it each of them takes, (N, P).
+    """
+
+    pixels: Tensor
+    amounts: Tensor
+
+
+def _mixture(layouts: Sequence[Sequence[Region]], height: int, width: int, like: Tensor) -> list[_Share]:
+    """The shares of all texts, where pictures are."""
+    shares = text_shares(layouts, height, width)
+    found = []
+    for number in range(shares.shape[1]):
+        pixels = torch.nonzero(shares[:, number].amax(0) > 0).flatten()
+        found.append(_Share(pixels.to(like.device), shares[:, number, pixels].to(like)))
+    return found
+
+
 def _groups(layouts: Sequence[tuple[Region, ...]], height: int, width: int, device: torch.device) -> list[_Group]:
     found: dict[tuple[Region, ...], list[int]] = {}
     for number, regions in enumerate(layouts):
@@ -221,7 +243,10 @@ def _parts(owner: Tensor, regions: int, device: torch.device) -> Iterator[tuple[
 
 
 class _TextOfRegions:
-    """Attention processor of a cross-attention layer: G texts, each attended alone, then mixed pixel by pixel."""
+    """Attention processor of a cross-attention layer: G texts, each attended alone, then mixed pixel by pixel.
+
+    Of rows that come twice for each picture, as with guidance, the first are the negative prompts', without regions.
+    """
 
     def __init__(self, state: _State, original: Any) -> None:
         self._state, self._original = state, original
@@ -230,18 +255,25 @@ class _TextOfRegions:
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, *_: Any, **__: Any
     ) -> Tensor:
         assert encoder_hidden_states is not None
-        texts = 1 + len(self._state.layouts[0])
+        state = self._state
+        texts, own = 1 + len(state.layouts[0]), len(state.layouts)
         queries = _split(attn.to_q(hidden_states), attn.heads)
         keys, values = (_split(project(encoder_hidden_states), attn.heads) for project in (attn.to_k, attn.to_v))
-        pairs = zip(keys.chunk(texts, dim=2), values.chunk(texts, dim=2), strict=True)
-        if not self._state.has_text:
-            return _finished(attn, F.scaled_dot_product_attention(queries, *next(pairs)))
-        shares = self._state.shares(hidden_states)
-        mixed = torch.zeros_like(queries)
-        for number, (key, value) in enumerate(pairs):
-            found = F.scaled_dot_product_attention(queries, key, value)
-            mixed = mixed + shares[:, number, None, :, None] * found
-        return _finished(attn, mixed)
+        pairs = list(zip(keys.chunk(texts, dim=2), values.chunk(texts, dim=2), strict=True))
+        if not state.has_text:
+            return _finished(attn, F.scaled_dot_product_attention(queries, *pairs[0]))
+        plain = len(queries) - own
+        found = torch.zeros_like(queries)
+        if plain:
+            negative = (queries[:plain], pairs[0][0][:plain], pairs[0][1][:plain])
+            found[:plain] = F.scaled_dot_product_attention(*negative)
+        for share, (key, value) in zip(state.mixture(hidden_states[plain:]), pairs, strict=True):
+            if len(share.pixels) == 0:  # a region beyond the part of the picture that is rendered
+                continue
+            looking = queries[plain:, :, share.pixels]
+            seen = F.scaled_dot_product_attention(looking, key[plain:], value[plain:])
+            found[plain:, :, share.pixels] += share.amounts[:, None, :, None] * seen
+        return _finished(attn, found)
 
 
 class _ApartFromOthers:

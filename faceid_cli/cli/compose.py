@@ -18,7 +18,7 @@ from faceid_cli.orders.rendering import NOT_FOR_SEVERAL
 from faceid_cli.rendering.scene import read_scene
 
 EPILOG = examples(
-    'faceid compose alice bob "<alice> smiling and <bob> with a cap, on the beach" -n 4 -o out',
+    'faceid compose alice bob "<alice> smiling and <bob> with a cap, beach"',
     'faceid compose alice "<alice> and an old man, castle" --layout left-right',
 )
 

@@ -100,10 +100,10 @@ def read_scene(placed: str, class_words: Mapping[str, str]) -> Scene:
     if any(bracket in placed for bracket in "()[]"):  # a weight may span several people
         placed = plain_text(placed)
     found = [mark for mark in _FIGURE.finditer(placed) if mark[1] is None or mark[1] in class_words]
+    if not found:
+        return Scene(placed, ())
     ends = [*(mark.start() for mark in found[1:]), len(placed)]
     marks = [_mark(mark, placed[mark.end() : end], class_words) for mark, end in zip(found, ends, strict=True)]
-    if not marks:
-        return Scene(placed, ())
     prefix, (own, shared) = placed[: found[0].start()], _divided(marks[-1].said)
     marks[-1] = replace(marks[-1], said=own)
     anybody = "".join(f"{mark.called if mark.key in class_words else mark.written}{mark.said}" for mark in marks)

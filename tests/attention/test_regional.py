@@ -109,6 +109,27 @@ def test_pictures_with_other_layouts_in_one_batch_are_what_they_are_alone(tiny_b
         assert torch.allclose(together[row], alone[0], atol=1e-5)
 
 
+def test_with_guidance_the_negative_prompts_come_first_and_have_no_regions(tiny_base) -> None:
+    negative, (common, alice, bob) = texts(4)[3], texts(3)
+    prompts = torch.cat([torch.cat([negative] * 3, dim=1), torch.cat([common, alice, bob], dim=1)])
+    layer = next(iter(cross_attention_layers(tiny_base.unet).values()))
+    seen: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda module, given, output: seen.append(output))
+    empty = ((0.0, 0.0, 0.5, 1.0), (0.0, 0.0, 0.0, 0.0))  # as where only a part of the picture is rendered
+    try:
+        with (
+            torch.no_grad(),
+            split_attention(tiny_base.unet, 1, T, texts=3),
+            regional_attention(tiny_base.unet, [empty]),
+        ):
+            tiny_base.unet(latents().repeat(2, 1, 1, 1), 900, prompts)
+    finally:
+        hook.remove()
+    expected = first_text_layer(tiny_base, [negative])
+    assert (seen[0][:1] - expected).abs().max() < 1e-4
+    assert not torch.allclose(seen[0][1:], expected, atol=1e-3)
+
+
 def test_the_network_is_left_as_found_also_after_an_error(tiny_base) -> None:
     layers = attention_layers(tiny_base.unet, "attn1") | attention_layers(tiny_base.unet, "attn2")
     before = {name: layer.processor for name, layer in layers.items()}

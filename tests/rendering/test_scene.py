@@ -94,3 +94,7 @@ def test_a_weight_across_several_people_is_left_out_and_other_marks_are_words() 
         "<alice> smiling and a man in <style>",
         "a woman and <bob> in <style>",
     ]
+
+
+def test_a_prompt_of_nobody_has_nobody() -> None:
+    assert read_scene("a castle", PEOPLE).figures == ()
