@@ -13,6 +13,7 @@ from PIL import Image
 
 from faceid_cli.export.bundle import BUNDLE
 from faceid_cli.kept.material import keep_json, material_folder
+from faceid_cli.registry.store import Registry
 
 
 def contents(path: str = "team.faceid") -> dict[str, bytes]:
@@ -192,3 +193,24 @@ def test_a_bundle_is_known_by_what_is_in_it(team, faceid) -> None:
     assert faceid("import", "team.zip", "--replace").code == 0
     answer = faceid("import", "nothing.faceid")
     assert (answer.code, "there is no file" in answer.err) == (11, True)
+
+
+def test_a_bundle_chooses_neither_whom_this_machine_asks_nor_which_of_its_files_are_photos(
+    add_person, faceid, monkeypatch, tmp_path
+) -> None:
+    add_person("alice", base_model="somebody/of-theirs")
+    assert faceid("export", "alice", "--bundle", "team.faceid").code == 0
+    files = contents()
+    history = json.loads(files["people/0001/history.json"])
+    history["settings"] |= {"photo_files": ["/etc/passwd"], "from_bundle": False, "request": {"photos": ["/etc"]}}
+    files["people/0001/history.json"] = json.dumps(history).encode()
+    del files["manifest.json"]
+    write(files)
+    monkeypatch.setenv("FACEID_HOME", str(Path("elsewhere").absolute()))
+    assert faceid("import", "bad.faceid").code == 0
+    with Registry.open() as registry:
+        (run,) = registry.runs_of("alice")
+    assert run.run.settings == {"method": "sefi", "steps": 300, "from_bundle": True}
+    answer = faceid("generate", "alice", "castle")
+    assert answer.code == 5
+    assert "it is not fetched unasked" in answer.err
