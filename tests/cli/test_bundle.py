@@ -66,6 +66,8 @@ def test_everybody_comes_back_with_what_belongs_to_them(team, faceid, monkeypatc
     folder = material_folder(faceid("show", "alice", "--json").data["identity"]["id"])
     assert sorted(path.name for path in folder.iterdir()) == ["crop-001.png", "photos.json", "scores.json"]
     assert not list((Path("elsewhere") / "unfinished").iterdir())
+    assert faceid("report", "alice", "-o", "alice.html").code == 0
+    assert Path("alice.html").stat().st_size > 1000
 
 
 def test_only_what_was_asked_for_is_in_it_and_equal_people_give_equal_bytes(team, faceid) -> None:
