@@ -86,8 +86,9 @@ def test_a_users_own_pipeline_renders_what_generate_renders(tiny_families, famil
     with faceid_cli.attach(pipe, files[0], f"{files[1]}:bob") as attached:
         assert attached.names == ("alice", "bob")
         theirs = pipe(prompt, negative_prompt="white", generator=seeded(), **CALL).images[0]
-        with pytest.warns(UserWarning, match="marks none of <alice>, <bob>"):
+        with pytest.warns(UserWarning, match="marks none of <alice>, <bob>") as warned:
             plain = pipe("a cup", generator=seeded(), **CALL).images[0]
+        assert [warning.filename for warning in warned] == [__file__]
     assert close(theirs, ours[0].image)
     assert np.array_equal(pixels(plain), pixels(before)), "prompts without people are the stock pipeline's"
     after = pipe("a cup", generator=seeded(), **CALL).images[0]
