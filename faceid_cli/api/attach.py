@@ -27,7 +27,7 @@ def attach(
 ) -> Attached:
     """Let the prompts of a diffusers pipeline mark people as `<name>`.
 
-    The pipeline may be of any task, with ControlNets, LoRAs and IP-Adapters; Stable Diffusion 1.x, 2.x or XL.
+    The pipeline may be of any task, with ControlNets and LoRAs; Stable Diffusion 1.x, 2.x or XL.
 
         pipe = StableDiffusionPipeline.from_pretrained(...)
         faceid_cli.attach(pipe, "alice", "bob.safetensors")

@@ -111,7 +111,7 @@ class Attached:
         marked = {name for prompt in prompts for name in _MARK.findall(prompt)} & set(self._people)
         if not marked or said.get("prompt_embeds") is not None:
             if prompts and not marked:
-                warnings.warn(f"the prompt marks none of {_listed(self._people)}: nobody is in it", stacklevel=4)
+                warnings.warn(f"the prompt marks none of {_listed(self._people)}: nobody is in it", stacklevel=7)
             return self._kind.encode_prompt(self._pipe, *arguments, **named)
         if self._called is None:
             raise UsageError("prompts with people are encoded by the pipeline's own call", "give it the prompt itself")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from faceid_cli.kept.foreign import read_json, reading
 from faceid_cli.kept.identity_file import IdentityFile, load_identity
 from faceid_cli.kept.identity_schema import stored_run
 from faceid_cli.kept.material import INDEX, SCORES
+from faceid_cli.orders import TrainConfig
 from faceid_cli.photo_files import opened_picture
-from faceid_cli.registry.records import NewRun
+from faceid_cli.registry.records import FROM_BUNDLE, NewRun
 from faceid_cli.registry.run_record import RunRecord
 from faceid_cli.registry.sources import without_folders
 
@@ -36,6 +37,7 @@ _PATTERNS = {
     "scores": re.compile(re.escape(SCORES)),
 }
 _MATERIAL = "|".join(pattern.pattern for pattern in _PATTERNS.values())
+_SETTINGS = {each.name for each in fields(TrainConfig)}
 _AGAIN = "export the bundle again"
 BUNDLE = Kind(
     "faceid-bundle",
@@ -152,4 +154,6 @@ def _run(file: Path) -> NewRun | None:
         return None
     found = stored_run(read_json(file))
     losses = tuple((float(first), float(second)) for first, second in found.losses)
-    return NewRun(found.settings, losses, float(found.seconds), found.resumed_from, dict(found.scores))
+    # Settings of the training alone: photos, and whatever else is on this machine, are not for a bundle to name.
+    settings = {name: value for name, value in found.settings.items() if name in _SETTINGS} | {FROM_BUNDLE: True}
+    return NewRun(settings, losses, float(found.seconds), found.resumed_from, dict(found.scores))

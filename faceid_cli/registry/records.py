@@ -75,6 +75,10 @@ class NewIdentity:
         )
 
 
+FROM_BUNDLE = "from_bundle"
+"""Among a run's settings: it was not on this machine, so whoever made the bundle chose the base model."""
+
+
 @dataclass(frozen=True)
 class NewRun:
     """A finished training run.

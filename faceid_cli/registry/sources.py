@@ -16,6 +16,7 @@ from faceid_cli.orders import ModelOptions
 from faceid_cli.orders.checks import user_path
 from faceid_cli.registry.base_models import find_model, named_models, scores_of, shown_source
 from faceid_cli.registry.names import is_name
+from faceid_cli.registry.records import FROM_BUNDLE
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import BUILTIN, Identity, OnNote
 
@@ -180,14 +181,16 @@ def _note_untested(people: Sequence[Identity], fingerprint: str, model: str, on_
 def _is_own_choice(person: Identity) -> bool:
     """Whether the user chose a person's base model: learned the person on it, named it, or has it as the default.
 
-    Who came from a file brings a base model that somebody else chose; on the hub, that would be asked for it. A backup
-    is taken for the user's own: it brings their names of base models, their settings and their runs back.
+    Who came from a file or a bundle brings a base model that somebody else chose; on the hub, that would be asked for
+    it. A backup is taken for the user's own: it brings their names of base models, their settings and their runs back.
     """
     source = person.base_model
     with Registry.open(create=False) as registry:
         others = [each for each in registry.list() if each.base_model == source]
         is_known = any(model.source == source for model in named_models(registry))
-        return is_known or source == chosen_source(None) or any(registry.runs_of(each.name) for each in others)
+        runs = [run for each in others for run in registry.runs_of(each.name)]
+        learned = any(not run.run.settings.get(FROM_BUNDLE) for run in runs)
+        return is_known or source == chosen_source(None) or learned
 
 
 def _check_unchanged(person: Identity) -> None:

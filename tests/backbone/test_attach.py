@@ -86,8 +86,9 @@ def test_a_users_own_pipeline_renders_what_generate_renders(tiny_families, famil
     with faceid_cli.attach(pipe, files[0], f"{files[1]}:bob") as attached:
         assert attached.names == ("alice", "bob")
         theirs = pipe(prompt, negative_prompt="white", generator=seeded(), **CALL).images[0]
-        with pytest.warns(UserWarning, match="marks none of <alice>, <bob>"):
+        with pytest.warns(UserWarning, match="marks none of <alice>, <bob>") as warned:
             plain = pipe("a cup", generator=seeded(), **CALL).images[0]
+        assert [warning.filename for warning in warned] == [__file__]
     assert close(theirs, ours[0].image)
     assert np.array_equal(pixels(plain), pixels(before)), "prompts without people are the stock pipeline's"
     after = pipe("a cup", generator=seeded(), **CALL).images[0]
@@ -199,3 +200,23 @@ def test_one_prompt_for_both_encoders(tiny_families, tmp_path):
     attached = faceid_cli.attach(pipe, kept(tmp_path / "a.safetensors", "alice", person(base)))
     with attached, pytest.raises(UsageError, match="prompt_2 cannot be another text"):
         pipe(PROMPT, prompt_2="something else", generator=seeded(), **CALL)
+
+
+def test_loras_of_the_pipeline_take_part(tiny_families, tmp_path):
+    peft = pytest.importorskip("peft")
+    folder = tiny_families("sd1").folder
+    base = load_base_model(str(folder), "cpu", "float32")
+    pipe = own_pipeline(folder)
+    with faceid_cli.attach(pipe, kept(tmp_path / "a.safetensors", "alice", person(base))):
+        before = pipe(PROMPT, generator=seeded(), **CALL).images[0]
+        pipe.unet.add_adapter(peft.LoraConfig(r=2, target_modules=["to_k", "to_v"]), "one")
+        with_nothing_learned = pipe(PROMPT, generator=seeded(), **CALL).images[0]
+        with torch.no_grad():
+            for name, weight in pipe.unet.named_parameters():
+                if "lora_B" in name:
+                    weight.copy_(torch.randn(weight.shape, generator=seeded()))
+        learned = pipe(PROMPT, generator=seeded(), **CALL).images[0]
+        off = pipe(PROMPT, cross_attention_kwargs={"scale": 0.0}, generator=seeded(), **CALL).images[0]
+    assert close(with_nothing_learned, before)
+    assert not close(learned, before)
+    assert close(off, before)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from faceid_cli.export.bundle import BUNDLE
 from faceid_cli.kept.material import keep_json, material_folder
+from faceid_cli.registry.store import Registry
 
 
 def contents(path: str = "team.faceid") -> dict[str, bytes]:
@@ -65,6 +66,8 @@ def test_everybody_comes_back_with_what_belongs_to_them(team, faceid, monkeypatc
     folder = material_folder(faceid("show", "alice", "--json").data["identity"]["id"])
     assert sorted(path.name for path in folder.iterdir()) == ["crop-001.png", "photos.json", "scores.json"]
     assert not list((Path("elsewhere") / "unfinished").iterdir())
+    assert faceid("report", "alice", "-o", "alice.html").code == 0
+    assert Path("alice.html").stat().st_size > 1000
 
 
 def test_only_what_was_asked_for_is_in_it_and_equal_people_give_equal_bytes(team, faceid) -> None:
@@ -192,3 +195,24 @@ def test_a_bundle_is_known_by_what_is_in_it(team, faceid) -> None:
     assert faceid("import", "team.zip", "--replace").code == 0
     answer = faceid("import", "nothing.faceid")
     assert (answer.code, "there is no file" in answer.err) == (11, True)
+
+
+def test_a_bundle_chooses_neither_whom_this_machine_asks_nor_which_of_its_files_are_photos(
+    add_person, faceid, monkeypatch, tmp_path
+) -> None:
+    add_person("alice", base_model="somebody/of-theirs")
+    assert faceid("export", "alice", "--bundle", "team.faceid").code == 0
+    files = contents()
+    history = json.loads(files["people/0001/history.json"])
+    history["settings"] |= {"photo_files": ["/etc/passwd"], "from_bundle": False, "request": {"photos": ["/etc"]}}
+    files["people/0001/history.json"] = json.dumps(history).encode()
+    del files["manifest.json"]
+    write(files)
+    monkeypatch.setenv("FACEID_HOME", str(Path("elsewhere").absolute()))
+    assert faceid("import", "bad.faceid").code == 0
+    with Registry.open() as registry:
+        (run,) = registry.runs_of("alice")
+    assert run.run.settings == {"method": "sefi", "steps": 300, "from_bundle": True}
+    answer = faceid("generate", "alice", "castle")
+    assert answer.code == 5
+    assert "it is not fetched unasked" in answer.err

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,12 @@ def test_files_that_do_not_say_are_read_as_before(add_person, faceid) -> None:
     old = {name: header[name] for name in ("format", "version", "identity")}
     save_file(load_file("alice.safetensors"), "old.safetensors", {"faceid": json.dumps(old)})
     assert load_identity(Path("old.safetensors")).metadata.num_train_timesteps == 1000
+
+
+def test_a_base_model_of_other_timesteps_is_told(faceid, photos, tiny_model_dir, quick) -> None:
+    shutil.copytree(tiny_model_dir, "model")
+    config = Path("model/scheduler/scheduler_config.json")
+    config.write_text(json.dumps({**json.loads(config.read_text()), "num_train_timesteps": 500}))
+    assert faceid("enroll", "alice", photos, "--model", "model", *quick).code == 0
+    assert faceid("export", "alice").code == 0
+    assert load_identity(Path("alice.safetensors")).metadata.num_train_timesteps == 500
