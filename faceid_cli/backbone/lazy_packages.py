@@ -11,7 +11,12 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-PACKAGES = tuple(f"diffusers.{name}" for name in ("models.transformers", "models.autoencoders", "models.controlnets", "hooks"))
+PACKAGES = (
+    "diffusers.models.transformers",
+    "diffusers.models.autoencoders",
+    "diffusers.models.controlnets",
+    "diffusers.hooks",
+)
 
 
 class LazyPackage(ModuleType):
