@@ -3,9 +3,9 @@
     python -m benchmarks.fast                                  # three people, six prompts
     python -m benchmarks.fast --device cuda --people 3 --prompts 6 --json fast.json
 
-Each way renders the same people, prompts and seeds. ID(P) is the likeness to other drawings of the person where all that
-the prompt asks for is there, else 0 (docs/evaluation.md). "rows" counts what the UNet is given, a guided step being two:
-time goes with it. "stages" are the steps that fall into each of the five stages.
+Each way renders the same people, prompts and seeds. ID(P) is the likeness to other drawings of the person where all
+that the prompt asks for is there, else 0 (docs/evaluation.md). "rows" counts what the UNet is given, a guided step
+being two: time goes with it. "stages" are the steps that fall into each of the five stages.
 """
 
 from __future__ import annotations
