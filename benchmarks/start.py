@@ -51,7 +51,7 @@ def run(checkout: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as home:
         surroundings = {**os.environ, "PYTHONPATH": str(checkout), "FACEID_HOME": home, "OMP_NUM_THREADS": "1"}
         said = subprocess.run(
-            [sys.executable, "-c", _PROGRAM], env=surroundings, capture_output=True, text=True, check=True
+            [sys.executable, "-c", _PROGRAM], env=surroundings, cwd=checkout, capture_output=True, text=True, check=True
         )
     found: dict[str, float] = json.loads(said.stdout.splitlines()[-1])
     return found

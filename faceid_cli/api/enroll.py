@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from faceid_cli.api.preparing import AskConsent, checked_order, prepare
-from faceid_cli.errors import InterruptedRunError
+from faceid_cli.api.preparing import AskConsent, Prepared, checked_order, prepare
+from faceid_cli.errors import InterruptedRunError, OutOfMemoryError
 from faceid_cli.faces.finder import enrolment_finder
 from faceid_cli.kept.runs import claimed_run, is_interrupted
 from faceid_cli.kept.settings import enrolment_order
@@ -15,7 +16,7 @@ from faceid_cli.orders import EnrolOrder
 from faceid_cli.orders.option import takes
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.store import Registry
-from faceid_cli.types import BUILTIN, Identity, OnNote, OnPreviewFile, StepReport
+from faceid_cli.types import BUILTIN, Identity, IdentityTokens, OnNote, OnPreviewFile, StepReport, TrainReport
 
 OnStep = Callable[[StepReport], None]
 
@@ -68,7 +69,6 @@ def enroll_order(
     with claimed_run(order.name) as folder:
         # These bring in torch, which takes seconds.
         from faceid_cli.backbone import load_base_model
-        from faceid_cli.training.loop import train_identity
 
         config = order.config
         finder = enrolment_finder(source == BUILTIN, config.device, order.detect and order.box is None)
@@ -79,22 +79,60 @@ def enroll_order(
         prepared = prepare(order, source, base, finder, folder, on_note, sheet, on_preview, ask_consent)
         if not prepared.resume and said:
             on_note(said)
-        lesson = prepared.lesson
+        try:
+            tokens, report, prepared = _trained(prepared, on_step, on_note)
+        except KeyboardInterrupt as error:
+            raise InterruptedRunError(f"the enrolment of {order.name} was stopped", "start it again") from error
+        return prepared.keep(tokens, report)
+
+
+def _trained(
+    prepared: Prepared, on_step: OnStep | None, on_note: OnNote
+) -> tuple[IdentityTokens, TrainReport, Prepared]:
+    """Train. With `--batch auto` a run that is out of memory begins anew with half of its batch.
+
+    Raises:
+        OutOfMemoryError: The batch does not fit; it names one that does, if there is one.
+    """
+    from faceid_cli.training.loop import train_identity
+
+    while True:
+        lesson, base = prepared.lesson, prepared.base
         try:
             tokens, report = train_identity(
                 base,
                 lesson.crops,
                 lesson.config,
-                folder,
+                lesson.checkpoint_dir,
                 lesson.resume,
                 on_step,
                 lesson.preview_every,
                 lesson.on_preview,
                 on_note,
             )
-        except KeyboardInterrupt as error:
-            raise InterruptedRunError(f"the enrolment of {order.name} was stopped", "start it again") from error
-        return prepared.keep(tokens, report)
+            return tokens, report, prepared
+        except OutOfMemoryError as error:
+            problem = OutOfMemoryError(error.message, error.hint)  # without what the error holds on to
+        size = lesson.config.batch_size // 2
+        if size == 0:
+            raise problem
+        if not prepared.order.fit_batch:
+            raise _refused(prepared, size, problem)
+        on_note(f"out of memory: the enrolment begins anew with batch {size}")
+        order = replace(prepared.order, config=replace(lesson.config, batch_size=size))
+        prepared = replace(prepared, order=order).anew()
+
+
+def _refused(prepared: Prepared, size: int, problem: OutOfMemoryError) -> OutOfMemoryError:
+    """The error for a batch that does not fit: it names the largest one below that does."""
+    from faceid_cli.training.fitting import fitting_batch
+
+    config = replace(prepared.order.config, batch_size=size)
+    try:
+        size = fitting_batch(prepared.base, prepared.crops, config)
+    except OutOfMemoryError as error:
+        return OutOfMemoryError(problem.message, error.hint)
+    return OutOfMemoryError(problem.message, f"--batch {size} fits: try that, or --batch auto, which finds it")
 
 
 def already_enrolled(order: EnrolOrder) -> Identity | None:

@@ -81,7 +81,7 @@ class AttentionRecord:
         """Add the last forward pass to `totals` and let go of its queries and keys."""
         for name in self.queries:
             current = self._probabilities(name).cpu()
-            self.totals[name] = self.totals[name] + current if name in self.totals else current
+            self.totals[name] = with_equal_rows(self.totals[name], current) if name in self.totals else current
         self.passes += 1
         self.queries.clear()
         self.keys.clear()
@@ -89,6 +89,12 @@ class AttentionRecord:
     def _probabilities(self, name: str) -> Tensor:
         with torch.no_grad():
             return attention_probabilities(self.queries[name], self.keys[name], self.scales[name]).mean(dim=1)
+
+
+def with_equal_rows(total: Tensor, current: Tensor) -> Tensor:
+    """Return the sum of two passes' rows; where guidance has ended between them, of the prompt's own, the last ones."""
+    rows = min(len(total), len(current))
+    return total[-rows:] + current[-rows:]
 
 
 def attention_probabilities(queries: Tensor, keys: Tensor, scale: float) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from faceid_cli.attention.hooks import stage_of
-from faceid_cli.attention.record import AttentionMap, record_attention
+from faceid_cli.attention.record import AttentionMap, record_attention, with_equal_rows
 
 
 @dataclass
@@ -39,7 +39,7 @@ class StagedRecord:
         """Add one forward pass."""
         for part in maps:
             probabilities, total = part.probabilities.cpu(), self.totals[stage].get(part.layer)
-            self.totals[stage][part.layer] = probabilities if total is None else total + probabilities
+            self.totals[stage][part.layer] = probabilities if total is None else with_equal_rows(total, probabilities)
         self.passes[stage] += 1
 
     def maps(self, stage: int | None = None) -> list[AttentionMap]:
@@ -49,7 +49,7 @@ class StagedRecord:
         summed: dict[str, Tensor] = {}
         for index in chosen:
             for layer, total in self.totals[index].items():
-                summed[layer] = summed[layer] + total if layer in summed else total
+                summed[layer] = with_equal_rows(summed[layer], total) if layer in summed else total
         return [AttentionMap(layer, total / passes) for layer, total in summed.items()]
 
 

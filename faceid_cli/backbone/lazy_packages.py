@@ -1,17 +1,24 @@
-"""Leave out what diffusers imports and nothing here uses: some hundred and fifty files of other model families.
+"""Leave out what diffusers imports and nothing here uses: files of other model families, and statistics for schedules.
 
-Some of its packages import everything that is in them as soon as one file of them is needed. Here they stand in
+Some packages import everything that is in them as soon as one file of them is needed. Here they stand in
 `sys.modules` before that, and import everything when something is asked of them, not of one of their files.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-PACKAGES = tuple(f"diffusers.{name}" for name in ("models.transformers", "models.autoencoders", "models.controlnets", "hooks"))
+PACKAGES = (
+    "diffusers.models.transformers",
+    "diffusers.models.autoencoders",
+    "diffusers.models.controlnets",
+    "diffusers.hooks",
+    "scipy.stats",
+)
 
 
 class LazyPackage(ModuleType):
@@ -28,11 +35,19 @@ class LazyPackage(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
 
+def _found(name: str) -> ModuleSpec | None:
+    try:
+        return find_spec(name)
+    except ModuleNotFoundError:  # not even what it is a part of
+        return None
+
+
 def _leave_out_other_families() -> None:
     """Put the packages in place; those that are there already, or that this version has not, stay as they are."""
     for name in PACKAGES:
         parent, _, own = name.rpartition(".")
-        if name in sys.modules or (spec := find_spec(name)) is None or spec.submodule_search_locations is None:
+        spec = None if name in sys.modules else _found(name)
+        if spec is None or spec.submodule_search_locations is None:
             continue
         package = LazyPackage(name)
         package.__spec__, package.__loader__, package.__file__ = spec, spec.loader, spec.origin

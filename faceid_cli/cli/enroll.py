@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +11,8 @@ import typer
 
 from faceid_cli.cli import views
 from faceid_cli.cli.options import Json, Quiet, Verbose, examples, spread
-from faceid_cli.cli.output import out, table
-from faceid_cli.cli.progress import training_progress
+from faceid_cli.cli.output import out, pairs, table
+from faceid_cli.cli.progress import duration, loading_progress, training_progress
 from faceid_cli.cli.terminal_pictures import show_preview
 from faceid_cli.errors import UsageError
 from faceid_cli.kept.material import material_folder
@@ -28,6 +29,8 @@ EPILOG = examples(
     "faceid enroll alice photos/alice",
     "faceid enroll --from people.csv --together 8",
 )
+
+Plan = Annotated[bool, typer.Option("--plan", help="Only say how long it would take, and how much memory and disk.")]
 
 _WHY_CONSENT = (
     "Whoever finds this person later will want to know whether they agreed, so the answer is kept with them "
@@ -51,6 +54,7 @@ def enroll(
         list[str] | None,
         typer.Option("--set", metavar="SETTING=VALUE", help="Any other training setting, such as warm_up=30."),
     ] = None,
+    plan: Plan = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -58,15 +62,17 @@ def enroll(
     """Learn a person from photo files, or with --from or --each many people."""
     given |= read_more(more or ())
     if given.get("rows") is not None or given.get("each"):
+        if plan:
+            raise UsageError("--plan is about one person", "give a name and photos")
         if name is not None:
             raise UsageError(f"unexpected argument {name!r}", "--from and --each say who is learned")
         enroll_many(given)
         return
-    enroll_one(name, photos, {key: value for key, value in given.items() if key not in leaves(PeopleOrder)})
+    enroll_one(name, photos, {key: value for key, value in given.items() if key not in leaves(PeopleOrder)}, plan)
 
 
-def enroll_one(name: str | None, photos: list[Path] | None, given: dict[str, Any]) -> None:
-    """Learn a person.
+def enroll_one(name: str | None, photos: list[Path] | None, given: dict[str, Any], plan: bool) -> None:
+    """Learn a person, or only say what that would take.
 
     Raises:
         UsageError: Nobody is named, or there are no photos.
@@ -75,6 +81,10 @@ def enroll_one(name: str | None, photos: list[Path] | None, given: dict[str, Any
         missing = "argument 'PHOTOS'" if name else "argument 'NAME'"
         raise UsageError(f"Missing {missing}", "faceid enroll alice photos/alice")
     order = enrolment_order({"name": name, "photos": photos, **given}, out.note)
+
+    if plan:
+        show_plan(order)
+        return
 
     from faceid_cli.api.enroll import already_enrolled, enroll_order
 
@@ -110,6 +120,34 @@ def enroll_one(name: str | None, photos: list[Path] | None, given: dict[str, Any
         out.note(f"the previews are now in {kept}; faceid report {identity.name} shows them")
     scene = "holding a basketball, eiffel tower" if is_people_word(identity.class_word) else "on the beach"
     out.hint(f'next: faceid generate {identity.name} "{scene}"')
+
+
+def show_plan(order: EnrolOrder) -> None:
+    """Say what an enrolment will take.
+
+    Raises:
+        OutOfMemoryError: The batch that was asked for does not fit.
+    """
+    from faceid_cli.api.planning import check_plan, plan_enrolment
+
+    with loading_progress():
+        plan = plan_enrolment(order, out.note)
+    lines = pairs(
+        {
+            "photos": str(plan.photos),
+            "steps": f"{plan.steps} of {plan.step_seconds:.2g} s, batch {plan.batch_size}",
+            "time": f"{duration(plan.seconds)}, {duration(plan.begin_seconds)} of them until the first step",
+            "memory": views.size(plan.memory_bytes)
+            + ("" if plan.room_bytes is None else f" of {views.size(plan.room_bytes)} that are free"),
+            "disk": f"{views.size(plan.kept_bytes)}, and {views.size(plan.checkpoint_bytes)} until it is finished, of "
+            f"{views.size(plan.free_disk_bytes)} that are free",
+            "device": f"{plan.device}, {plan.precision}",
+        }
+    )
+    out.result({"command": "enroll", "plan": asdict(plan)}, lines)
+    if plan.previews:
+        out.note(f"the time of {plan.previews} previews comes on top")
+    check_plan(plan)
 
 
 def enroll_many(given: dict[str, Any]) -> None:

@@ -59,6 +59,13 @@ def training_progress() -> Iterator[TrainingDisplay]:
 
 
 @contextmanager
+def loading_progress() -> Iterator[None]:
+    """Say that something is being loaded while the context lasts."""
+    with _loading():
+        yield
+
+
+@contextmanager
 def render_progress(pictures: int = 1) -> Iterator[Callable[[int, int], None]]:
     """Yield what takes (sampler steps done, steps in all) of a rendering of so many pictures."""
 

@@ -60,6 +60,14 @@ def outcome_data(outcome: Outcome) -> dict[str, Any]:
     return data
 
 
+def size(count: int) -> str:
+    """Bytes as people say them."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} bytes"
+
+
 def person_data(outcome: PersonOutcome) -> dict[str, Any]:
     """The stable JSON keys of what came of one person of many."""
     place, error, report = outcome.person.row.place, outcome.error, outcome.report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from faceid_cli.errors import UsageError
@@ -111,6 +111,10 @@ def _stages(value: tuple[int, ...]) -> tuple[int, ...]:
 _STRENGTH_HINT = "use a number above 0, up to 1; 0.6 is usual"
 
 
+FAST: dict[str, Any] = {"steps": 12, "scheduler": "dpm++", "guided": 0.75}
+"""What `--fast` stands for; `benchmarks/fast.py` measures what it costs."""
+
+
 @dataclass(frozen=True)
 class Sampling(Options):
     """What decides how a picture looks, beside prompt, seed and files: kept in its metadata."""
@@ -122,6 +126,13 @@ class Sampling(Options):
         "--guidance-scale",
         metavar="X",
         check=not_negative("guidance scale"),
+    )
+    guided: float = option(
+        1.0,
+        "Guide only this share of the steps, from the first on; the others take half of the time.",
+        "--guided",
+        metavar="X",
+        check=within("share of guided steps is {:g}", 0, 1, "use a number above 0, up to 1", above=True),
     )
     likeness: float = option(
         1.0,
@@ -275,11 +286,29 @@ class RenderConfig(Machine, Sampling):
         is_repeated=False,
     )
     fit_batch: bool = option(False, "Halve the batch until it fits into memory.")
+    fast: bool = option(
+        False,
+        f"As --steps {FAST['steps']} --scheduler {FAST['scheduler']} --guided {FAST['guided']}, "
+        "each where it is not said.",
+        "--fast",
+        is_repeated=False,
+        is_settable=False,
+    )
+    """False again in a config that has been made: what it stands for is in the others then."""
 
     def __post_init__(self) -> None:
+        if self.fast:
+            self._hurry()
         super().__post_init__()
         if self.eta and self.scheduler != "ddim":
             raise UsageError(f"--eta means nothing to the scheduler {self.scheduler}", "leave it out, or use ddim")
+
+    def _hurry(self) -> None:
+        usual = {field.name: field.default for field in fields(self)}
+        for name, value in FAST.items():
+            if getattr(self, name) == usual[name] and not (name == "scheduler" and self.eta):
+                object.__setattr__(self, name, value)
+        object.__setattr__(self, "fast", False)
 
     def strength_of(self, masked: bool) -> float:
         """How much of a picture to start from may change; `masked` tells whether a mask holds the rest."""

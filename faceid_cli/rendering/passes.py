@@ -30,6 +30,7 @@ from faceid_cli.backbone import BaseModel
 from faceid_cli.backbone.autoencoder import in_float32, latent_statistics
 from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.decoding import Lost, decode
+from faceid_cli.rendering.guidance import GuidanceEnd
 from faceid_cli.rendering.schedulers import scheduler_for
 from faceid_cli.types import Region
 
@@ -115,7 +116,7 @@ def run_pass(
             guidance_scale=work.config.guidance_scale,
             eta=work.config.eta,
             output_type="latent",
-            callback_on_step_end=_after_step(base, work, on_step),
+            **_after_step(base, work, pipeline, on_step),
         )
     return decode(base, output.images)
 
@@ -186,18 +187,21 @@ def _control(work: Pass) -> dict[str, Any]:
     return {name: work.control, "controlnet_conditioning_scale": float(work.config.control_scale)}
 
 
-def _after_step(base: BaseModel, work: Pass, on_step: OnStep | None) -> Callable[..., dict[str, Any]] | None:
-    """What is done after each sampler step: hold what may not change, and report."""
+def _after_step(base: BaseModel, work: Pass, pipeline: Any, on_step: OnStep | None) -> dict[str, Any]:
+    """What is done after each sampler step: hold what may not change, end the guidance, and report."""
     hold = None if work.free is None else _Hold(base, work)
-    if hold is None and on_step is None:
-        return None
+    guided = None if work.config.guided == 1 else GuidanceEnd(pipeline, work.config.guided)
+    if hold is None and guided is None and on_step is None:
+        return {}
 
     def after_step(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if on_step is not None:
             on_step(step + 1)
-        return {} if hold is None else {"latents": hold.held(pipeline, step, tensors["latents"])}
+        changed = {} if guided is None else guided.changes(pipeline, step, tensors)
+        return changed if hold is None else {**changed, "latents": hold.held(pipeline, step, tensors["latents"])}
 
-    return after_step
+    names = ["latents"] if guided is None else ["latents", *guided.names]
+    return {"callback_on_step_end": after_step, "callback_on_step_end_tensor_inputs": names}
 
 
 class _Hold:

@@ -13,6 +13,7 @@ _NOT_NEEDED = (
     "diffusers.models.transformers.transformer_flux",
     "diffusers.models.transformers.transformer_wan",
     "diffusers.models.autoencoders.autoencoder_kl_wan",
+    "scipy.stats._stats_py",
     "facexlib",
     "matplotlib",
     "open_clip",
@@ -37,6 +38,8 @@ from diffusers.models.autoencoders import AutoencoderKL, AutoencoderKLWan
 from diffusers.models.transformers import FluxTransformer2DModel
 from diffusers import StableDiffusion3Pipeline
 import diffusers.models.transformers
+import scipy.stats
+assert 0.4 < scipy.stats.beta.ppf(0.5, 2, 2) < 0.6
 print(json.dumps([AutoencoderKL is type(base.pipeline.vae), hasattr(diffusers.models.transformers, "nobody")]))
 """
     brought, whole = map(json.loads, python(code).splitlines())

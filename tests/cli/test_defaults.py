@@ -80,7 +80,7 @@ def test_all_options_but_those_of_one_picture_or_person_are_there() -> None:
         missing = {name for name, (asked, _, _) in leaves(order).items() if (asked.flags or asked.off)} - known
         assert missing <= {
             *("init", "mask", "into", "face", "control", "control_image", "box", "consent", "region"),
-            *("resume", "replace", "if_missing", "overwrite"),
+            *("resume", "replace", "if_missing", "overwrite", "fast"),
             *("model", "device", "precision", "output"),  # settings of their own
         }
 

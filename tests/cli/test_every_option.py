@@ -72,6 +72,7 @@ ODD: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--region", "alice=0,0,0.5,1", "--region", "bob=0.5,0,1,1"),
         {"region": ("alice=0,0,0.5,1", "bob=0.5,0,1,1")},
     ),
+    "fast": (("--fast",), {}),  # stands for others, which are all said
 }
 
 
@@ -198,6 +199,7 @@ def test_every_option_of_a_rendering_is_repeated_or_of_no_consequence(words, fie
         "--overwrite",
         "--min-likeness",
         "--tries",
+        "--fast",
     }  # the command makes one picture, with a seed of its own
     assert said == ([] if words[0] in once else [word.replace("2,4-5", "2,4,5") for word in words])
 

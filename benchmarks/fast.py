@@ -1,0 +1,118 @@
+"""What quicker ways to render cost in identity: on the built-in model, by the judge, beside the usual way.
+
+    python -m benchmarks.fast                                  # three people, six prompts
+    python -m benchmarks.fast --device cuda --people 3 --prompts 6 --json fast.json
+
+Each way renders the same people, prompts and seeds. ID(P) is the likeness to other drawings of the person where all
+that the prompt asks for is there, else 0 (docs/evaluation.md). "rows" counts what the UNet is given, a guided step
+being two: time goes with it. "stages" are the steps that fall into each of the five stages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from benchmarks.trial import person_crops, reference_likeness
+from faceid_cli.backbone import load_base_model
+from faceid_cli.builtin.judge import Judge
+from faceid_cli.evaluation.judges import DrawnJudge
+from faceid_cli.evaluation.prompts import PROMPT_SET
+from faceid_cli.evaluation.run import evaluate_tokens
+from faceid_cli.evaluation.summary import summarise
+from faceid_cli.orders import RenderConfig, TrainConfig
+from faceid_cli.orders.sampling import FAST
+from faceid_cli.rendering.schedulers import steps_of_stages
+from faceid_cli.training.loop import train_identity
+
+FIRST_PERSON = 40
+WAYS: dict[str, dict[str, Any]] = {
+    "usual": {},
+    "--fast": dict(FAST),
+    "dpm++ 12": {"scheduler": "dpm++", "steps": 12},
+    "dpm++ 10": {"scheduler": "dpm++", "steps": 10},
+    "dpm++ 8": {"scheduler": "dpm++", "steps": 8},
+    "dpm++ 12, half guided": {"scheduler": "dpm++", "steps": 12, "guided": 0.5},
+    "unipc 12": {"scheduler": "unipc", "steps": 12},
+    "unipc 10": {"scheduler": "unipc", "steps": 10},
+    "ddim 12": {"steps": 12},
+    "ddim 20, 3/4 guided": {"guided": 0.75},
+}
+
+
+def rows_of(config: RenderConfig) -> int:
+    """How many rows the UNet is given for a picture."""
+    guided = ceil(config.guided * config.steps) if config.guidance_scale > 1 else 0
+    return config.steps + guided
+
+
+def measure(
+    device: str, people: int, prompts: int, photos: int, steps: int, only: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Learn some people, render them in all ways, and score the pictures."""
+    base = load_base_model("builtin", device, "float32")
+    networks = Judge.load()
+    judge = DrawnJudge(networks)
+    chosen = [PROMPT_SET[place * len(PROMPT_SET) // prompts] for place in range(prompts)]
+    scored: dict[str, list[Any]] = {name: [] for name in only}
+    seconds = dict.fromkeys(only, 0.0)
+    for person in range(FIRST_PERSON, FIRST_PERSON + people):
+        crops = person_crops(networks, person, photos, base.size_px)
+        tokens, _ = train_identity(base, crops, TrainConfig(steps=steps))
+        likeness = reference_likeness(judge, person)
+        for name in only:
+            config = replace(RenderConfig(), **WAYS[name])
+            started = time.perf_counter()
+            scored[name] += evaluate_tokens(base, judge, tokens, likeness, chosen, config)
+            seconds[name] += time.perf_counter() - started
+    rows = []
+    for name in only:
+        config = replace(RenderConfig(), **WAYS[name])
+        summary = summarise(scored[name], True)
+        rows.append(
+            {
+                "way": name,
+                "id_p": summary.identity_of_prompt,
+                "seconds": seconds[name] / (people * prompts),
+                "rows": rows_of(config),
+                "stages": steps_of_stages(base, config.scheduler, config.steps, config.steps, 5),
+            }
+        )
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--people", type=int, default=3)
+    parser.add_argument("--prompts", type=int, default=6)
+    parser.add_argument("--photos", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=0, help="of learning; 0 for as many as suit")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    arguments = parser.parse_args(argv)
+    rows = measure(
+        arguments.device, arguments.people, arguments.prompts, arguments.photos, arguments.steps, arguments.ways
+    )
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps({"device": arguments.device, "rows": rows}, indent=1) + "\n")
+    usual = rows[0]
+    print(f"{'way':24} {'ID(P)':>6} {'change':>7} {'rows':>5} {'seconds':>8} {'of usual':>8}  steps of the stages")
+    for row in rows:
+        change = row["id_p"] - usual["id_p"]
+        print(
+            f"{row['way']:24} {row['id_p']:6.3f} {change:+7.3f} {row['rows']:5} {row['seconds']:8.2f} "
+            f"{row['seconds'] / usual['seconds']:8.2f}  {' '.join(map(str, row['stages']))}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
