@@ -26,7 +26,7 @@ prompt = sys.argv[2] if len(sys.argv) > 2 else {prompt!r}
 seed = int(sys.argv[3]) if len(sys.argv) > 3 else 7
 kind = {kind}
 load = kind.from_single_file if base.endswith((".safetensors", ".ckpt")) else kind.from_pretrained
-pipe = load(base, torch_dtype=torch.float32)  # torch.float16 on a GPU
+pipe = load(base).to(torch.float32)  # on a GPU: .to("cuda", torch.float16)
 here = Path(__file__).parent
 faceid_cli.attach(pipe, {files})
 picture = pipe(prompt, generator=torch.Generator("cpu").manual_seed(seed)).images[0]
