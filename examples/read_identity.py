@@ -18,7 +18,7 @@ with safe_open(path, "pt") as file:
     keys, values = file.get_tensor("text_encoder.keys"), file.get_tensor("text_encoder.values")
 stages, vectors, _ = keys.shape  # stage 0 is the noisiest
 timesteps, name = header["num_train_timesteps"], header["identity"]["name"]
-pipe = StableDiffusionPipeline.from_pretrained(model, safety_checker=None)
+pipe = StableDiffusionPipeline.from_pretrained(model, safety_checker=None).to(torch.float32)
 pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
 tokenizer, encoder, window = pipe.tokenizer, pipe.text_encoder, pipe.tokenizer.model_max_length
 

@@ -131,7 +131,7 @@ class Attached:
                 split_attention(network, stages, rows[0].keys.shape[1], base.num_train_timesteps)
             )
         times, guided = said["num_images_per_prompt"], said["do_classifier_free_guidance"]
-        found = _stacked(rows, times)
+        found = _stacked(rows, times, base.dtype)
         negative = self._negative(base, said, len(prompts), stages, skip, times) if guided else (None, None)
         if base.family != "sdxl":
             return found[0], negative[0]
@@ -153,7 +153,8 @@ class Attached:
         texts = [texts] * count if isinstance(texts, str) else list(texts)
         if len(texts) != count:
             raise UsageError(f"there are {count} prompts, and {len(texts)} negative prompts", "give one, or as many")
-        context, pooled = _stacked([self._row(base, text, skip).with_stages(stages) for text in texts], times)
+        rows = [self._row(base, text, skip).with_stages(stages) for text in texts]
+        context, pooled = _stacked(rows, times, base.dtype)
         if said["negative_prompt"] is None and self._pipe.config.get("force_zeros_for_empty_prompt", False):
             return torch.zeros_like(context), None if pooled is None else torch.zeros_like(pooled)
         return context, pooled
@@ -178,12 +179,15 @@ def _networks(pipe: Any) -> Iterator[Any]:
         yield from getattr(network, "nets", [network])
 
 
-def _stacked(rows: Sequence[EncodedPrompt], times: int) -> tuple[Tensor, Tensor | None]:
-    """Rows of contexts and of pooled texts, each so many times: (B, 2 * S * T, C) and (B, S * E)."""
-    contexts = torch.cat([row.context() for row in rows]).repeat_interleave(times, 0)
+def _stacked(rows: Sequence[EncodedPrompt], times: int, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """Rows of contexts and of pooled texts, each so many times: (B, 2 * S * T, C) and (B, S * E).
+
+    In the UNet's type: text encoders may have been loaded in another.
+    """
+    contexts = torch.cat([row.context() for row in rows]).repeat_interleave(times, 0).to(dtype)
     pooled = [row.pooled_context() for row in rows]
     whole = [part for part in pooled if part is not None]
-    return contexts, torch.cat(whole).repeat_interleave(times, 0) if whole else None
+    return contexts, torch.cat(whole).repeat_interleave(times, 0).to(dtype) if whole else None
 
 
 def _spelt_out(pipe: Any, prompt: str, people: Mapping[str, IdentityTokens]) -> str:

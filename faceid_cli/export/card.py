@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from faceid_cli.export.person import Exported
 from faceid_cli.model_files import FAMILY_NAMES, family_of_fingerprint
+from faceid_cli.types import BUILTIN
 
 _TAGS = ("text-to-image", "diffusers", "stable-diffusion", "textual-inversion", "faceid")
 _FAMILY_TAGS = {"sdxl": "stable-diffusion-xl"}
@@ -39,10 +40,11 @@ def model_card(people: Sequence[Exported], use: str, keeps: str) -> str:
     lines += [f"- Kept: {keeps}."]
     for person in people:
         said = person.stored.metadata
+        family = BUILTIN if said.base_model == BUILTIN else family_of_fingerprint(said.base_fingerprint)
         lines += [
-            f"- **{person.name}**: {_plain(said.class_word)}, {person.stages} stages, learned on"
-            f" {_plain(said.base_model)} ({FAMILY_NAMES.get(family_of_fingerprint(said.base_fingerprint), 'unknown')},"
-            f" `{_plain(said.base_fingerprint)}`) from {len(said.photo_hashes)} photos."
+            f"- **{person.name}**: {_plain(said.class_word)}; base model {_plain(said.base_model)} "
+            f"({FAMILY_NAMES.get(family, 'unknown')}, `{_plain(said.base_fingerprint)}`); "
+            f"stages: {person.stages}; photos: {len(said.photo_hashes)}."
         ]
     lines += ["", "## Use", "", use.strip(), "", "## Consent", ""]
     for person in people:

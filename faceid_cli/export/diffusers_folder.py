@@ -24,8 +24,9 @@ from diffusers import {kind}
 base = sys.argv[1] if len(sys.argv) > 1 else {base}
 prompt = sys.argv[2] if len(sys.argv) > 2 else {prompt!r}
 seed = int(sys.argv[3]) if len(sys.argv) > 3 else 7
-load = {kind}.from_single_file if base.endswith((".safetensors", ".ckpt")) else {kind}.from_pretrained
-pipe = load(base)
+kind = {kind}
+load = kind.from_single_file if base.endswith((".safetensors", ".ckpt")) else kind.from_pretrained
+pipe = load(base).to(torch.float32)  # on a GPU: .to("cuda", torch.float16)
 here = Path(__file__).parent
 faceid_cli.attach(pipe, {files})
 picture = pipe(prompt, generator=torch.Generator("cpu").manual_seed(seed)).images[0]

@@ -220,3 +220,15 @@ def test_loras_of_the_pipeline_take_part(tiny_families, tmp_path):
     assert close(with_nothing_learned, before)
     assert not close(learned, before)
     assert close(off, before)
+
+
+def test_text_encoders_may_have_another_type_than_the_unet(tiny_families, tmp_path):
+    folder = tiny_families("sd1").folder
+    base = load_base_model(str(folder), "cpu", "float32")
+    pipe = own_pipeline(folder)
+    pipe.text_encoder.half()
+    with faceid_cli.attach(pipe, kept(tmp_path / "a.safetensors", "alice", person(base))):
+        half = pipe(PROMPT, generator=seeded(), **CALL).images[0]
+        pipe.text_encoder.float()
+        whole = pipe(PROMPT, generator=seeded(), **CALL).images[0]
+    assert np.abs(pixels(half) - pixels(whole)).mean() < 5
