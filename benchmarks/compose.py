@@ -286,11 +286,11 @@ def figure(arguments: argparse.Namespace) -> None:
     chosen = [(number, place) for number in arguments.pairs for place in arguments.columns]
     rows: list[tuple[Image.Image, str]] = []
     for number, _ in chosen:
-        both = [reference_drawings(person)[0].image.resize((256, 256)) for person in groups()[2][number]]
-        sheet = Image.new("RGB", (512, 256))
-        for column, image in enumerate(both):
-            sheet.paste(image, (256 * column, 0))
-        rows.append((sheet.resize((256, 128)), "the two people"))
+        sheet = Image.new("RGB", (256, 256))
+        for column, person in enumerate(groups()[2][number]):
+            drawing = reference_drawings(person)[0].image.resize((256, 256))
+            sheet.paste(drawing.crop((64, 0, 192, 256)), (128 * column, 0))
+        rows.append((sheet, "the two people"))
     for name in arguments.ways:
         for number, place in chosen:
             with Image.open(arguments.pictures / f"2-{number}-{name}-{place}.png") as image:
