@@ -38,6 +38,14 @@ def with_layout(order: RenderOrder) -> RenderOrder:
     return replace(order, config=replace(config, layout=None, region=regions))
 
 
+def has_regions(order: RenderOrder) -> bool:
+    """Whether each person of the order's pictures gets a region of their own."""
+    config = order.config
+    if config.region:
+        return True
+    return config.layout != NO_LAYOUT and (len(order.names) > 1 or config.layout is not None)
+
+
 def cast_of(order: RenderOrder, opened: Opened, prompt: str) -> Cast | None:
     """The people of a picture that has several, and their regions as far as they are known; None for one without any.
 
@@ -50,8 +58,7 @@ def cast_of(order: RenderOrder, opened: Opened, prompt: str) -> Cast | None:
         UsageError: Regions for a single person, or what is wrong with a layout, see `rendering.layouts`.
     """
     config = order.config
-    is_single = len(order.names) == 1 and config.layout in (None, NO_LAYOUT) and not config.region
-    if is_single or (config.layout == NO_LAYOUT and not config.region):
+    if not has_regions(order):
         return None
     scene = read_scene(prompt, {person.name: person.class_word for person in opened.people})
     count = len(scene.figures)

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from faceid_cli.api.composing import with_layout
+from faceid_cli.api.composing import has_regions, with_layout
 from faceid_cli.api.opening import Opened
 from faceid_cli.api.origins import origins_of
 from faceid_cli.builtin.words import unknown_words
 from faceid_cli.errors import UsageError
 from faceid_cli.model_files.file_hashes import sha256_of
 from faceid_cli.orders import RenderOrder
-from faceid_cli.orders.emphasis import doubtful_weights, plain_text
+from faceid_cli.orders.emphasis import doubtful_weights, plain_text, weighted_parts
 from faceid_cli.orders.replay import render_command
 from faceid_cli.rendering.prompts import parse_embedding, place_people
 from faceid_cli.types import OnNote, Render
@@ -32,6 +32,8 @@ def placed(order: RenderOrder, opened: Opened, on_note: OnNote | None) -> tuple[
     prompt = place_people(order.prompt, order.names, list(files))
     if on_note:
         _tell_doubts(prompt, order.config.negative_prompt, opened.is_builtin, on_note)
+        if has_regions(order) and any(weight != 1 for _, weight in weighted_parts(prompt)):
+            on_note("weights in the prompt count for nothing where people have regions; `--layout none` keeps them")
     return order, prompt, files
 
 

@@ -123,6 +123,13 @@ def test_somebody_without_a_name_may_stand_beside_one_with_a_name(faceid, alice)
     assert faceid("replay", "alice.png", "--json").data["equal"] is True
 
 
+def test_weights_that_regions_leave_out_are_told(faceid, bob) -> None:
+    words = ("compose", "alice", "bob", "<alice> (smiling:1.3) and <bob>", "--seed", 1, *CHEAP)
+    told = "weights in the prompt count for nothing where people have regions"
+    assert told in faceid(*words, "--layout", "left-right").err
+    assert told not in faceid(*words, "--layout", "none").err
+
+
 def test_each_person_may_have_a_likeness_of_their_own(faceid, bob) -> None:
     words = ("compose", "alice", "bob", "at night", "--seed", 1, *GRID)
     for likeness in ("1", "alice=0.2", "bob=0.2", "0.2,alice=1"):
