@@ -6,6 +6,7 @@ that the list says, and nothing of it is used before all of it is found right. N
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -134,9 +135,11 @@ def read_archive(path: Path, folder: Path, on_file: OnFile | None = None, kind: 
                 if on_file is not None:
                     on_file(number, len(entries))
             return list(entries)
-    except (FaceIDError, OSError):
+    except FaceIDError:
         raise
     except Exception as error:  # readers of archives raise nearly anything, and all of it means the same
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that is a place before the file's beginning
+            raise
         raise kind.damaged(path, str(error)) from error
 
 

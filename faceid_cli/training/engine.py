@@ -175,6 +175,16 @@ class Engine:
         """Return what the UNet makes of noisy latents (B, C, h, w) under the tokens, in their shape."""
         return SharedEngine([self]).prediction([module], sentences, noisy, timesteps)
 
+    def attention_loss(self, record: AttentionRecord, sentences: Sentences, batch: Batch) -> Tensor:
+        """Return the face-wise attention loss of the last forward pass, a scalar.
+
+        Args:
+            record: Of the UNet's attention.
+            sentences: The batch's rows.
+            batch: What was drawn for the step.
+        """
+        return SharedEngine([self]).attention_losses(record, sentences, 1)[0]
+
 
 class SharedEngine:
     """The engines of several people as one: their rows share each pass of the frozen networks.
@@ -225,12 +235,18 @@ class SharedEngine:
         noisy = add_noise(latents, noise, timesteps, self._alphas_cumprod)
         target = training_target(base.prediction_type, latents, noise, timesteps, self._alphas_cumprod)
         spoken = self.sentences[sentences]
-        prediction = self.prediction(modules, spoken, noisy, timesteps)
+        alone = self.engines[0] if people == 1 else None  # another kind of engine may say otherwise
+        if alone is None:
+            prediction = self.prediction(modules, spoken, noisy, timesteps)
+        else:
+            prediction = alone.prediction(modules[0], spoken, noisy, timesteps)
         weights = None if self.weights is None else self.weights[pictures]
         reconstruction = reconstruction_losses(prediction, target, weights, people)
         if record is None:
             return StepLosses(reconstruction, torch.zeros(people, device=base.device))
-        return StepLosses(reconstruction, self._attention_losses(record, spoken, people))
+        if alone is not None:
+            return StepLosses(reconstruction, alone.attention_loss(record, spoken, batch)[None])
+        return StepLosses(reconstruction, self.attention_losses(record, spoken, people))
 
     def prediction(
         self, modules: Sequence[FeatureSource], sentences: Sentences, noisy: Tensor, timesteps: Tensor
@@ -243,8 +259,8 @@ class SharedEngine:
         ).sample
         return prediction
 
-    def _attention_losses(self, record: AttentionRecord, sentences: Sentences, people: int) -> Tensor:
-        """The attention losses of the last forward pass, (R,)."""
+    def attention_losses(self, record: AttentionRecord, sentences: Sentences, people: int) -> Tensor:
+        """Return the attention losses of the last forward pass, (R,)."""
         references = sentences.reference_keys
         layers = [
             LayerAttention(record.queries[name], record.keys[name], references[name], record.scales[name])

@@ -17,7 +17,7 @@ from faceid_cli.types import Box, Face, FaceCrop
 pytest.importorskip("peft", reason="the benchmarks' own packages: pip install '.[benchmarks]'")
 
 from benchmarks.baselines import METHODS
-from benchmarks.baselines.tokens import face_masks
+from benchmarks.baselines.tokens import MaskedAttentionEngine, face_masks
 
 # Of those that start from what the built-in model knows, the other presets test everything but the start.
 LEARNING = [name for name in METHODS if name != "base" and "initial_token" not in METHODS[name].defaults.options]
@@ -77,6 +77,15 @@ def test_a_method_learns_and_leaves_the_base_model_as_found(tiny_base, crops, na
     with still.around(prompt):
         other = render(tiny_base, prompt, {"x": still.tokens}, [1], RenderConfig(steps=2))[0].image
     assert picture.tobytes() != other.tobytes(), "what was learned shows in the picture"
+
+
+def test_a_loss_of_ones_own_takes_the_place_of_the_papers(tiny_base, crops, monkeypatch) -> None:
+    settings = replace(METHODS["masked-attention"].defaults, steps=1, batch_size=2, options={"attention_weight": 0.5})
+    monkeypatch.setattr(MaskedAttentionEngine, "attention_loss", lambda *rest: torch.tensor(2.0))
+    plain = METHODS["textual-inversion"].learn(tiny_base, crops, replace(settings, options={})).losses[0]
+    assert METHODS["masked-attention"].learn(tiny_base, crops, settings).losses[0] == pytest.approx(
+        plain + 1.0, rel=1e-4
+    )
 
 
 def test_the_prior_is_kept_in_mind(tiny_base, crops) -> None:
