@@ -27,7 +27,8 @@ import numpy as np
 
 from faceid_cli.kept import paths
 from faceid_cli.kept.identity_file import save_identity
-from faceid_cli.registry.store import NewIdentity, NewRender, NewRun, Registry
+from faceid_cli.registry.records import NewIdentity, NewRender, NewRun
+from faceid_cli.registry.store import Registry
 from faceid_cli.types import Identity
 
 GOALS = {"list": 0.3, "completion": 0.3, "remove": 0.5, "doctor": 5.0}  # processor seconds with ten thousand people

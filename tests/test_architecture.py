@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,7 @@ def imports_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{node.module}.{alias.name}"
 
 
+@cache
 def parsed() -> list[tuple[Path, str, ast.Module]]:
     return [(path, room_of(path), ast.parse(path.read_text(encoding="utf-8"))) for path in modules()]
 

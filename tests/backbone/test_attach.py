@@ -97,7 +97,7 @@ def test_a_users_own_pipeline_renders_what_generate_renders(tiny_families, famil
     assert type(pipe).__call__.__qualname__.startswith("StableDiffusion")
 
 
-@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+@pytest.mark.parametrize("family", ["sd1", pytest.param("sdxl", marks=pytest.mark.slow)])
 def test_a_controlnet_gets_keys_and_values_of_each_stage_too(tiny_families, family, tmp_path):
     folder = tiny_families(family).folder
     base = load_base_model(str(folder), "cpu", "float32")

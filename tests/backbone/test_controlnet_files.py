@@ -44,7 +44,7 @@ def controlnet(base: Any) -> Any:
     return network
 
 
-@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+@pytest.mark.parametrize("family", ["sd1", "sd2", pytest.param("sdxl", marks=pytest.mark.slow)])
 def test_a_file_of_either_layout_is_the_folder_it_came_from(tiny_families, unet_name, tmp_path, family):
     base = load_base_model(str(tiny_families(family).folder), "cpu", "float32")
     network = controlnet(base)

@@ -57,7 +57,7 @@ def largest_difference(first: Image.Image, second: Image.Image) -> int:
     return int(np.abs(np.asarray(first, dtype=int) - np.asarray(second, dtype=int)).max())
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["sd1", "sd2", pytest.param("sdxl", marks=pytest.mark.slow)])
 def test_one_file_equals_the_folder_it_came_from(tiny_families, load, family):
     tiny = tiny_families(family)
     single, folder = load_base_model(str(tiny.file), "cpu", "float32"), load(family)

@@ -114,7 +114,7 @@ def test_an_untaught_controlnet_changes_nothing(tiny_families, family):
     assert np.array_equal(_pixels(plain.image), _pixels(controlled.image))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["sd1", "sd2", pytest.param("sdxl", marks=pytest.mark.slow)])
 def test_equal_keys_and_values_give_what_the_stock_controlnet_pipeline_gives(tiny_families, family):
     base, image = _loaded(tiny_families, family), _noisy(2)
     network = _lively_controlnet(base)
@@ -172,7 +172,7 @@ def test_the_controlnets_own_attention_sees_keys_and_values_of_each_stage(tiny_f
     assert not any(module._forward_pre_hooks for module in network.modules())
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["sd1", "sd2", pytest.param("sdxl", marks=pytest.mark.slow)])
 def test_masks_controlnets_and_second_passes_go_together(tiny_families, family):
     base, photo = _loaded(tiny_families, family), _noisy(1)
     control = Control("canny", "lively", _lively_controlnet(base), _noisy(4))

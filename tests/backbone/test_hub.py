@@ -76,6 +76,7 @@ def half_only(tiny_families, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_hub_models_are_downloaded_once_and_then_read_offline(tiny_families, half_only, pickled, tmp_path):
     folder = tiny_families("sd1").folder
     expected = fingerprint_of(str(folder))

@@ -58,7 +58,7 @@ def adapter(base: BaseModel, family: str, layout: str) -> tuple[dict[str, torch.
 
 
 @pytest.mark.parametrize("layout", ["kohya", "diffusers"])
-@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+@pytest.mark.parametrize("family", ["sd1", pytest.param("sdxl", marks=pytest.mark.slow)])
 def test_every_layer_of_a_lora_is_merged_by_its_own_scale(tiny_families, tmp_path, family, layout):
     folder = tiny_families(family).folder
     plain = load(folder)

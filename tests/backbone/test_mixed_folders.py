@@ -158,7 +158,12 @@ def test_a_file_of_sd2_with_the_text_encoders_newest_names_is_sd2(tiny_families,
 
 
 @pytest.mark.parametrize(
-    ("family", "kind"), [("sdxl", "EulerDiscreteScheduler"), ("sdxl", "DDIMScheduler"), ("sd1", "PNDMScheduler")]
+    ("family", "kind"),
+    [
+        ("sdxl", "EulerDiscreteScheduler"),
+        pytest.param("sdxl", "DDIMScheduler", marks=pytest.mark.slow),
+        ("sd1", "PNDMScheduler"),
+    ],
 )
 def test_a_folder_whose_scheduler_says_less_draws_what_its_file_draws(tiny_families, tmp_path, family, kind):
     tiny = tiny_families(family)

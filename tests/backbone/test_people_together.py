@@ -52,7 +52,7 @@ def assert_alike(one: IdentityTokens, other: IdentityTokens) -> None:
             assert apart.max() < 5e-3, side
 
 
-@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+@pytest.mark.parametrize("family", ["sd1", pytest.param("sdxl", marks=pytest.mark.slow)])
 def test_each_learns_what_they_would_alone(tiny_families, family) -> None:
     base = load_base_model(str(tiny_families(family).folder), "cpu", "float32")
     size = base.size_px

@@ -79,7 +79,9 @@ def test_a_step_calls_hardly_more_operators_than_one_of_textual_inversion(base_o
     assert ours <= 1.1 * theirs
 
 
-@pytest.mark.parametrize(("family", "class_word"), [("sd1", "old man"), ("sdxl", "person")])
+@pytest.mark.parametrize(
+    ("family", "class_word"), [("sd1", "old man"), pytest.param("sdxl", "person", marks=pytest.mark.slow)]
+)
 def test_nothing_in_a_step_waits_for_a_gpu_or_feeds_it_from_the_cpu(base_of, family, class_word) -> None:
     """Either would end the capture of a step. Tensors without content show it on machines without a GPU, too."""
     base = base_of(family)

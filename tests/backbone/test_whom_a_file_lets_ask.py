@@ -41,6 +41,7 @@ print("codes", *[main(words) for words in json.loads(sys.argv[1])])
 """
 
 
+@pytest.mark.slow
 def test_a_foreign_base_model_is_fetched_only_when_the_user_says_so(bob, tiny_model_dir, tmp_path) -> None:
     with hub.hub_of({"someone/tiny": tiny_model_dir}) as (endpoint, requests):
 

@@ -32,6 +32,7 @@ def test_only_the_framing_differs() -> None:
     assert np.abs(faces[0] - faces[1]).mean() < 6
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quick = ["--people", "1", "--photos", "1", "--prompts", "1", "--steps", "1", "--render-steps", "1"]
     main(["run", *quick, "--shares", "0.3", "--output", str(tmp_path)])

@@ -12,6 +12,7 @@ from benchmarks.speed import main
 from benchmarks.timing import Results
 
 
+@pytest.mark.slow
 def test_all_ways_are_measured_beside_the_floor(tmp_path: Path, capsys) -> None:
     file = tmp_path / "speed.json"
     main(["--quick", "--device", "cpu", "--batch", "1", "--together", "1,3", "--json", str(file)])

@@ -35,6 +35,7 @@ from faceid_cli.builtin.sampling import random_picture
 from faceid_cli.kept.paths import builtin_model_dir
 
 
+@pytest.mark.slow
 def test_a_tokenizer_keeps_the_numbers_that_weights_were_trained_with(tmp_path: Path) -> None:
     first = build_tokenizer(tmp_path).get_vocab()
     files = {name: (tmp_path / name).read_bytes() for name in ("vocab.json", "merges.txt")}

@@ -41,6 +41,7 @@ def carol(drawings) -> Path:
     return drawings
 
 
+@pytest.mark.slow
 def test_auto_says_what_it_picked_and_the_picture_remembers(faceid, carol) -> None:
     answer = faceid("generate", "carol", "on the beach", "--auto", "--seed", 3, "--json", *QUICK)
     assert answer.code == 0, answer.err

@@ -70,6 +70,7 @@ def test_demo_does_not_touch_somebody_called_demo(faceid, add_person) -> None:
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_demo_may_be_run_again(faceid) -> None:
     for run in (1, 2):
         answer = faceid("demo", "--steps", 1, "--json")

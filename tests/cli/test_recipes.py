@@ -21,8 +21,17 @@ def recipes() -> list[str]:
     return [re.sub(r"^    ", "", block, flags=re.M) for block in re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)]
 
 
+SLOW = ("xargs", "find", "while")  # a process a picture
+
+
 @pytest.mark.parametrize(
-    ("recipe", "count"), zip(recipes(), PICTURES, strict=True), ids=["while", "xargs", "find", "jq", "jq-in", "serve"]
+    ("recipe", "count"),
+    [
+        pytest.param(recipe, count, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name, recipe, count in zip(
+            ("while", "xargs", "find", "jq", "jq-in", "serve"), recipes(), PICTURES, strict=True
+        )
+    ],
 )
 def test_a_recipe_does_what_it_says(recipe: str, count: int, alice, faceid, tmp_path: Path) -> None:
     for program in ("jq", "xargs", "find"):

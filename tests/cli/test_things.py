@@ -36,7 +36,7 @@ def prompts(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("model", ["builtin", "tiny"])
+@pytest.mark.parametrize("model", [pytest.param("builtin", marks=pytest.mark.slow), "tiny"])
 def test_a_thing_goes_the_whole_way(faceid, cars, prompts, tiny_model_dir, model) -> None:
     source = "builtin" if model == "builtin" else tiny_model_dir
     quick = ("--model", source, "--steps", 1, "--batch", 1, "--device", "cpu")
