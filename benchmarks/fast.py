@@ -34,7 +34,7 @@ from faceid_cli.training.loop import train_identity
 FIRST_PERSON = 40
 WAYS: dict[str, dict[str, Any]] = {
     "usual": {},
-    "--fast": dict(FAST),
+    "fast": dict(FAST),
     "dpm++ 12": {"scheduler": "dpm++", "steps": 12},
     "dpm++ 10": {"scheduler": "dpm++", "steps": 10},
     "dpm++ 8": {"scheduler": "dpm++", "steps": 8},
