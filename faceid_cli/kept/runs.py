@@ -13,6 +13,7 @@ from pathlib import Path
 from faceid_cli.errors import NameTakenError, OutputError
 from faceid_cli.kept import paths
 from faceid_cli.kept.files import make_folder, write_atomically
+from faceid_cli.kept.foreign import read_json
 from faceid_cli.kept.locks import locked
 
 _CONSENT = "consent.json"
@@ -120,7 +121,7 @@ def keep_consent(folder: Path, said: str, photos: Collection[str]) -> None:
 def kept_consent(folder: Path, photos: Collection[str]) -> str | None:
     """What was said about these photos before an enrolment was interrupted; None where nobody was asked."""
     try:
-        content = json.loads((folder / _CONSENT).read_bytes())
+        content = read_json(folder / _CONSENT)
         said, known = content["said"], set(content["photos"])
     except (OSError, ValueError, TypeError, KeyError):  # not there, or cut off: ask again
         return None

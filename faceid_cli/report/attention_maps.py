@@ -37,13 +37,14 @@ def kept_maps(identity_id: str) -> AttentionMaps | None:
     index = read_json(identity_id, _INDEX)
     if index is None:
         return None
-    folder, labels = material_folder(identity_id), tuple(str(label) for label in index.get("labels", ()))
+    folder, told, seed = material_folder(identity_id), index.get("labels"), index.get("seed")
+    labels = tuple(str(label) for label in told) if isinstance(told, list) else ()
     before, after = (
         tuple(_file(folder, side, number) for number in range(len(labels))) for side in ("before", "after")
     )
     if not labels or not all(path.is_file() for path in (*before, *after)):
         return None
-    return AttentionMaps(str(index.get("prompt", "")), int(index.get("seed", 0)), labels, before, after)
+    return AttentionMaps(str(index.get("prompt", "")), seed if isinstance(seed, int) else 0, labels, before, after)
 
 
 def keep_maps(

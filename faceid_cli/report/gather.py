@@ -151,10 +151,13 @@ def _photos(identity_id: str, held_out: Collection[object]) -> list[ReportPhoto]
             own = crops.get(str(record.get("photo_sha256"))) or crops.get(name, [])
             try:
                 pictures = [*_whole(folder, record), *(crop for entry in own for crop in _crop(folder, entry))]
-            except (KeyError, TypeError, ValueError):  # a damaged entry costs its own pictures only
+            except (
+                Exception
+            ):  # of damaged numbers drawing raises nearly anything, and they cost their own pictures only
                 pictures = []
-        reasons = [str(reason) for reason in record.get("reasons", ())]
-        if record.get("photo_sha256") in held_out:
+        said = record.get("reasons")
+        reasons = [str(reason) for reason in said] if isinstance(said, list) else []
+        if str(record.get("photo_sha256")) in held_out:
             reasons.append("held out: nothing was learned from it")
         found.append(ReportPhoto(name, str(record.get("verdict", "")), reasons, pictures))
     return found
@@ -276,7 +279,10 @@ def _models(tested: Sequence[ModelScore]) -> ScoreTable:
 
 
 def _number(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, int | float) else "-"
+    try:
+        return f"{value:.2f}" if isinstance(value, int | float) else "-"
+    except OverflowError:  # the file may be somebody else's
+        return "-"
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
