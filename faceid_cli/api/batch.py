@@ -30,7 +30,7 @@ from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.batching import BatchOrder
 from faceid_cli.orders.checks import user_path
-from faceid_cli.orders.option import leaves, takes
+from faceid_cli.orders.option import parted, takes
 from faceid_cli.registry.requests import seconds_per_step
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.provenance import wanted_provenance
@@ -116,8 +116,7 @@ def split_options(options: Mapping[str, Any]) -> tuple[BatchOrder, dict[str, Any
     Raises:
         UsageError: An option that does not exist, or cannot be.
     """
-    own = {name: value for name, value in options.items() if name in leaves(BatchOrder) and value is not None}
-    common = {name: value for name, value in options.items() if name not in leaves(BatchOrder) and value is not None}
+    own, common = parted(BatchOrder, options)
     order = BatchOrder(**own)
     return order, {**common, **({"seeds": order.seeds} if order.seeds else {})}
 

@@ -19,7 +19,7 @@ from faceid_cli.jobs.rows import FieldError, Place, Row, located
 from faceid_cli.kept.settings import enrolment_order
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.orders.checks import user_path
-from faceid_cli.orders.option import leaves, takes
+from faceid_cli.orders.option import parted, takes
 from faceid_cli.orders.people import PeopleOrder
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.store import Registry
@@ -140,8 +140,7 @@ def split_options(options: Mapping[str, Any]) -> tuple[PeopleOrder, dict[str, An
     Raises:
         UsageError: An option that does not exist, or cannot be.
     """
-    own = {name: value for name, value in options.items() if name in leaves(PeopleOrder) and value is not None}
-    common = {name: value for name, value in options.items() if name not in leaves(PeopleOrder) and value is not None}
+    own, common = parted(PeopleOrder, options)
     return PeopleOrder(**own), common
 
 

@@ -154,6 +154,13 @@ def leaves(group: type[Options]) -> dict[str, Leaf]:
     return _LEAVES[group]
 
 
+def parted(group: type[Options], options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options that were said, by name: those of a group, and all others."""
+    said = {name: value for name, value in options.items() if value is not None}
+    own = {name: value for name, value in said.items() if name in leaves(group)}
+    return own, {name: value for name, value in said.items() if name not in own}
+
+
 def takes(group: type[Options], without: Sequence[str] = ()) -> Callable[[Function], Function]:
     """Let a function's `**options` show the options of a group in its signature and its docstring."""
 

@@ -114,6 +114,14 @@ def alice(home_with_alice: Path) -> None:
 
 
 @pytest.fixture
+def bob(alice, faceid) -> None:
+    """Alice, and the same person under another name."""
+    assert faceid("export", "alice", "-o", "copy.safetensors").code == 0
+    assert faceid("import", "copy.safetensors", "--name", "bob").code == 0
+    Path("copy.safetensors").unlink()
+
+
+@pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """The photos that alice was enrolled from."""
     folder = tmp_path / "photos"

@@ -22,13 +22,6 @@ GRID = ("--layout", "left-right", *CHEAP)
 LEFT, RIGHT = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
 
 
-@pytest.fixture
-def bob(alice, faceid) -> None:
-    """Alice, and the same person under another name."""
-    assert faceid("export", "alice", "-o", "copy.safetensors").code == 0
-    assert faceid("import", "copy.safetensors", "--name", "bob").code == 0
-
-
 def pixels(path: Path | str) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"), dtype=int)

@@ -141,13 +141,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[RenderConfig]:
     return found
 
 
-@pytest.fixture
-def bob(alice, faceid) -> None:
-    """Alice, and the same person under another name."""
-    assert faceid("export", "alice", "-o", "copy.safetensors").code == 0
-    assert faceid("import", "copy.safetensors", "--name", "bob").code == 0
-
-
 _UNSCORED = tuple(set(leaves(RenderConfig)) - set(OF_SCORED_PICTURES))
 COMMANDS = {
     "generate": (("generate", "alice", "at night", "--init", "start.png", "-o", "made.png"), ("eta", *FOR_SEVERAL)),
