@@ -54,21 +54,21 @@ class Checking:
     _judge: PictureJudge | None = None
     _people: dict[str, Likeness] = field(default_factory=dict)
 
-    def prepare(self, must: bool) -> bool:
+    def prepare(self, must: bool, load: Callable[[Opened], PictureJudge]) -> bool:
         """Load the judge and the people's photos; whether there is anything to compare with.
 
         Args:
             must: Whether it is an error if not.
+            load: Gives the judge.
 
         Raises:
             WeightsMissingError: The judge's weights are not on this machine.
             UsageError: Somebody's photos are not where they were.
         """
-        from faceid_cli.evaluation.judging import picture_judge
         from faceid_cli.evaluation.references import is_thing, likeness_of
 
         try:
-            judge = picture_judge("auto", self.opened.is_builtin, device=self.opened.device, with_prompts=False)
+            judge = load(self.opened)
             for person in self.opened.people:
                 likeness = None if is_thing(person) else likeness_of(person, judge, (), True, None)
                 if likeness is None:
@@ -155,14 +155,33 @@ def _score(found: list[Match]) -> tuple[int, float]:
     return sum(not is_wrong(match) for match in found), sum(match.similarity for match in found)
 
 
-def checking_for(opened: Opened, order: RenderOrder, on_note: OnNote | None) -> Checking | None:
+def judge_of(opened: Opened) -> PictureJudge:
+    """What looks at pictures of these people's world.
+
+    Raises:
+        WeightsMissingError: Its weights are not on this machine.
+    """
+    from faceid_cli.evaluation.judging import picture_judge
+
+    return picture_judge("auto", opened.is_builtin, device=opened.device, with_prompts=False)
+
+
+def checking_for(
+    opened: Opened, order: RenderOrder, on_note: OnNote | None, load: Callable[[Opened], PictureJudge] = judge_of
+) -> Checking | None:
     """What looks at pictures of these people; None where there is nothing to compare them with and none need be.
+
+    Args:
+        opened: The people.
+        order: Says whether pictures are to be repaired.
+        on_note: Called with a line worth telling the user.
+        load: Gives the judge.
 
     Raises:
         FaceIDError: As `Checking.prepare`, where pictures are to be repaired.
     """
     checking = Checking(opened, on_note or (lambda line: None))
-    return checking if checking.prepare(must=order.config.repair > 0) else None
+    return checking if checking.prepare(order.config.repair > 0, load) else None
 
 
 def renders_again(

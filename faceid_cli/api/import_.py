@@ -128,13 +128,14 @@ def import_people(
         check_name(name)
     path = user_path(file)
     with ExitStack() as stack:
+        is_inversion = False
         if _is_bundle(path):
             found = _bundled(path, stack, name, tags, note, on_note, most)
-        elif _is_foreign(path):
+        elif is_inversion := _is_foreign(path):
             found = [_inversion(path, name, tags, note, model, class_word or "person")]
         else:
             found = [_native(path, load_identity(path), name, tags, note, on_note)]
-        if (model is not None or class_word is not None) and found[0].new.method.get("method") != INVERSION:
+        if (model is not None or class_word is not None) and not is_inversion:
             raise UsageError(
                 f"{path} says itself what it was learned on", "--model and --class are for textual inversions of others"
             )
@@ -148,23 +149,23 @@ def import_people(
 
 
 def _kept(found: Sequence[_Found], replace: bool) -> list[Identity]:
-    """Keep everybody, or nobody."""
+    """Keep everybody. Where that fails half-way, who is new goes again; whom somebody has replaced stays replaced."""
     names = [each.new.name.lower() for each in found]
     if len(set(names)) < len(names):
         raise IdentityFileError("two people in the bundle have one name", "export them again")
     kept: list[Identity] = []
     with Registry.open() as registry:
-        if not replace:
-            for each in found:
-                if taken := registry.find(each.new.name):
-                    raise name_taken(taken.name)
+        there = [known.name for each in found if (known := registry.find(each.new.name)) is not None]
+        if there and not replace:
+            raise name_taken(there[0])
         keep = registry.replace_identity if replace else registry.add_identity
         try:
             for each in found:
                 kept.append(keep(each.new, each.write, each.run))
         except BaseException:
             for person in kept:
-                registry.remove(person.name)
+                if person.name.lower() not in map(str.lower, there):
+                    registry.remove(person.name)
             raise
     return kept
 

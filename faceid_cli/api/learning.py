@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from faceid_cli.api.enroll import OnStep
 from faceid_cli.api.preparing import Prepared, prepare
-from faceid_cli.errors import CheckpointError, FaceIDError
+from faceid_cli.errors import CheckpointError, FaceIDError, InterruptedRunError
 from faceid_cli.faces.finder import FaceFinder, enrolment_finder
 from faceid_cli.kept.runs import claimed_run
 from faceid_cli.orders import EnrolOrder
@@ -101,6 +101,8 @@ class Learning(Generic[Person]):
 
             prepared = prepare(order, source, base, finder, folder, note)
             prepared, run = self._begun(prepared)
+        except InterruptedRunError:  # of those who were learned first, to make room for another base model
+            raise
         except FaceIDError as error:
             claim.close()
             self._on_failed(person, error)

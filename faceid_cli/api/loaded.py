@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceid_cli.api.checking import Checking, checking_for
+from faceid_cli.api.checking import Checking, checking_for, judge_of
 from faceid_cli.api.opening import Opened, on_machine, open_people
 from faceid_cli.orders import RenderOrder
 from faceid_cli.types import IdentityTokens, OnNote
@@ -96,7 +96,7 @@ class Loaded:
         """What looks at pictures of several people, see `checking.checking_for`."""
         key = (order.config.repair > 0, opened.is_builtin, *(person.id for person in opened.people))
         if key not in self._checkings:
-            self._checkings[key] = checking_for(opened, order, self._on_note)
+            self._checkings[key] = checking_for(opened, order, self._on_note, self._judge_of)
         return self._checkings[key]
 
     def threshold_of(self, opened: Opened, least: str) -> Threshold:
@@ -106,17 +106,21 @@ class Loaded:
             UsageError: They have no face, or no photos to compare with.
             WeightsMissingError: The judge's weights are not on this machine.
         """
-        from faceid_cli.evaluation.judging import picture_judge
         from faceid_cli.evaluation.threshold import Threshold
 
-        kind = (opened.is_builtin, opened.device)
-        if self._judge is None or self._judge[0] != kind:
-            self._judge = (kind, picture_judge("auto", opened.is_builtin, device=opened.device, with_prompts=False))
-            self._thresholds.clear()
+        judge = self._judge_of(opened)
         key = (least, *(person.id for person in opened.people))
         if key not in self._thresholds:
-            self._thresholds[key] = Threshold(self._judge[1], opened.people, least)
+            self._thresholds[key] = Threshold(judge, opened.people, least)
         return self._thresholds[key]
+
+    def _judge_of(self, opened: Opened) -> PictureJudge:
+        """What looks at pictures of these people's world."""
+        kind = (opened.is_builtin, opened.device)
+        if self._judge is None or self._judge[0] != kind:
+            self._judge = (kind, judge_of(opened))
+            self._thresholds.clear()
+        return self._judge[1]
 
 
 class People:

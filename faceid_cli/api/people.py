@@ -19,6 +19,7 @@ from faceid_cli.jobs.rows import FieldError, Place, Row, located
 from faceid_cli.kept.settings import enrolment_order
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.orders.checks import user_path
+from faceid_cli.orders.enrolling import box_text
 from faceid_cli.orders.option import parted, takes
 from faceid_cli.orders.people import PeopleOrder
 from faceid_cli.registry.names import check_name
@@ -89,6 +90,11 @@ class PeoplePlan:
     there: tuple[PersonOutcome, ...]
     bad: tuple[PersonOutcome, ...]
     order: PeopleOrder
+
+    @property
+    def people(self) -> int:
+        """How many they are in all."""
+        return len(self.missing) + len(self.there) + len(self.bad)
 
 
 @takes(PeopleOrder)
@@ -193,9 +199,8 @@ def run_people(
                 learning.add(person, person.order, person.source)
             learning.finish()
     except (KeyboardInterrupt, InterruptedRunError) as error:
-        done = counts[ENROLLED] + counts[THERE]
         raise InterruptedRunError(
-            f"stopped by Ctrl-C; {done} of {done + counts[FAILED] + _left(plan, counts)} people are enrolled",
+            f"stopped by Ctrl-C; {counts[ENROLLED] + counts[THERE]} of {plan.people} people are enrolled",
             "the same command goes on where it stopped",
         ) from error
     finally:
@@ -207,7 +212,7 @@ def check_people(plan: PeoplePlan, failed: int) -> None:
     if failed:
         file = failed_file(plan)
         raise BatchError(
-            f"{failed} of {len(plan.missing) + len(plan.there) + len(plan.bad)} people failed",
+            f"{failed} of {plan.people} people failed",
             f"their rows are in {file}: faceid enroll --from {file}",
         )
 
@@ -215,10 +220,6 @@ def check_people(plan: PeoplePlan, failed: int) -> None:
 def failed_file(plan: PeoplePlan) -> Path:
     """Where failed rows go."""
     return plan.order.failed or Path(FAILED_FILE)
-
-
-def _left(plan: PeoplePlan, counts: Mapping[str, int]) -> int:
-    return len(plan.missing) - counts[ENROLLED] - (counts[FAILED] - len(plan.bad))
 
 
 def _wanted(row: Row, common: Mapping[str, Any], names: dict[str, Place], note: Once) -> WantedPerson | PersonOutcome:
@@ -300,7 +301,7 @@ def _failed_row(outcome: PersonOutcome) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Box):
-        return ",".join(f"{number:.12g}" for number in (value.x, value.y, value.width, value.height))
+        return box_text(value)
     return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
 
 

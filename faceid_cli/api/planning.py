@@ -8,13 +8,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from faceid_cli.api.preparing import checked_order, intake_options
+from faceid_cli.api.preparing import checked_order, taken_in
 from faceid_cli.errors import OutOfMemoryError
-from faceid_cli.faces.account import lines_on
 from faceid_cli.faces.finder import enrolment_finder
-from faceid_cli.faces.holding_out import hold_out
-from faceid_cli.faces.intake import Intake, take_in
-from faceid_cli.faces.sheets import mask_of
+from faceid_cli.faces.intake import Intake
 from faceid_cli.kept.runs import existing_home
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.types import BUILTIN, OnNote
@@ -95,11 +92,7 @@ def plan_enrolment(order: EnrolOrder, on_note: OnNote) -> EnrolmentPlan:
     base = load_base_model(source, order.config.device, order.config.precision, order.options)
     for line in base.notes:
         on_note(line)
-    intake = take_in(order.photos, finder, intake_options(order, base.size_px))
-    crops, _ = hold_out(intake.crops, order.hold_out)
-    masks = [mask_of(crop, finder) for crop in crops] if order.keep_photos else []
-    for line in lines_on(intake):
-        on_note(line)
+    intake, crops, _, masks = taken_in(order, base, finder, on_note)
     config = settled(base, crops, order.config)
     loaded = time.perf_counter() - started
     found = probe(base, crops, config)

@@ -186,11 +186,7 @@ def prepare(
     from faceid_cli.training.checkpoint import FILE_NAME
     from faceid_cli.training.initial import settled
 
-    intake = take_in(order.photos, finder, intake_options(order, base.size_px), faces_hint(sheet))
-    crops, held = hold_out(intake.crops, order.hold_out)
-    masks = tuple(mask_of(crop, finder) for crop in crops) if order.keep_photos else ()
-    for line in lines_on(intake):
-        on_note(line)
+    intake, crops, held, masks = taken_in(order, base, finder, on_note, sheet)
     config = settled(base, crops, order.config)
     if order.fit_batch:
         config = _fitting(base, crops, config, on_note)
@@ -205,8 +201,8 @@ def prepare(
         base,
         folder,
         intake,
-        tuple(crops),
-        tuple(held),
+        crops,
+        held,
         masks,
         () if order.consent is None else asked,
         resume,
@@ -217,6 +213,18 @@ def prepare(
         made._keep_consent()
         return made
     return made.anew()
+
+
+def taken_in(
+    order: EnrolOrder, base: BaseModel, finder: FaceFinder | None, on_note: OnNote, sheet: Path | str | None = None
+) -> tuple[Intake, tuple[FaceCrop, ...], tuple[FaceCrop, ...], tuple[Image.Image, ...]]:
+    """What was made of an order's photos, the crops to learn from, those held out, and the face in each to be kept."""
+    intake = take_in(order.photos, finder, intake_options(order, base.size_px), faces_hint(sheet))
+    crops, held = hold_out(intake.crops, order.hold_out)
+    masks = tuple(mask_of(crop, finder) for crop in crops) if order.keep_photos else ()
+    for line in lines_on(intake):
+        on_note(line)
+    return intake, tuple(crops), tuple(held), masks
 
 
 def intake_options(order: EnrolOrder, size_px: int) -> IntakeOptions:

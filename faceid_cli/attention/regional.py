@@ -178,7 +178,7 @@ def _ramp(start: float, end: float, cells: int, edge: float) -> Tensor:
     """Share of each cell between two places of 0..1; soft inside of the picture, never at its border."""
     edges = torch.arange(cells + 1, dtype=torch.float64)
     if edge <= 1 / cells:
-        clipped = edges.clamp(start * cells, max(start, end) * cells)
+        clipped = edges.clamp(start * cells, end * cells)
         return clipped.diff().float()
     middle = edges[:-1] + 0.5
     rise = torch.ones_like(middle) if start <= 0 else ((middle - start * cells) / edge + 0.5).clamp(0, 1)
@@ -248,8 +248,8 @@ class _TextOfRegions:
     Of rows that come twice for each picture, as with guidance, the first are the negative prompts', without regions.
     """
 
-    def __init__(self, state: _State, original: Any) -> None:
-        self._state, self._original = state, original
+    def __init__(self, state: _State, _: Any) -> None:
+        self._state = state
 
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, *_: Any, **__: Any

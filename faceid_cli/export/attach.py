@@ -138,7 +138,7 @@ class Attached:
         return found[0], negative[0], found[1], negative[1]
 
     def _row(self, base: BaseModel, prompt: str, skip: int) -> EncodedPrompt:
-        prompt = _spelt_out(self._pipe, " ".join(prompt.split()), self._people)
+        prompt = _spelt_out(self._pipe, " ".join(prompt.split()))
         return encode_prompt(base, prompt, {**_own_words(base, prompt, self._people), **self._people}, skip)
 
     def _negative(
@@ -190,7 +190,7 @@ def _stacked(rows: Sequence[EncodedPrompt], times: int, dtype: torch.dtype) -> t
     return contexts, torch.cat(whole).repeat_interleave(times, 0).to(dtype) if whole else None
 
 
-def _spelt_out(pipe: Any, prompt: str, people: Mapping[str, IdentityTokens]) -> str:
+def _spelt_out(pipe: Any, prompt: str) -> str:
     """Textual inversions of several vectors that the pipeline has loaded, as their tokens; marks stay."""
     if not hasattr(pipe, "maybe_convert_prompt"):
         return prompt

@@ -14,6 +14,7 @@ from faceid_cli.errors import UsageError
 from faceid_cli.export.inversions import check_written, inversion_file
 from faceid_cli.export.person import Exported, Vectors
 from faceid_cli.export.targets import Choices, Package
+from faceid_cli.model_files import FAMILY_NAMES
 
 _NODES = Path(__file__).parent / "comfyui_nodes" / "__init__.py"
 _PACKAGE = "custom_nodes/faceid_people/__init__.py"
@@ -61,7 +62,7 @@ def comfyui(people: Sequence[Exported], choices: Choices) -> Package:
     files |= {name: json.dumps(graph, indent=1).encode() + b"\n" for name, graph in workflows.items()}
     files["README.md"] = _GUIDE.format(
         names=", ".join(person.name for person in people),
-        family={"sd1": "Stable Diffusion 1.x", "sdxl": "Stable Diffusion XL"}[people[0].family],
+        family=FAMILY_NAMES[people[0].family],
         marks=" and ".join(f"`{mark}`" for mark in marks),
         regions=_REGIONS if len(people) > 1 else "",
     ).encode()

@@ -13,7 +13,7 @@ import numpy as np
 from faceid_cli.errors import UsageError
 
 TIMESTEPS = 1000
-SCHEDULES = ("Uniform", "SGM Uniform", "Karras", "Exponential", "DDIM")
+_SCHEDULES = ("Uniform", "SGM Uniform", "Karras", "Exponential")
 _ONCE = ("Euler", "Euler a", "LMS", "DPM++ 2M", "DPM++ 2M SDE", "DPM++ 3M SDE")
 _TWICE = ("Heun", "DPM++ SDE", "DPM++ 2S a")
 _RHO = 7.0
@@ -57,13 +57,13 @@ def parse_sampler(text: str) -> Sampler:
     wanted = _key(text)
     if wanted == "ddim":
         return Sampler("DDIM", "DDIM")
-    for schedule in ("", *SCHEDULES[:-1]):
+    for schedule in ("", *_SCHEDULES):
         for method in (*_ONCE, *_TWICE):
             if wanted == _key(f"{method} {schedule}"):
                 return Sampler(method, schedule or "Uniform")
     raise UsageError(
         f"which timesteps the sampler {text!r} takes is not known",
-        f"methods: DDIM, {', '.join((*_ONCE, *_TWICE))}; with or without {', '.join(SCHEDULES[:-1])}",
+        f"methods: DDIM, {', '.join((*_ONCE, *_TWICE))}; with or without {', '.join(_SCHEDULES)}",
     )
 
 

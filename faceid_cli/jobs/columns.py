@@ -18,7 +18,7 @@ from faceid_cli.orders.option import Option, Options, leaves
 SEEDS, NAME, REQUEST, ERROR = "seeds", "name", "request", "error"
 """Columns beside the options: several seeds; one name for names; and of rows that failed, which picture they were to
 be, and why they failed, which is not read back."""
-_ORDERS: dict[str, type[Options]] = {"generate": RenderOrder, "enroll": EnrolOrder}
+_COMMANDS: dict[type[Options], str] = {RenderOrder: "generate", EnrolOrder: "enroll"}
 _ON = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -59,22 +59,20 @@ def field_of(label: str, order: type[Options] = RenderOrder) -> str:
         FieldError: None, or several.
     """
     name = label.strip().lower().removeprefix("--").replace("-", "_").replace(" ", "_")
-    command = next(name for name, each in _ORDERS.items() if each is order)
-    known = _labels(command)
+    known = _labels(order)
     if name in known:
         return known[name]
     meant = {known[each] for each in known if len(name) > 3 and each.startswith(name)}
     if len(meant) == 1:
         return meant.pop()
     near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"columns are called as the options of faceid {command}"
+    hint = f"did you mean {near[0]}?" if near else f"columns are called as the options of faceid {_COMMANDS[order]}"
     raise FieldError(label, "there is no such option", hint)
 
 
 @cache
-def _labels(command: str) -> dict[str, str]:
-    """Fields of a command's order by all that they are called."""
-    order = _ORDERS[command]
+def _labels(order: type[Options]) -> dict[str, str]:
+    """Fields of an order by all that they are called."""
     known: dict[str, str] = {}
     for field, (asked, _, _) in leaves(order).items():
         for flag in (*asked.flags, asked.former):
@@ -97,7 +95,8 @@ def _read(order: type[Options], field: str, column: str, value: Any) -> dict[str
     asked, kind, default = leaves(order)[field]
     if field == "names":
         return {field: _names(column, value)}
-    if asked.read is not None and not (_is_field_itself(column, field) and _plain(kind) in (int, float)):
+    is_number = _is_field_itself(column, field) and _plain(kind) in (int, float) and "=" not in str(value)
+    if asked.read is not None and not is_number:  # with "=" it says more than one number, as in alice=0.8
         if isinstance(value, list):
             return {field: tuple(value)}
         return _by_option(column, asked, value)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from faceid_cli.orders.checks import is_text
+
+_Form = TypeVar("_Form", bound=BaseModel)
 
 _DEEPEST, _MOST_VALUES, _LARGEST = 20, 100_000, 2**63
 _MOST_STEPS = 1_000_000
@@ -118,10 +120,7 @@ def stored_run(content: Any) -> StoredRun:
     Raises:
         ValueError: It cannot be; the message says what and where.
     """
-    try:
-        return StoredRun.model_validate(content)
-    except ValidationError as error:
-        raise ValueError(problem_of(error)) from error
+    return _checked(StoredRun, content)
 
 
 def stored_identity(content: Any) -> StoredIdentity:
@@ -133,13 +132,17 @@ def stored_identity(content: Any) -> StoredIdentity:
     Raises:
         ValueError: It cannot be; the message says what and where.
     """
+    return _checked(StoredIdentity, content)
+
+
+def _checked(form: type[_Form], content: Any) -> _Form:
     try:
-        return StoredIdentity.model_validate(content)
+        return form.model_validate(content)
     except ValidationError as error:
-        raise ValueError(problem_of(error)) from error
+        raise ValueError(_problem_of(error)) from error
 
 
-def problem_of(error: ValidationError) -> str:
+def _problem_of(error: ValidationError) -> str:
     """The first thing that pydantic found, without the value itself, which may be anything."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(map(str, first["loc"])) or error.title

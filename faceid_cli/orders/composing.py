@@ -14,7 +14,7 @@ GRIDS = {"left-right": 2, "triple": 3, "four": 4, "squares": 4}
 """Layouts by name, and how many people they hold: side by side, or two above two."""
 MOST_PEOPLE = 4
 LIKENESS_HINT = "0 is anybody of the class, 1 the person, 2 the most"
-_LAYOUTS = (AUTO, *GRIDS, NO_LAYOUT)
+LAYOUTS = (AUTO, *GRIDS, NO_LAYOUT)
 
 
 def check_layout(value: str) -> str:
@@ -23,8 +23,8 @@ def check_layout(value: str) -> str:
     Raises:
         UsageError: Anything else.
     """
-    if value not in _LAYOUTS and not is_layout_file(value):
-        raise UsageError(f"unknown layout {value!r}", f"choose one of: {', '.join(_LAYOUTS)}, or give a .json file")
+    if value not in LAYOUTS and not is_layout_file(value):
+        raise UsageError(f"unknown layout {value!r}", f"choose one of: {', '.join(LAYOUTS)}, or give a .json file")
     return value
 
 

@@ -46,9 +46,13 @@ def read_box(text: str) -> dict[str, Any]:
     return {"box": Box(x, y, width, height)}
 
 
+def box_text(box: Box) -> str:
+    """A box as `--box` takes it."""
+    return ",".join(f"{number:.12g}" for number in (box.x, box.y, box.width, box.height))
+
+
 def _box_text(group: Any) -> str | None:
-    box = group.box
-    return box and ",".join(f"{number:.12g}" for number in (box.x, box.y, box.width, box.height))
+    return group.box and box_text(group.box)
 
 
 def photo_paths(value: Iterable[Path | str] | Path | str) -> tuple[Path, ...]:

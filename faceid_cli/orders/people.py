@@ -54,8 +54,3 @@ class PeopleOrder(Options):
         super().__post_init__()
         if self.rows is not None and self.each:
             raise UsageError("--from and --each both say who", "give one of them")
-
-    @property
-    def is_of_many(self) -> bool:
-        """Whether it says who is learned, in place of a name and photos."""
-        return self.rows is not None or bool(self.each)

@@ -9,6 +9,7 @@ from faceid_cli.errors import UsageError
 from faceid_cli.orders.checks import at_least, not_negative, within
 from faceid_cli.orders.composing import (
     GRIDS,
+    LAYOUTS,
     LIKENESS_HINT,
     check_layout,
     check_likeness_of,
@@ -242,7 +243,7 @@ class Sampling(Options):
         f"Where people are: auto (usual), {', '.join(GRIDS)}, none to leave it to the prompt, or a JSON file.",
         "--layout",
         metavar="NAME",
-        choices=("auto", *GRIDS, "none"),
+        choices=LAYOUTS,
         check=check_layout,
         is_of_text=True,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from faceid_cli.errors import UsageError
 from faceid_cli.kept.foreign import read_json, reading
-from faceid_cli.orders.composing import GRIDS, MOST_PEOPLE, NO_LAYOUT, parse_region
+from faceid_cli.orders.composing import GRIDS, NO_LAYOUT, parse_region
 from faceid_cli.rendering.scene import Figure, Scene
 from faceid_cli.types import Face, Region
 
@@ -153,7 +153,7 @@ def read_layout_file(path: Path) -> tuple[str, ...]:
     return texts
 
 
-def check_people(count: int, most: int = MOST_PEOPLE) -> None:
+def check_people(count: int, most: int) -> None:
     """Refuse more people than can be kept apart.
 
     Raises:

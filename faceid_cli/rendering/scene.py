@@ -122,11 +122,12 @@ def read_scene(placed: str, class_words: Mapping[str, str]) -> Scene:
 
 def _mark(found: re.Match[str], said: str, class_words: Mapping[str, str]) -> _Mark:
     if found[1]:
-        word = class_words[found[1]]
-        return _Mark(found[1], found[0], f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}", said)
-    noun = found[0].split()[-1]
-    called = f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
-    return _Mark(f"{found.start()} {found[0]}", found[0], called, said)
+        return _Mark(found[1], found[0], _with_article(class_words[found[1]]), said)
+    return _Mark(f"{found.start()} {found[0]}", found[0], _with_article(found[0].split()[-1]), said)
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
 def _divided(text: str) -> tuple[str, str]:

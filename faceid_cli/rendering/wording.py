@@ -70,7 +70,8 @@ class Wordings:
         # Tokens are known by what they are: the same object is the same person. They are held, so no other takes it.
         others = tuple((word, id(tokens)) for word, tokens in words.items())
         asked = (config.negative_prompt, config.clip_skip, others)
-        key = (placed, tuple((name, id(tokens)) for name, tokens in people.items()), config.dials, scene, *asked)
+        dials = tuple((name, id(tokens), config.dials_of(name)) for name, tokens in people.items())
+        key = (placed, dials, scene, *asked)
 
         def encode() -> Wording:
             negative = _kept(self._negatives, asked, words, lambda: self._encode(config.negative_prompt, words, config))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceid_cli.errors import OutputError
 from faceid_cli.export.bundle import BUNDLE
 from faceid_cli.kept.material import keep_json, material_folder
 from faceid_cli.registry.store import Registry
@@ -103,6 +104,25 @@ def test_one_of_them_may_get_another_name_and_all_or_nobody_is_kept(team, faceid
     assert faceid("import", team, "--replace", "-q").out.split() == ["alice", "bob"]
     faceid("export", "bob", "--bundle", "bob.faceid")
     assert faceid("import", "bob.faceid", "--name", "robert", "-q").out == "robert\n"
+
+
+def test_a_replacement_that_fails_half_way_loses_nobody(team, faceid, monkeypatch) -> None:
+    faceid("remove", "alice", "-y")
+    real = Registry.replace_identity
+
+    def full(registry, new, *rest):
+        if new.name == "bob":
+            raise OutputError("the disk is full")
+        return real(registry, new, *rest)
+
+    monkeypatch.setattr(Registry, "replace_identity", full)
+    assert faceid("import", team, "--replace").code != 0
+    assert faceid("list", "-q").out == "bob\n", "alice was new, and goes again"
+    monkeypatch.setattr(Registry, "replace_identity", real)
+    assert faceid("import", team, "--replace").code == 0
+    monkeypatch.setattr(Registry, "replace_identity", full)
+    assert faceid("import", team, "--replace").code != 0
+    assert faceid("list", "-q").out.split() == ["alice", "bob"]
 
 
 @pytest.mark.parametrize(

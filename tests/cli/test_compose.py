@@ -161,6 +161,15 @@ def test_repairs_need_something_to_compare_with(faceid, bob) -> None:
     assert not Path("alice-bob.png").exists()
 
 
+def test_rows_of_a_batch_have_likenesses_of_their_own(faceid, bob) -> None:
+    Path("jobs.csv").write_text(
+        "names,prompt,layout,seed,likeness\nalice+bob,at night,none,1,alice=0.2\nalice+bob,at night,none,1,alice=1\n",
+        encoding="utf-8",
+    )
+    assert faceid("batch", "jobs.csv", "-o", "out/{index}.png", *CHEAP).code == 0
+    assert not np.array_equal(pixels("out/1.png"), pixels("out/2.png"))
+
+
 def test_rows_of_a_batch_have_layouts_of_their_own(faceid, bob) -> None:
     Path("jobs.csv").write_text(
         "names,prompt,layout,seed\n"

@@ -135,6 +135,24 @@ def test_a_stopped_queue_goes_on_where_it_stopped(faceid, people, options, tiny_
     assert len(outcomes[2].report.losses) == 3
 
 
+def test_ctrl_c_stops_everybody_while_others_wait_for_another_base_model(
+    faceid, people, tiny_model_dir, tiny_model_builder, tmp_path
+) -> None:
+    tiny_model_builder(tmp_path / "other", "epsilon")
+    rows = [
+        {"name": name, "photos": str(people / name), "model": str(model)}
+        for name, model in (("ann", tiny_model_dir), ("bob", tmp_path / "other"))
+    ]
+
+    def stop(report: StepReport) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRunError) as caught:
+        faceid_cli.enroll_people(rows, steps=2, detect=False, batch_size=1, device="cpu", on_step=stop)
+    assert caught.value.message == "stopped by Ctrl-C; 0 of 2 people are enrolled"
+    assert not Path("failed-people.jsonl").exists()
+
+
 def test_a_checkpoint_of_other_settings_is_given_up(people, tiny_model_dir) -> None:
     settings = {"model": str(tiny_model_dir), "detect": False, "batch_size": 1, "device": "cpu"}
     notes: list[str] = []

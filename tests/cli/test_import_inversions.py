@@ -119,6 +119,15 @@ def test_the_builtin_model_does_not_take_what_is_made_for_checkpoints(faceid) ->
     assert "width 768" in answer.err
 
 
+def test_an_inversion_that_became_a_person_of_faceid_needs_no_model_either(faceid, tiny_model_dir) -> None:
+    WRITERS["kohya.safetensors"](Path("anna.safetensors"))
+    assert faceid("import", "anna.safetensors", "--model", tiny_model_dir).code == 0
+    faceid("export", "anna", "-o", "own.safetensors")
+    answer = faceid("import", "own.safetensors", "--name", "b", "--class", "woman")
+    assert (answer.code, "says itself what it was learned on" in answer.err) == (2, True)
+    assert faceid("list", "-q").out == "anna\n"
+
+
 def test_a_person_of_faceid_needs_no_model(add_person, faceid, tiny_model_dir) -> None:
     add_person("alice")
     faceid("export", "alice")
