@@ -18,7 +18,7 @@ from faceid_cli.orders.option import Option, Options, leaves
 SEEDS, NAME, REQUEST, ERROR = "seeds", "name", "request", "error"
 """Columns beside the options: several seeds; one name for names; and of rows that failed, which picture they were to
 be, and why they failed, which is not read back."""
-_COMMANDS: dict[type[Options], str] = {RenderOrder: "generate", EnrolOrder: "enroll"}
+_ORDERS: dict[str, type[Options]] = {"generate": RenderOrder, "enroll": EnrolOrder}
 _ON = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -59,20 +59,22 @@ def field_of(label: str, order: type[Options] = RenderOrder) -> str:
         FieldError: None, or several.
     """
     name = label.strip().lower().removeprefix("--").replace("-", "_").replace(" ", "_")
-    known = _labels(order)
+    command = next(name for name, each in _ORDERS.items() if each is order)
+    known = _labels(command)
     if name in known:
         return known[name]
     meant = {known[each] for each in known if len(name) > 3 and each.startswith(name)}
     if len(meant) == 1:
         return meant.pop()
     near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"columns are called as the options of faceid {_COMMANDS[order]}"
+    hint = f"did you mean {near[0]}?" if near else f"columns are called as the options of faceid {command}"
     raise FieldError(label, "there is no such option", hint)
 
 
 @cache
-def _labels(order: type[Options]) -> dict[str, str]:
-    """Fields of an order by all that they are called."""
+def _labels(command: str) -> dict[str, str]:
+    """Fields of a command's order by all that they are called."""
+    order = _ORDERS[command]
     known: dict[str, str] = {}
     for field, (asked, _, _) in leaves(order).items():
         for flag in (*asked.flags, asked.former):
