@@ -37,8 +37,9 @@ from faceid_cli.api.loaded import Loaded
 from faceid_cli.builtin.words import DRAWS
 from faceid_cli.model_files import model_path
 from faceid_cli.orders import RenderConfig
+from faceid_cli.orders.sampling import USUAL
 
-SETTINGS = RenderConfig()
+SETTINGS = RenderConfig(**USUAL)  # those of the plain loop
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from benchmarks.composed_prompts import PROMPTS, Asked
 from benchmarks.composed_scores import aligned_face, score_picture
 from benchmarks.composed_tables import tables
 from benchmarks.ledger import Ledger
-from benchmarks.measure import _short_hash
+from benchmarks.measure import _short_hash, sampler_key
 from benchmarks.trial import person_crops, reference_drawings, reference_likeness
 from benchmarks.tuned import settings_for
 from faceid_cli.attention.regional import Release, regional_attention
@@ -102,7 +102,7 @@ class Stage:
         self.base: BaseModel = load_base_model("builtin", device, "float32")
         self.networks = Judge.load()
         self.judge = DrawnJudge(self.networks)
-        self.config = RenderConfig()
+        self.config = RenderConfig().suiting(self.base.is_builtin)
         self._folder = folder
         self._wordings = Wordings(self.base)
         self._likeness: dict[int, Likeness] = {}
@@ -224,7 +224,7 @@ def key_of(stage: Stage) -> dict[str, Any]:
     """What results depend on, beside people and way."""
     return {
         "base": stage.base.fingerprint,
-        "sampler": [stage.config.steps, stage.config.guidance_scale, stage.config.scheduler],
+        "sampler": sampler_key(stage.config),
         "judge": _short_hash(paths.builtin_judge_file().read_bytes()),
         "prompts": _short_hash(repr(PROMPTS).encode()),
     }

@@ -14,7 +14,6 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -27,29 +26,30 @@ from faceid_cli.evaluation.prompts import PROMPT_SET
 from faceid_cli.evaluation.run import evaluate_tokens
 from faceid_cli.evaluation.summary import summarise
 from faceid_cli.orders import RenderConfig, TrainConfig
-from faceid_cli.orders.sampling import FAST
+from faceid_cli.orders.sampling import FAST, USUAL
 from faceid_cli.rendering.schedulers import steps_of_stages
 from faceid_cli.training.loop import train_identity
 
 FIRST_PERSON = 40
 WAYS: dict[str, dict[str, Any]] = {
-    "usual": {},
+    "usual": dict(USUAL),
     "fast": dict(FAST),
-    "dpm++ 12": {"scheduler": "dpm++", "steps": 12},
-    "dpm++ 10": {"scheduler": "dpm++", "steps": 10},
-    "dpm++ 8": {"scheduler": "dpm++", "steps": 8},
+    "dpm++ 12": USUAL | {"scheduler": "dpm++", "steps": 12},
+    "dpm++ 10": USUAL | {"scheduler": "dpm++", "steps": 10},
+    "dpm++ 8": USUAL | {"scheduler": "dpm++", "steps": 8},
     "dpm++ 12, half guided": {"scheduler": "dpm++", "steps": 12, "guided": 0.5},
-    "unipc 12": {"scheduler": "unipc", "steps": 12},
-    "unipc 10": {"scheduler": "unipc", "steps": 10},
-    "ddim 12": {"steps": 12},
-    "ddim 20, 3/4 guided": {"guided": 0.75},
+    "unipc 12": USUAL | {"scheduler": "unipc", "steps": 12},
+    "unipc 10": USUAL | {"scheduler": "unipc", "steps": 10},
+    "ddim 12": USUAL | {"steps": 12},
+    "ddim 12, 3/4 guided": USUAL | {"steps": 12, "guided": 0.75},
+    "ddim 20, 3/4 guided": USUAL | {"guided": 0.75},
 }
 
 
 def rows_of(config: RenderConfig) -> int:
     """How many rows the UNet is given for a picture."""
-    guided = ceil(config.guided * config.steps) if config.guidance_scale > 1 else 0
-    return config.steps + guided
+    steps, _, guided = config.sampler
+    return steps + (ceil(guided * steps) if config.guidance_scale > 1 else 0)
 
 
 def measure(
@@ -67,13 +67,13 @@ def measure(
         tokens, _ = train_identity(base, crops, TrainConfig(steps=steps))
         likeness = reference_likeness(judge, person)
         for name in only:
-            config = replace(RenderConfig(), **WAYS[name])
+            config = RenderConfig(**WAYS[name])
             started = time.perf_counter()
             scored[name] += evaluate_tokens(base, judge, tokens, likeness, chosen, config)
             seconds[name] += time.perf_counter() - started
     rows = []
     for name in only:
-        config = replace(RenderConfig(), **WAYS[name])
+        config = RenderConfig(**WAYS[name])
         summary = summarise(scored[name], True)
         rows.append(
             {
@@ -81,7 +81,9 @@ def measure(
                 "id_p": summary.identity_of_prompt,
                 "seconds": seconds[name] / (people * prompts),
                 "rows": rows_of(config),
-                "stages": steps_of_stages(base, config.scheduler, config.steps, config.steps, 5),
+                "stages": steps_of_stages(
+                    base, config.sampler.scheduler, config.sampler.steps, config.sampler.steps, 5
+                ),
             }
         )
     return rows

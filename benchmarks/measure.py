@@ -39,17 +39,17 @@ class Bench:
         model: Base model: the built-in one, or a training state of it in a folder.
         prompts: How many prompts of the fixed set each person is rendered with. Neighbouring people get different ones,
             spread over the groups, so that few people see the whole set.
-        render_steps: Sampler steps.
+        render_steps: Sampler steps; None for as many as suit the base model.
         guidance_scale: Of the sampler.
     """
 
-    def __init__(self, model: str, prompts: int, render_steps: int, guidance_scale: float) -> None:
+    def __init__(self, model: str, prompts: int, render_steps: int | None, guidance_scale: float) -> None:
         self.base: BaseModel = load_base_model(model, "cpu" if not torch.cuda.is_available() else "cuda", "float32")
         self.networks = Judge.load()
         framing = f"{FACE_SHARE} {MOST_FACE_SHARE}".encode()
         self._photo_set = _short_hash(photo_set(0, 1, 0)[0].image.tobytes() + framing)  # as photos are drawn and cut
         self.judge = DrawnJudge(self.networks)
-        self.rendering = RenderConfig(steps=render_steps, guidance_scale=guidance_scale)
+        self.rendering = RenderConfig(steps=render_steps, guidance_scale=guidance_scale).suiting(self.base.is_builtin)
         self._likeness: tuple[int, Likeness] | None = None
         self._prompts = min(prompts, len(PROMPT_SET))
 
@@ -59,7 +59,7 @@ class Bench:
             "base": self.base.fingerprint,
             "prompts": self._prompts,
             "prompt_set": _short_hash(repr(PROMPT_SET).encode()),
-            "sampler": [self.rendering.steps, self.rendering.guidance_scale, self.rendering.scheduler],
+            "sampler": sampler_key(self.rendering),
             "judge": _short_hash(paths.builtin_judge_file().read_bytes()),
             "photo_set": self._photo_set,
         }
@@ -112,6 +112,12 @@ class Bench:
         }
 
 
+def sampler_key(config: RenderConfig) -> list[Any]:
+    """What a result depends on of how pictures are sampled; the share of guided steps where it is not all."""
+    steps, scheduler, guided = config.sampler
+    return [steps, config.guidance_scale, scheduler, *([] if guided == 1 else [guided])]
+
+
 def _short_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
@@ -126,7 +132,7 @@ def add_bench_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompts", type=int, default=len(PROMPT_SET), help="how many prompts of the fixed set a person gets"
     )
-    parser.add_argument("--render-steps", type=int, default=RenderConfig().steps, help="sampler steps")
+    parser.add_argument("--render-steps", type=int, help="sampler steps")
     parser.add_argument("--guidance-scale", type=float, default=RenderConfig().guidance_scale)
 
 

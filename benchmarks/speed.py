@@ -34,6 +34,7 @@ from faceid_cli.backbone import BaseModel, load_base_model, ready_to_learn
 from faceid_cli.backbone.compiling import compile_parts
 from faceid_cli.backbone.load import settle
 from faceid_cli.orders import RenderConfig, TrainConfig
+from faceid_cli.orders.sampling import USUAL
 from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.schedulers import scheduler_for
 from faceid_cli.tokens import class_embedding
@@ -202,8 +203,8 @@ def measure_rendering(base: BaseModel, batch: int, steps: int, rounds: int, resu
     )
     tokens = {"al": IdentityTokens(keys, values)}
     size = base.size_px
-    config = RenderConfig(steps=steps, width=size, height=size, batch_size=batch)
-    base.pipeline.scheduler = scheduler_for(base, config.scheduler, steps)
+    config = RenderConfig(**USUAL | {"steps": steps}, width=size, height=size, batch_size=batch)
+    base.pipeline.scheduler = scheduler_for(base, config.sampler.scheduler, steps)
 
     def ours(_: Any) -> None:
         render(base, "a photo of <al>, eiffel tower", tokens, range(batch), config)

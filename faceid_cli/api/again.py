@@ -14,7 +14,7 @@ from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.replay import render_command
 from faceid_cli.rendering.metadata import opened_file, read_metadata
-from faceid_cli.types import Render, RenderRequest
+from faceid_cli.types import BUILTIN, Render, RenderRequest
 
 
 def requests_of(order: RenderOrder, opened: Opened, prompt: str, seeds: Sequence[int]) -> dict[int, str]:
@@ -56,7 +56,7 @@ def read_render(path: Path | None, order: RenderOrder, seed: int) -> Render:
     metadata = read_metadata(path)
     settings = {} if metadata is None else asdict(metadata)
     seed = settings.get("seed", seed)
-    command = render_command(order, seed, fields_with_defaults(RenderOrder))
+    command = render_command(order, seed, settings.get("base_model") == BUILTIN, fields_with_defaults(RenderOrder))
     with opened_file(path) as image:
         return Render(
             image.convert("RGB"), RenderRequest(order.prompt, order.names, seed), {**settings, "command": command}, path

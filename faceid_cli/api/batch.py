@@ -212,7 +212,7 @@ def estimated_seconds(plan: BatchPlan) -> float | None:
                 known[source] = seconds_per_step(registry, fingerprint_of(source, wanted.opened.loading.variant))
             if (pace := known[source]) is None:
                 return None
-            total += pace * wanted.order.config.steps
+            total += pace * wanted.order.config.sampler.steps
     return total
 
 

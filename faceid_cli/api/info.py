@@ -21,6 +21,7 @@ from faceid_cli.rendering.reading import PictureText, read_picture, says_trained
 from faceid_cli.rendering.record import RenderMetadata, digest_of
 from faceid_cli.rendering.replaying import Places, order_of
 from faceid_cli.rendering.watermark import find_watermark
+from faceid_cli.types import BUILTIN
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def _pixels(path: Path) -> Image.Image | None:
 def _command(record: RenderMetadata) -> str:
     try:
         order = order_of(record, record.names, {}, None, Places(is_there=False))
-        return render_command(order, record.seed).replace(f"{Path.cwd()}{os.sep}", "")  # bare names stay bare
+        command = render_command(order, record.seed, record.base_model == BUILTIN)
+        return command.replace(f"{Path.cwd()}{os.sep}", "")  # bare names stay bare
     except FaceIDError:  # a record of a faceid that could do more, or one that was edited
         return ""
 

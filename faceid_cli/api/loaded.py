@@ -135,7 +135,8 @@ class People:
         key = (order.names, order.model, order.options, order.config.device, order.config.precision)
         if key not in self._found:
             self._found[key] = open_people(order.names, order.config, order.model, order.options, self._on_note)
-        return replace(self._found[key], config=on_machine(order.config))
+        found = self._found[key]
+        return replace(found, config=on_machine(order.config).suiting(found.is_builtin))
 
 
 def base_key(opened: Opened) -> tuple[object, ...]:

@@ -259,7 +259,8 @@ class _Group:
 
         if stages not in self._stages:
             self._stages.add(stages)
-            for note in idle_stages(self._plan.steps_of_stages(self._base, stages), picture.order.config.scheduler):
+            counts = self._plan.steps_of_stages(self._base, stages)
+            for note in idle_stages(counts, self._plan.config.sampler.scheduler):
                 self._mixer.on_note(note)
 
     def _with_chosen_likeness(self, picture: Wanted) -> Wanted:

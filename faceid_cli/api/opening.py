@@ -29,7 +29,7 @@ class Opened:
         stored: Their files, by name.
         source: The base model.
         loading: How it is loaded.
-        config: How to render, with device and precision settled.
+        config: How to render, with device, precision and sampler settled.
     """
 
     people: tuple[Identity, ...]
@@ -116,7 +116,8 @@ def opened(
     stored = {person.name: load_identity(person.path) for person in people}
     loading = options_for(people, None if options is None else checked_options(options), model)
     source = source_for(people, model, on_note, loading)
-    return Opened(tuple(people), stored, source, loading, on_machine(config or RenderConfig()))
+    config = on_machine(config or RenderConfig()).suiting(source == BUILTIN)
+    return Opened(tuple(people), stored, source, loading, config)
 
 
 def on_machine(config: Config) -> Config:

@@ -17,7 +17,7 @@ from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.emphasis import doubtful_weights, plain_text, weighted_parts
 from faceid_cli.orders.replay import render_command
 from faceid_cli.rendering.prompts import parse_embedding, place_people
-from faceid_cli.types import OnNote, Render
+from faceid_cli.types import BUILTIN, OnNote, Render
 
 
 def placed(order: RenderOrder, opened: Opened, on_note: OnNote | None) -> tuple[RenderOrder, str, dict[str, Path]]:
@@ -80,8 +80,9 @@ def untold(
 
 def told(picture: Render, order: RenderOrder, more: Mapping[str, object], always: Collection[str]) -> Render:
     """Add that to the settings, with the prompt as it was written, and the command that makes the picture again."""
+    command = render_command(order, picture.request.seed, picture.settings["base_model"] == BUILTIN, always)
     return replace(
         picture,
         request=replace(picture.request, prompt=order.prompt),
-        settings={**picture.settings, **more, "command": render_command(order, picture.request.seed, always)},
+        settings={**picture.settings, **more, "command": command},
     )

@@ -57,7 +57,8 @@ class Wanted:
     @property
     def path(self) -> Path:
         """The name that its file is to have."""
-        return replace(self.job, seed=self.seed).path
+        order = replace(self.job.order, config=self.order.config)  # a name may tell what was left open
+        return replace(self.job, order=order, seed=self.seed).path
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.checks import user_path
 from faceid_cli.orders.option import leaves
+from faceid_cli.orders.sampling import USUAL
 
 _OF_THE_MACHINE = ("device", "low_vram")
 """A batch that was begun on one machine goes on on another."""
@@ -29,7 +30,8 @@ def request_of(
     seed: int | None,
     number: int = 0,
 ) -> str:
-    """The hash of one picture's request: 32 hexadecimal digits. Options at their defaults do not count.
+    """The hash of one picture's request: 32 hexadecimal digits. Options at their defaults do not count, and the
+    sampler that is usual.
 
     Args:
         order: The order; seed, count and output are not looked at.
@@ -44,7 +46,7 @@ def request_of(
         name: _told(value)
         for name, (asked, _, default) in leaves(RenderOrder).items()
         if (asked.is_repeated or name in _COUNTING) and name not in (*_OF_THE_MACHINE, *_SAID_APART)
-        if (value := _value(order, name)) != default
+        if (value := _value(order, name)) != USUAL.get(name, default)
     }
     files = {name: _digest(path) for name, path in order.files.items()}
     words = [_digest(user_path(text.partition(":")[0])) for text in order.embeddings]

@@ -12,23 +12,33 @@ from faceid_cli.orders.enrolling import EnrolOrder
 from faceid_cli.orders.loading import ModelOptions
 from faceid_cli.orders.option import said, words
 from faceid_cli.orders.rendering import RenderOrder
-from faceid_cli.orders.sampling import RenderConfig
+from faceid_cli.orders.sampling import RenderConfig, Sampler
 from faceid_cli.orders.training import PRESETS, more_settings
 
 
-def render_command(order: RenderOrder, seed: int, always: Collection[str] = ()) -> str:
+def render_command(order: RenderOrder, seed: int, is_builtin: bool, always: Collection[str] = ()) -> str:
     """Return the `faceid` command that makes one picture of an order again; files keep their absolute paths.
 
     Args:
         order: The order.
         seed: Of the picture.
+        is_builtin: Whether its base model is the built-in one, which has a sampler of its own.
         always: Options that are said even if they are as usual: those for which the user has another default.
     """
     if always and order.options is None:
         order = replace(order, options=ModelOptions())
     command = "compose" if len(order.names) > 1 or order.config.layout or order.config.region else "generate"
     prompt = order.prompt if not order.prompt.startswith("-") else f" {order.prompt}"
-    config = words(order.config, RenderConfig(device="auto", precision="auto"), always=always)
+    usual = RenderConfig(device="auto", precision="auto").suiting(is_builtin)
+    wanted = order.config.suiting(is_builtin).sampler
+    told = {
+        name: value
+        for name, value in wanted._asdict().items()
+        if name in always or value != getattr(usual.sampler, name)
+    }
+    if RenderConfig(eta=order.config.eta, **told).suiting(is_builtin).sampler != wanted:
+        always = {*always, *Sampler._fields}  # one of them alone would change what suits
+    config = words(order.config, usual, always=always)
     rest = words(order, without=("config",), always=always)
     return _join(["faceid", command, *order.names, prompt, "--seed", str(seed), *config, *rest])
 

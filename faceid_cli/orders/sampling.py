@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 from faceid_cli.errors import UsageError
 from faceid_cli.orders.checks import at_least, not_negative, within
@@ -112,15 +112,31 @@ def _stages(value: tuple[int, ...]) -> tuple[int, ...]:
 _STRENGTH_HINT = "use a number above 0, up to 1; 0.6 is usual"
 
 
+USUAL: dict[str, Any] = {"steps": 20, "scheduler": "ddim", "guided": 1.0}
+"""How pictures are sampled where nothing is said of it."""
 FAST: dict[str, Any] = {"steps": 12, "scheduler": "dpm++", "guided": 0.75}
-"""What `--fast` stands for; `benchmarks/fast.py` measures what it costs."""
+"""What `--fast` stands for, and what the built-in model has unasked; `benchmarks/fast.py` measures what it costs."""
+
+
+class Sampler(NamedTuple):
+    """How pictures are sampled, nothing left open; the names of the fields are those of the options."""
+
+    steps: int
+    scheduler: str
+    guided: float
 
 
 @dataclass(frozen=True)
 class Sampling(Options):
     """What decides how a picture looks, beside prompt, seed and files: kept in its metadata."""
 
-    steps: int = option(20, "Sampler steps.", "--steps", metavar="N", check=at_least("steps", 1, "20 to 50 is usual"))
+    steps: int | None = option(
+        None,
+        f"Sampler steps; {USUAL['steps']}, on the built-in model {FAST['steps']}.",
+        "--steps",
+        metavar="N",
+        check=at_least("steps", 1, "20 to 50 is usual"),
+    )
     guidance_scale: float = option(
         5.0,
         "How closely to follow the prompt; 1 switches it off.",
@@ -128,9 +144,10 @@ class Sampling(Options):
         metavar="X",
         check=not_negative("guidance scale"),
     )
-    guided: float = option(
-        1.0,
-        "Guide only this share of the steps, from the first on; the others take half of the time.",
+    guided: float | None = option(
+        None,
+        "Guide only this share of the steps, from the first on; the others take half of the time. "
+        f"All, on the built-in model {FAST['guided']}.",
         "--guided",
         metavar="X",
         check=within("share of guided steps is {:g}", 0, 1, "use a number above 0, up to 1", above=True),
@@ -180,8 +197,13 @@ class Sampling(Options):
         write=lambda group: ",".join(map(str, group.stages)) or None,
         is_of_text=True,
     )
-    scheduler: str = option(
-        "ddim", ", ".join(SCHEDULERS) + ".", "--scheduler", metavar="NAME", choices=SCHEDULERS, check=_scheduler
+    scheduler: str | None = option(
+        None,
+        f"{', '.join(SCHEDULERS)}; {USUAL['scheduler']}, on the built-in model {FAST['scheduler']}.",
+        "--scheduler",
+        metavar="NAME",
+        choices=SCHEDULERS,
+        check=_scheduler,
     )
     eta: float = option(
         0.0,
@@ -290,7 +312,7 @@ class RenderConfig(Machine, Sampling):
     fast: bool = option(
         False,
         f"As --steps {FAST['steps']} --scheduler {FAST['scheduler']} --guided {FAST['guided']}, "
-        "each where it is not said.",
+        "each where it is not said; on the built-in model so anyway.",
         "--fast",
         is_repeated=False,
         is_settable=False,
@@ -301,15 +323,31 @@ class RenderConfig(Machine, Sampling):
         if self.fast:
             self._hurry()
         super().__post_init__()
-        if self.eta and self.scheduler != "ddim":
+        if self.eta and self.scheduler not in (None, "ddim"):
             raise UsageError(f"--eta means nothing to the scheduler {self.scheduler}", "leave it out, or use ddim")
 
     def _hurry(self) -> None:
-        usual = {field.name: field.default for field in fields(self)}
         for name, value in FAST.items():
-            if getattr(self, name) == usual[name] and not (name == "scheduler" and self.eta):
+            if getattr(self, name) is None and not (name == "scheduler" and self.eta):
                 object.__setattr__(self, name, value)
         object.__setattr__(self, "fast", False)
+
+    def suiting(self, is_builtin: bool) -> Self:
+        """The same with nothing left open of how it is sampled: as suits the built-in model, or any other.
+
+        The built-in model's own way is one of its scheduler: with another one all is as with other models.
+        """
+        as_builtin = is_builtin and self.scheduler in (None, FAST["scheduler"]) and not self.eta
+        left = {name: value for name, value in (FAST if as_builtin else USUAL).items() if getattr(self, name) is None}
+        return replace(self, **left) if left else self
+
+    @property
+    def sampler(self) -> Sampler:
+        """How it is sampled; of a config that has been through `suiting`."""
+        assert self.steps is not None
+        assert self.scheduler is not None
+        assert self.guided is not None
+        return Sampler(self.steps, self.scheduler, self.guided)
 
     def strength_of(self, masked: bool) -> float:
         """How much of a picture to start from may change; `masked` tells whether a mask holds the rest."""

@@ -107,7 +107,7 @@ def render_batches(
     plan = plan_rendering(base, config, init, mask, control)
     settings = settings_of(base, wording, plan, mask)
     if on_note is not None:
-        for note in idle_stages(settings["stage_steps"], config.scheduler):
+        for note in idle_stages(settings["stage_steps"], plan.config.sampler.scheduler):
             on_note(note)
 
     def batches() -> Iterator[list[Render]]:

@@ -29,6 +29,7 @@ from faceid_cli.attention.regional import regional_attention
 from faceid_cli.backbone import BaseModel
 from faceid_cli.backbone.autoencoder import in_float32, latent_statistics
 from faceid_cli.orders import RenderConfig
+from faceid_cli.orders.sampling import Sampler
 from faceid_cli.rendering.decoding import Lost, decode
 from faceid_cli.rendering.guidance import GuidanceEnd
 from faceid_cli.rendering.schedulers import scheduler_for
@@ -100,7 +101,7 @@ def run_pass(
     texts = 1 + len(work.layouts[0]) if work.layouts else 1
     text_length = rows["prompt_embeds"].shape[1] // (texts * 2 * stages)
     with ExitStack() as stack:
-        stack.enter_context(_scheduler(base, work.config.scheduler, work.config.steps))
+        stack.enter_context(_scheduler(base, work.config.sampler))
         for network in (base.unet, work.network):
             if network is not None:
                 stack.enter_context(split_attention(network, stages, text_length, base.num_train_timesteps, texts))
@@ -112,7 +113,7 @@ def run_pass(
             **rows,
             **_start(base, work),
             **_control(work),
-            num_inference_steps=work.config.steps,
+            num_inference_steps=work.config.sampler.steps,
             guidance_scale=work.config.guidance_scale,
             eta=work.config.eta,
             output_type="latent",
@@ -168,7 +169,7 @@ def _start(base: BaseModel, work: Pass) -> dict[str, Any]:
     """Noise of each seed, or pictures and each seed's generator."""
     if work.starts:
         # The pipelines would round a strength below one step down to no step at all, and fail.
-        strength = min(max(work.strength, 1.0001 / work.config.steps), 1.0)
+        strength = min(max(work.strength, 1.0001 / work.config.sampler.steps), 1.0)
         return {"image": list(work.starts), "strength": strength, "generator": _generators(work)}
     drawn = [initial_noise(base, seed, work.width, work.height) for seed in work.seeds]
     noise = torch.cat([each for each, _ in drawn]).to(base.device, base.dtype)
@@ -190,7 +191,8 @@ def _control(work: Pass) -> dict[str, Any]:
 def _after_step(base: BaseModel, work: Pass, pipeline: Any, on_step: OnStep | None) -> dict[str, Any]:
     """What is done after each sampler step: hold what may not change, end the guidance, and report."""
     hold = None if work.free is None else _Hold(base, work)
-    guided = None if work.config.guided == 1 else GuidanceEnd(pipeline, work.config.guided)
+    share = work.config.sampler.guided
+    guided = None if share == 1 else GuidanceEnd(pipeline, share)
     if hold is None and guided is None and on_step is None:
         return {}
 
@@ -243,10 +245,10 @@ def _encoded(base: BaseModel, image: Image.Image, generator: torch.Generator) ->
 
 
 @contextmanager
-def _scheduler(base: BaseModel, name: str, steps: int) -> Iterator[None]:
+def _scheduler(base: BaseModel, sampler: Sampler) -> Iterator[None]:
     """Put another scheduler into the pipeline, and the old one back."""
     original = base.pipeline.scheduler
-    base.pipeline.scheduler = scheduler_for(base, name, steps)
+    base.pipeline.scheduler = scheduler_for(base, sampler.scheduler, sampler.steps)
     try:
         yield
     finally:

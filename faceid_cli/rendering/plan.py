@@ -50,8 +50,9 @@ class Plan:
     @property
     def steps(self) -> int:
         """Sampler steps of all passes together."""
-        second = steps_taken(self.config.steps, self.config.hires_strength) if self.config.hires > 1 else 0
-        return steps_taken(self.config.steps, self.strength) + second
+        steps = self.config.sampler.steps
+        second = steps_taken(steps, self.config.hires_strength) if self.config.hires > 1 else 0
+        return steps_taken(steps, self.strength) + second
 
     def steps_of_stages(self, base: BaseModel, stages: int) -> tuple[int, ...]:
         """How many sampler steps fall into each stage, noisiest first, in all passes together.
@@ -59,7 +60,7 @@ class Plan:
         Raises:
             UsageError: The scheduler cannot take what the base model predicts.
         """
-        name, steps = self.config.scheduler, self.config.steps
+        steps, name, _ = self.config.sampler
         counts = [steps_of_stages(base, name, steps, steps_taken(steps, self.strength), stages)]
         if self.config.hires > 1:
             counts.append(steps_of_stages(base, name, steps, steps_taken(steps, self.config.hires_strength), stages))
@@ -81,7 +82,7 @@ class Plan:
         images = run_pass(base, contexts, stages, replace(self._first(base, seeds), layouts=layouts), on_step)
         first = {row: image for row, image in enumerate(images) if isinstance(image, Image.Image)}
         if self.config.hires > 1 and first:
-            done = steps_taken(self.config.steps, self.strength)
+            done = steps_taken(self.config.sampler.steps, self.strength)
             work = self._second([seeds[row] for row in first], list(first.values()))
             work = replace(work, layouts=[layouts[row] for row in first] if layouts else ())
             rows = {name: part if len(part) == 1 else part[list(first)] for name, part in contexts.items()}
@@ -129,7 +130,7 @@ def plan_rendering(
     mask: Image.Image | None = None,
     control: Control | None = None,
 ) -> Plan:
-    """Settle sizes and regions.
+    """Settle sizes, regions, and what is left open of how to sample.
 
     Args:
         base: The base model.
@@ -141,6 +142,7 @@ def plan_rendering(
     Raises:
         UsageError: A mask without a picture, of another size or without light; a mask and a second pass.
     """
+    config = config.suiting(base.is_builtin)
     width, height = config.width or base.size_px, config.height or base.size_px
     patch = None
     if mask is not None:

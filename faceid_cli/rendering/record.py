@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from faceid_cli.orders.composing import NO_LAYOUT
-from faceid_cli.orders.sampling import Sampling
+from faceid_cli.orders.sampling import USUAL, Sampling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,9 @@ class RenderMetadata(Sampling):
         control: What the control image showed, one of orders.CONTROLS; "" without a ControlNet.
         control_model: The ControlNet: its name and the beginning of its weights' SHA-256.
         control_image: SHA-256 of the control image, as it was given.
+        steps: Of the sampler; this and the next two are as usual where an older picture does not say.
+        scheduler: One of orders.SCHEDULERS.
+        guided: The share of the steps that were guided.
         stage_steps: How many sampler steps each stage of the timesteps had, noisiest first; all passes together.
         files: Names of the files that were given, by option; without their folders.
         embeddings: Files of other words in the prompt, as "WORD FILE", with the beginning of the file's SHA-256.
@@ -75,6 +78,9 @@ class RenderMetadata(Sampling):
     files: dict[str, str] = field(default_factory=dict)
     embeddings: tuple[str, ...] = ()
     chosen: str = ""
+    steps: int = USUAL["steps"]
+    scheduler: str = USUAL["scheduler"]
+    guided: float = USUAL["guided"]
     request: str = ""
     layout: str | None = NO_LAYOUT
     likenesses: dict[str, float] = field(default_factory=dict)

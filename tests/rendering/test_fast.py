@@ -8,7 +8,7 @@ import torch
 
 from faceid_cli.attention import record_attention
 from faceid_cli.orders import RenderConfig, RenderOrder
-from faceid_cli.orders.sampling import FAST
+from faceid_cli.orders.sampling import FAST, USUAL
 from faceid_cli.rendering.generate import render
 from faceid_cli.tokens import class_embedding
 from faceid_cli.types import IdentityTokens
@@ -63,7 +63,8 @@ def test_fast_stands_for_what_is_not_said_otherwise() -> None:
     assert fast == RenderConfig(**FAST), "it is not said again"
     said = RenderOrder.of(names=("al",), prompt="x", fast=True, steps=9, scheduler="unipc").config
     assert (said.steps, said.scheduler, said.guided) == (9, "unipc", FAST["guided"])
-    assert RenderConfig(fast=True, eta=0.5).scheduler == "ddim"
+    assert RenderConfig(fast=True, eta=0.5).suiting(False).sampler == (12, "ddim", 0.75)
+    assert RenderConfig(fast=True, **USUAL).sampler == tuple(USUAL.values()), "also where what is said is what is usual"
 
 
 def test_fast_takes_a_step_of_every_stage_and_says_how_many(tiny_base, people) -> None:
