@@ -1,11 +1,13 @@
 """What quicker ways to render cost in identity: on the built-in model, by the judge, beside the usual way.
 
     python -m benchmarks.fast                                  # three people, six prompts
+    python -m benchmarks.fast --people 6 --prompts 14 --ways usual fast
     python -m benchmarks.fast --device cuda --people 3 --prompts 6 --json fast.json
 
 Each way renders the same people, prompts and seeds. ID(P) is the likeness to other drawings of the person where all
-that the prompt asks for is there, else 0 (docs/evaluation.md). "rows" counts what the UNet is given, a guided step
-being two: time goes with it. "stages" are the steps that fall into each of the five stages.
+that the prompt asks for is there, else 0 (docs/evaluation.md). "change" is from the first way, person by person, with a
+95 % interval over people. "rows" counts what the UNet is given, a guided step being two: time goes with it. "stages"
+are the steps that fall into each of the five stages.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from benchmarks.intervals import bootstrap_interval
 from benchmarks.trial import person_crops, reference_likeness
 from faceid_cli.backbone import load_base_model
 from faceid_cli.builtin.judge import Judge
@@ -40,7 +43,9 @@ WAYS: dict[str, dict[str, Any]] = {
     "dpm++ 12, half guided": {"scheduler": "dpm++", "steps": 12, "guided": 0.5},
     "unipc 12": USUAL | {"scheduler": "unipc", "steps": 12},
     "unipc 10": USUAL | {"scheduler": "unipc", "steps": 10},
+    "ddim 14": USUAL | {"steps": 14},
     "ddim 12": USUAL | {"steps": 12},
+    "ddim 10": USUAL | {"steps": 10},
     "ddim 12, 3/4 guided": USUAL | {"steps": 12, "guided": 0.75},
     "ddim 20, 3/4 guided": USUAL | {"guided": 0.75},
 }
@@ -60,30 +65,31 @@ def measure(
     networks = Judge.load()
     judge = DrawnJudge(networks)
     chosen = [PROMPT_SET[place * len(PROMPT_SET) // prompts] for place in range(prompts)]
-    scored: dict[str, list[Any]] = {name: [] for name in only}
+    found: dict[str, list[float]] = {name: [] for name in only}
     seconds = dict.fromkeys(only, 0.0)
     for person in range(FIRST_PERSON, FIRST_PERSON + people):
         crops = person_crops(networks, person, photos, base.size_px)
         tokens, _ = train_identity(base, crops, TrainConfig(steps=steps))
         likeness = reference_likeness(judge, person)
         for name in only:
-            config = RenderConfig(**WAYS[name])
             started = time.perf_counter()
-            scored[name] += evaluate_tokens(base, judge, tokens, likeness, chosen, config)
+            scored = evaluate_tokens(base, judge, tokens, likeness, chosen, RenderConfig(**WAYS[name]))
             seconds[name] += time.perf_counter() - started
+            found[name].append(summarise(scored, True).identity_of_prompt or 0.0)
+            print(f"person {person}, {name}: ID(P) {found[name][-1]:.3f}", flush=True)
     rows = []
     for name in only:
-        config = RenderConfig(**WAYS[name])
-        summary = summarise(scored[name], True)
+        sampler = RenderConfig(**WAYS[name]).sampler
+        more = [[each - usual] for each, usual in zip(found[name], found[only[0]], strict=True)]
+        change = bootstrap_interval(more)
         rows.append(
             {
                 "way": name,
-                "id_p": summary.identity_of_prompt,
+                "id_p": sum(found[name]) / people,
+                "change": [change.mean, change.low, change.high],
                 "seconds": seconds[name] / (people * prompts),
-                "rows": rows_of(config),
-                "stages": steps_of_stages(
-                    base, config.sampler.scheduler, config.sampler.steps, config.sampler.steps, 5
-                ),
+                "rows": rows_of(RenderConfig(**WAYS[name])),
+                "stages": steps_of_stages(base, sampler.scheduler, sampler.steps, sampler.steps, 5),
             }
         )
     return rows
@@ -104,13 +110,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.device, arguments.people, arguments.prompts, arguments.photos, arguments.steps, arguments.ways
     )
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"device": arguments.device, "rows": rows}, indent=1) + "\n")
+        arguments.json.write_text(
+            json.dumps(
+                {"device": arguments.device, "people": arguments.people, "prompts": arguments.prompts, "rows": rows},
+                indent=1,
+            )
+            + "\n"
+        )
     usual = rows[0]
-    print(f"{'way':24} {'ID(P)':>6} {'change':>7} {'rows':>5} {'seconds':>8} {'of usual':>8}  steps of the stages")
+    print(f"{'way':24} {'ID(P)':>6} {'change':>24} {'rows':>5} {'seconds':>8} {'of usual':>8}  steps of the stages")
     for row in rows:
-        change = row["id_p"] - usual["id_p"]
+        change = "{:+.3f} ({:+.3f} to {:+.3f})".format(*row["change"])
         print(
-            f"{row['way']:24} {row['id_p']:6.3f} {change:+7.3f} {row['rows']:5} {row['seconds']:8.2f} "
+            f"{row['way']:24} {row['id_p']:6.3f} {change:>24} {row['rows']:5} {row['seconds']:8.2f} "
             f"{row['seconds'] / usual['seconds']:8.2f}  {' '.join(map(str, row['stages']))}",
             flush=True,
         )

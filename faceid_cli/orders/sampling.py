@@ -114,8 +114,10 @@ _STRENGTH_HINT = "use a number above 0, up to 1; 0.6 is usual"
 
 USUAL: dict[str, Any] = {"steps": 20, "scheduler": "ddim", "guided": 1.0}
 """How pictures are sampled where nothing is said of it."""
+BUILTIN_STEPS = 12
+"""Of the usual sampler, for the built-in model: more change nothing, see `benchmarks/fast.py`."""
 FAST: dict[str, Any] = {"steps": 12, "scheduler": "dpm++", "guided": 0.75}
-"""What `--fast` stands for, and what the built-in model has unasked; `benchmarks/fast.py` measures what it costs."""
+"""What `--fast` stands for; `benchmarks/fast.py` measures what it costs."""
 
 
 class Sampler(NamedTuple):
@@ -132,7 +134,7 @@ class Sampling(Options):
 
     steps: int | None = option(
         None,
-        f"Sampler steps; {USUAL['steps']}, on the built-in model {FAST['steps']}.",
+        f"Sampler steps; {USUAL['steps']}, on the built-in model {BUILTIN_STEPS}.",
         "--steps",
         metavar="N",
         check=at_least("steps", 1, "20 to 50 is usual"),
@@ -146,8 +148,7 @@ class Sampling(Options):
     )
     guided: float | None = option(
         None,
-        "Guide only this share of the steps, from the first on; the others take half of the time. "
-        f"All, on the built-in model {FAST['guided']}.",
+        "Guide only this share of the steps, from the first on; the others take half of the time.",
         "--guided",
         metavar="X",
         check=within("share of guided steps is {:g}", 0, 1, "use a number above 0, up to 1", above=True),
@@ -199,7 +200,7 @@ class Sampling(Options):
     )
     scheduler: str | None = option(
         None,
-        f"{', '.join(SCHEDULERS)}; {USUAL['scheduler']}, on the built-in model {FAST['scheduler']}.",
+        f"{', '.join(SCHEDULERS)}; {USUAL['scheduler']} if not said.",
         "--scheduler",
         metavar="NAME",
         choices=SCHEDULERS,
@@ -312,7 +313,7 @@ class RenderConfig(Machine, Sampling):
     fast: bool = option(
         False,
         f"As --steps {FAST['steps']} --scheduler {FAST['scheduler']} --guided {FAST['guided']}, "
-        "each where it is not said; on the built-in model so anyway.",
+        "each where it is not said.",
         "--fast",
         is_repeated=False,
         is_settable=False,
@@ -335,10 +336,11 @@ class RenderConfig(Machine, Sampling):
     def suiting(self, is_builtin: bool) -> Self:
         """The same with nothing left open of how it is sampled: as suits the built-in model, or any other.
 
-        The built-in model's own way is one of its scheduler: with another one all is as with other models.
+        The built-in model needs fewer steps of the usual scheduler; of the others it was not measured.
         """
-        as_builtin = is_builtin and self.scheduler in (None, FAST["scheduler"]) and not self.eta
-        left = {name: value for name, value in (FAST if as_builtin else USUAL).items() if getattr(self, name) is None}
+        few = is_builtin and self.scheduler in (None, USUAL["scheduler"])
+        suits = USUAL | ({"steps": BUILTIN_STEPS} if few else {})
+        left = {name: value for name, value in suits.items() if getattr(self, name) is None}
         return replace(self, **left) if left else self
 
     @property
