@@ -127,16 +127,18 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--names", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=20, help="sampler steps")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     judge = Judge.load()
     prompts = random_prompts(arguments.prompts, HELD_OUT_SEED)
     rng = np.random.default_rng(HELD_OUT_SEED)
     texts = [prompt.text.format(*(str(rng.choice(roster())) for _ in range(prompt.people))) for prompt in prompts]
-    found = check_concepts(judge, prompts, render(arguments.model, texts, HELD_OUT_SEED))
+    found = check_concepts(judge, prompts, render(arguments.model, texts, HELD_OUT_SEED, steps=arguments.steps))
     known = roster_embeddings(judge)
     people = np.random.default_rng(HELD_OUT_SEED).choice(len(roster()), arguments.names, replace=False)
-    portraits = render(arguments.model, [f"a photo of {roster()[person]}" for person in people], HELD_OUT_SEED)
+    names = [f"a photo of {roster()[person]}" for person in people]
+    portraits = render(arguments.model, names, HELD_OUT_SEED, steps=arguments.steps)
     found["name"] = check_names(judge, known, people, portraits)
     autoencoder = check_autoencoder(judge, known, arguments.model, arguments.names)
     report: dict[str, Any] = {**shares(found), "autoencoder": shares(autoencoder)}
