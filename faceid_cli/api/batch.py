@@ -13,10 +13,12 @@ from typing import Any
 from faceid_cli.api.already import Already
 from faceid_cli.api.loaded import Loaded, Once
 from faceid_cli.api.mixing import Mixer
+from faceid_cli.api.results import Results
 from faceid_cli.api.saving import Saver, make_folder
 from faceid_cli.api.settling import Settling
 from faceid_cli.api.sheets import write_sheets
 from faceid_cli.api.sinks import Files
+from faceid_cli.api.spreading import render_spread
 from faceid_cli.api.tally import Tally
 from faceid_cli.api.wanted import FAILED, THERE, OnOutcome, Outcome, Wanted
 from faceid_cli.errors import BatchError, FaceIDError, InterruptedRunError, OutputError, UsageError
@@ -117,7 +119,9 @@ def split_options(options: Mapping[str, Any]) -> tuple[BatchOrder, dict[str, Any
         UsageError: An option that does not exist, or cannot be.
     """
     own, common = parted(BatchOrder, options)
-    order = BatchOrder(**own)
+    order = BatchOrder.of(**own)
+    if order.where.devices and common.get("device") is not None:
+        raise UsageError("--device and --devices each say where the work is done", "give one of them")
     return order, {**common, **({"seeds": order.seeds} if order.seeds else {})}
 
 
@@ -218,10 +222,15 @@ def estimated_seconds(plan: BatchPlan) -> float | None:
 
 def _render(plan: BatchPlan, tally: Tally, note: OnNote, loaded: Loaded) -> None:
     make_folder(plan.output.root)
-    saver = Saver(note, wanted_provenance(note))
-    mixer = Mixer(loaded, Files(saver, Already()), tally, note, plan.order.fail_fast)
+    provenance = wanted_provenance(note)
+    saver = Saver(note, provenance)
+    sink, fail_fast, where = Files(saver, Already()), plan.order.fail_fast, plan.order.where
     try:
-        mixer.render(plan.missing)
+        if where.are_wanted:
+            results = Results(sink, tally, note, fail_fast)
+            render_spread(plan.missing, where, results, note, provenance is not None)
+        else:
+            Mixer(loaded, sink, tally, note, fail_fast).render(plan.missing)
         saver.close()
     except KeyboardInterrupt as error:
         saver.close()

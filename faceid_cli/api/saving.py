@@ -14,6 +14,7 @@ from faceid_cli.api.wanted import Wanted
 from faceid_cli.errors import FaceIDError, OutputError, UnknownNameError, UsageError
 from faceid_cli.kept.files import old_scratches, output_error
 from faceid_cli.rendering.provenance import Provenance
+from faceid_cli.rendering.record import metadata_of
 from faceid_cli.rendering.save import plan_output, save_over, save_render
 from faceid_cli.types import OnNote, Render
 
@@ -99,8 +100,6 @@ class Saver:
 
     def _write(self, picture: Render, path: Path, wanted: Wanted, overwrite: bool) -> tuple[Render, list[str]]:
         """Write and record a picture; returns it with what is worth telling."""
-        from faceid_cli.rendering.generate import metadata_of
-
         if self._has_failed:
             raise CancelledError
         order, notes = wanted.order, list[str]()

@@ -9,9 +9,9 @@ from typing import Any
 
 from faceid_cli.api.already import Already
 from faceid_cli.api.loaded import People
-from faceid_cli.api.mixing import not_alike
 from faceid_cli.api.opening import Opened
 from faceid_cli.api.placing import placed
+from faceid_cli.api.results import not_alike
 from faceid_cli.api.wanted import FAILED, THERE, Outcome, Wanted
 from faceid_cli.errors import FaceIDError
 from faceid_cli.jobs.expand import BadRow, Job
