@@ -14,7 +14,7 @@ from faceid_cli.api.already import Already
 from faceid_cli.api.loaded import Loaded, Once
 from faceid_cli.api.mixing import Mixer
 from faceid_cli.api.results import Results
-from faceid_cli.api.saving import Saver, make_folder
+from faceid_cli.api.saving import WRITERS, Saver, make_folder
 from faceid_cli.api.settling import Settling
 from faceid_cli.api.sheets import write_sheets
 from faceid_cli.api.sinks import Files
@@ -223,8 +223,9 @@ def estimated_seconds(plan: BatchPlan) -> float | None:
 def _render(plan: BatchPlan, tally: Tally, note: OnNote, loaded: Loaded) -> None:
     make_folder(plan.output.root)
     provenance = wanted_provenance(note)
-    saver = Saver(note, provenance)
-    sink, fail_fast, where = Files(saver, Already()), plan.order.fail_fast, plan.order.where
+    fail_fast, where = plan.order.fail_fast, plan.order.where
+    saver = Saver(note, provenance, WRITERS if where.are_wanted else 1)
+    sink = Files(saver, Already())
     try:
         if where.are_wanted:
             results = Results(sink, tally, note, fail_fast)

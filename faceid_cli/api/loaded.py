@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from faceid_cli.api.checking import Checking, checking_for, judge_of
 from faceid_cli.api.opening import Opened, on_machine, open_people
-from faceid_cli.orders import RenderOrder
+from faceid_cli.orders import RenderConfig, RenderOrder
 from faceid_cli.types import IdentityTokens, OnNote
 
 if TYPE_CHECKING:
@@ -133,13 +133,16 @@ class People:
     def __init__(self, on_note: OnNote) -> None:
         self._on_note = on_note
         self._found: dict[tuple[object, ...], Opened] = {}
+        self._settled: tuple[RenderConfig, RenderConfig] | None = None
 
     def of(self, order: RenderOrder) -> Opened:
         """The people of an order. Raises as `open_people`."""
         key = (order.names, order.model, order.options, order.config.device, order.config.precision)
         if key not in self._found:
             self._found[key] = open_people(order.names, order.config, order.model, order.options, self._on_note)
-        return replace(self._found[key], config=on_machine(order.config))
+        if self._settled is None or self._settled[0] is not order.config:  # many rows share one
+            self._settled = order.config, on_machine(order.config)
+        return replace(self._found[key], config=self._settled[1])
 
 
 def base_key(opened: Opened) -> tuple[object, ...]:

@@ -19,15 +19,29 @@ def record_picture(picture: Render, ids: tuple[str, ...], replaces: bool = False
         ids: Of the people in it.
         replaces: Whether it took the place of another one, which the registry then forgets.
     """
-    assert picture.path is not None
-    request = picture.request
+    return record_pictures([(picture, ids, replaces)])
+
+
+def record_pictures(pictures: Sequence[tuple[Render, tuple[str, ...], bool]]) -> bool:
+    """The same for several, all or none: each as (picture, ids, replaces).
+
+    Raises:
+        UnknownNameError: Somebody in them has been removed meanwhile.
+    """
     with Registry.open() as registry:
         if registry.is_read_only:
             return False
-        if replaces:
-            forget_pictures(registry, picture.path.absolute())
-        registry.add_renders([NewRender(ids, picture.path.absolute(), request.prompt, request.seed, picture.settings)])
+        for picture, _, replaces in pictures:
+            if replaces and picture.path is not None:
+                forget_pictures(registry, picture.path.absolute())
+        registry.add_renders([_row(picture, ids) for picture, ids, _ in pictures])
         return True
+
+
+def _row(picture: Render, ids: tuple[str, ...]) -> NewRender:
+    assert picture.path is not None
+    request = picture.request
+    return NewRender(ids, picture.path.absolute(), request.prompt, request.seed, picture.settings)
 
 
 def not_recorded() -> str:

@@ -60,6 +60,11 @@ class Portion:
     fingerprint: str
     likenesses: Mapping[str, Likeness | None] = field(default_factory=dict)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels: of each picture's two orders, as it was given and as it was settled, the latter alone."""
+        light = tuple(replace(each, job=replace(each.job, order=each.order)) for each in self.pictures)
+        return {**self.__dict__, "pictures": light}
+
 
 @dataclass(frozen=True)
 class Made:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from faceid_cli.api.loaded import base_key
@@ -54,7 +55,7 @@ class Wanted:
         """Of this try."""
         return (self.job.seed + self.attempt * _NEXT_TRY) % (MAX_SEED + 1)
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """The name that its file is to have."""
         return replace(self.job, seed=self.seed).path
@@ -73,7 +74,12 @@ class Wanted:
     def sampling(self) -> Hashable:
         """Equal for pictures of one base model that can share a batch: all but their prompts, people and seeds."""
         order = self.order
-        return replace(order.config, **_OF_TEXT), tuple(order.files.items()), order.face, order.control
+        return _sampling(order.config), tuple(order.files.items()), order.face, order.control
+
+
+@lru_cache(maxsize=1024)
+def _sampling(config: RenderConfig) -> RenderConfig:
+    return replace(config, **_OF_TEXT)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -47,7 +48,8 @@ class Template:
             UsageError: A value that the template cannot take.
         """
         try:
-            filled = _Fill().vformat(self.text, (), {name: _plain(value) for name, value in values.items()})
+            asked = {name: _plain(value) for name, value in values.items() if name in _words_of(self.text)}
+            filled = _Fill().vformat(self.text, (), asked)
         except (ValueError, TypeError, KeyError) as error:
             raise UsageError(f"the name {self.text!r} cannot be filled in: {error}") from error
         return self.folder / filled
@@ -81,6 +83,12 @@ def slug_of(prompt: str) -> str:
     words = re.sub(r"[\W_]+", "-", bare).strip("-")
     cut = words[:_SLUG_LETTERS].encode()[: 2 * _SLUG_LETTERS].decode(errors="ignore")
     return cut.strip("-") or "picture"
+
+
+@lru_cache(maxsize=256)
+def _words_of(text: str) -> frozenset[str]:
+    """What may be filled into a template: of many pictures all else would be made ready for nothing."""
+    return frozenset(re.findall(r"[A-Za-z_]\w*", text))
 
 
 class _Fill(Formatter):
