@@ -45,7 +45,7 @@ MAY_IMPORT_LATE = {
     "api": "torch waits until it is needed",
     "cli": "torch, SQLModel and rich wait until they are needed",
     "faces": "facexlib and torchvision may be missing or broken",
-    "kept": "systems lock files in different ways, and keys for signing need an extra",
+    "kept": "systems lock files in different ways, keys for signing need an extra, and few write to clouds",
     "jobs": "only prompts with variants need dynamicprompts, and only YAML needs its package",
     "rendering": "OpenCV may be missing a library of the system, and credentials need an extra",
     "model_files": "only hub ids need diffusers, and only .ckpt files need torch",
@@ -168,6 +168,7 @@ def _files_of(full: str, files: dict[str, Path]) -> list[str]:
         ("requests", set()),
         ("httpx", set()),
         ("socket", {"workers"}),  # whether a cluster answers, which the user named
+        ("fsspec", {"kept"}),
         ("ray", {"workers"}),
         ("multiprocessing", {"workers"}),
         ("pickle", {"model_files", "tokens"}),  # the name of an error of torch's restricted reader

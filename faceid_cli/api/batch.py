@@ -28,6 +28,15 @@ from faceid_cli.jobs.naming import Template, template_of
 from faceid_cli.jobs.reading import read_rows
 from faceid_cli.jobs.rows import Place, Row
 from faceid_cli.kept.files import write_atomically
+from faceid_cli.kept.remote import (
+    is_remote,
+    local_path,
+    read_remote,
+    remote_path,
+    remove_remote,
+    shown_path,
+    write_remote,
+)
 from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.batching import BatchOrder
@@ -196,7 +205,7 @@ def check_outcomes(plan: BatchPlan, outcomes: Mapping[str, int]) -> None:
         file = failed_file(plan)
         raise BatchError(
             f"{failed} of {plan.pictures + len(plan.bad)} pictures failed",
-            f"their rows are in {file}: faceid batch {file}",
+            f"their rows are in {shown_path(file)}: faceid batch {shown_path(file)}",
         )
 
 
@@ -269,8 +278,9 @@ def content_of(file: Path | str, what: str) -> tuple[str, bytes]:
     """
     if str(file) == "-":
         return "standard input", sys.stdin.buffer.read()
+    elsewhere = remote_path(file)
     try:
-        return str(file), user_path(file).read_bytes()
+        return str(file), user_path(local_path(file)).read_bytes() if elsewhere is None else read_remote(elsewhere)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"cannot read {file}: {reason}", f"give a file of {what}, or - for a pipe") from error
@@ -306,8 +316,14 @@ def write_failed_rows(file: Path, lines: Iterable[Mapping[str, Any]], is_asked_f
     """
     # YAML has dates, bytes and sets, too.
     said = [json.dumps(line, default=str, skipkeys=True) for line in lines]
-    if said:
+    content = "".join(f"{line}\n" for line in said).encode()
+    if is_remote(file):
+        if said:
+            write_remote(file, content)
+        elif not is_asked_for:
+            remove_remote(file)
+    elif said:
         make_folder(file.absolute().parent)
-        write_atomically(file, "".join(f"{line}\n" for line in said).encode())
+        write_atomically(file, content)
     elif not is_asked_for and file.is_file():
         file.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from faceid_cli.kept import paths
+from faceid_cli.kept.remote import whole_path
 from faceid_cli.registry.records import NewRender
 from faceid_cli.registry.requests import forget_pictures
 from faceid_cli.registry.store import Registry
@@ -33,7 +34,7 @@ def record_pictures(pictures: Sequence[tuple[Render, tuple[str, ...], bool]]) ->
             return False
         for picture, _, replaces in pictures:
             if replaces and picture.path is not None:
-                forget_pictures(registry, picture.path.absolute())
+                forget_pictures(registry, whole_path(picture.path))
         registry.add_renders([_row(picture, ids) for picture, ids, _ in pictures])
         return True
 
@@ -41,7 +42,7 @@ def record_pictures(pictures: Sequence[tuple[Render, tuple[str, ...], bool]]) ->
 def _row(picture: Render, ids: tuple[str, ...]) -> NewRender:
     assert picture.path is not None
     request = picture.request
-    return NewRender(ids, picture.path.absolute(), request.prompt, request.seed, picture.settings)
+    return NewRender(ids, whole_path(picture.path), request.prompt, request.seed, picture.settings)
 
 
 def not_recorded() -> str:

@@ -13,6 +13,7 @@ from faceid_cli.api.recording import not_recorded, record_pictures
 from faceid_cli.api.wanted import Wanted
 from faceid_cli.errors import FaceIDError, OutputError, UnknownNameError, UsageError
 from faceid_cli.kept.files import old_scratches, output_error
+from faceid_cli.kept.remote import is_remote
 from faceid_cli.rendering.provenance import Provenance
 from faceid_cli.rendering.record import metadata_of
 from faceid_cli.rendering.save import OutputPlan, plan_output, save_over, save_render
@@ -188,7 +189,7 @@ class Saver:
         """Where a picture goes; a folder is looked at once."""
         folder, order = path.parent, wanted.order
         make_folder(folder)
-        if folder not in self._folders:
+        if folder not in self._folders and not is_remote(folder):
             plan_output(path, path.stem, 1, order.format, order.metadata)
             self._folders.add(folder)
             for scratch in old_scratches(folder):
@@ -204,6 +205,8 @@ def make_folder(folder: Path) -> None:
     Raises:
         OutputError: It cannot be made.
     """
+    if is_remote(folder):  # there, folders are but parts of names
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -12,6 +12,7 @@ from string import Formatter
 from typing import Any
 
 from faceid_cli.errors import UsageError
+from faceid_cli.kept.remote import local_path, remote_path, shown_path
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.orders.option import leaves
@@ -61,19 +62,21 @@ def template_of(output: Path | str) -> Template:
     Raises:
         UsageError: An unknown field, or one that cannot be formatted so; a file of another format.
     """
-    text = str(output)
-    whole = user_path(text)
+    text = local_path(output)
+    elsewhere = remote_path(text)
+    whole = user_path(text) if elsewhere is None else elsewhere
     if os.path.isdir(whole):  # unlike Path's, of a name that is too long it says no
         return Template(whole, DEFAULT)
     if "{" not in text and "}" not in text:
-        check_output(whole)
+        if elsewhere is None:
+            check_output(whole)
         if whole.suffix and whole.suffix.lower() not in SUFFIXES:
-            raise other_format(text)
+            raise other_format(shown_path(whole))
         return Template(whole.parent, literal(whole.name)) if whole.suffix else Template(whole, DEFAULT)
     _check_fields(text)
     is_file = text.lower().endswith((*SUFFIXES, "{suffix}"))
     if not is_file and re.search(r"\.[A-Za-z]{2,4}$", text):
-        raise other_format(text)
+        raise other_format(shown_path(whole))
     return Template(Path(), str(whole) if is_file else f"{str(whole).rstrip('/')}/{DEFAULT}")
 
 

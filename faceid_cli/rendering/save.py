@@ -14,6 +14,7 @@ from PIL import Image
 
 from faceid_cli.errors import OutputError
 from faceid_cli.kept.files import check_writable, output_error, write_atomically, write_new
+from faceid_cli.kept.remote import is_remote, write_remote, write_remote_new
 from faceid_cli.orders.checks import user_path
 from faceid_cli.orders.rendering import SUFFIXES, other_format, suffix_of
 from faceid_cli.rendering.encoded import EncodedRender
@@ -130,7 +131,10 @@ def save_over(render: Render, path: Path, plan: OutputPlan, metadata: RenderMeta
         FaceIDError, UsageError, OutputError: As `save_render`.
     """
     finished, data = _finished(render, plan, metadata, SUFFIXES.get(path.suffix.lower(), plan.kind))
-    write_atomically(path, data)
+    if is_remote(path):
+        write_remote(path, data)
+    else:
+        write_atomically(path, data)
     return _at(finished, path)
 
 
@@ -148,6 +152,8 @@ def _at(render: Render, path: Path) -> Render:
 
 
 def _write(data: bytes, plan: OutputPlan) -> Path:
+    if is_remote(plan.folder):
+        return write_remote_new(data, plan.candidates())
     with _as_output_error(plan.folder):
         return write_new(data, plan.folder, plan.candidates())
 
