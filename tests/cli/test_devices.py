@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from faceid_cli.api import rendering_worker
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.metadata import read_metadata
 from faceid_cli.workers.pool import Place
-from tests.cli.batches import CHEAP, lines, pictures, pixels
+from tests.cli.batches import CHEAP, lines, outside, pictures, pixels
 
 SPREAD = ("--precision", "float32", "--steps", 2, "--batch", 2)
 
@@ -122,3 +124,22 @@ def test_auto_is_refused_in_words(faceid, alice) -> None:
     )
     assert answer.code == 1
     assert "--auto is not for several devices or machines" in answer.err
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_processes_and_keeps_what_is_finished(faceid, alice) -> None:
+    words = ("generate", "alice", "cup", "--seeds", "1-400", "-o", "out", "--devices", "cpu,cpu", "-q", *SPREAD)
+    command, environment = outside(*words)
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic() + 240
+    while len(list(Path().glob("out/*.png"))) < 3 and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to the workers, too
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert said.count("\n") == 2, said
+    assert "error: stopped by Ctrl-C; " in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert 3 <= len(pictures()) < 400
+    assert all(pixels(Path("out") / name).shape == (64, 64, 3) for name in pictures())
