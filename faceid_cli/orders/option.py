@@ -12,7 +12,6 @@ import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
@@ -141,17 +140,22 @@ class Options:
 _WITHOUT_TEXT = (int, float, type(None))
 
 
-@cache
-def _checks(group: type[Options]) -> tuple[tuple[str, Any, bool, str, Any], ...]:
+_CHECKS: dict[type[Options], list[tuple[str, Any, bool, str, Any]]] = {}  # groups are made often, too
+
+
+def _checks(group: type[Options]) -> list[tuple[str, Any, bool, str, Any]]:
     """What is done to each field when a group is made: name, factory, whether it is a float, flag of texts, check."""
-    found = []
+    if group in _CHECKS:
+        return _CHECKS[group]
+    found: list[tuple[str, Any, bool, str, Any]] = []
     for field in fields(group):
         asked = option_of(field)
         factory = None if field.default_factory is dataclasses.MISSING else field.default_factory
         flag = "" if asked is None or asked.takes_any_path else asked.flags[0] if asked.flags else field.name
         check = None if asked is None else asked.check
         found.append((field.name, factory, isinstance(field.default, float), flag, check))
-    return tuple(found)
+    _CHECKS[group] = found
+    return found
 
 
 Group = TypeVar("Group", bound=Options)

@@ -122,6 +122,7 @@ def serve(connection: Connection, make: Make, place: Place, given: Any) -> None:
         given: What it is told.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first one ends us
+    signal.signal(signal.SIGTERM, _end)  # with what libraries have to put in order
     tasks: queue.Queue[tuple[int, Any] | None] = queue.Queue()
     threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
     worker: Worker | None = None
@@ -137,6 +138,10 @@ def serve(connection: Connection, make: Make, place: Place, given: Any) -> None:
             connection.send((ticket, value, error))
         except OSError:
             return
+
+
+def _end(number: int, frame: Any) -> None:
+    raise SystemExit(0)
 
 
 def _receive(connection: Connection, tasks: queue.Queue[tuple[int, Any] | None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -110,6 +111,17 @@ def test_a_base_model_that_workers_do_not_have_is_one_error(faceid, alice, two_n
     assert "no base model at /not/there/" in answer.err
     assert "at the same path on all machines" in answer.err
     assert not list(Path("out").glob("*.png"))
+
+
+@pytest.mark.slow
+def test_people_are_learned_on_the_cluster_and_kept_here(faceid, photos, tiny_model_dir, two_nodes) -> None:
+    for name in ("ann", "bob"):
+        shutil.copytree(photos, Path("people") / name)
+    quick = ("--no-detect", "--steps", 2, "--batch", 1, "--model", tiny_model_dir, "--precision", "float32")
+    answer = faceid("enroll", "--each", "people", *quick, "--consent", "yes", "--ray", two_nodes.address)
+    assert answer.code == 0, answer.err
+    assert faceid("list", "-q").out == "ann\nbob\n"
+    assert not (two_nodes.home / "registry.db").exists()
 
 
 class Astray(rendering_worker.RenderingWorker):
