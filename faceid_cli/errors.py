@@ -26,6 +26,7 @@
     ├── OutOfMemoryError        10  not enough memory
     ├── NotAlikeError            1  no picture was as like the person as was asked for
     ├── BatchError               1  some pictures of a batch failed
+    ├── WorkersError             1  other processes and machines that cannot be had, or were lost
     ├── IdentityFileError       11  a file that is no identity, or a damaged one
     ├── BackupFileError         11  a file that is no backup, or a damaged one
     └── InterruptedRunError    130  stopped by Ctrl-C
@@ -34,6 +35,8 @@ Only these become one line on stderr; any other exception is a bug and keeps its
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class FaceIDError(Exception):
@@ -50,6 +53,10 @@ class FaceIDError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let errors of workers come here as what they are, whatever their classes are made with."""
+        return _again, (self.__class__, self.args), self.__dict__
 
 
 class UsageError(FaceIDError):
@@ -170,6 +177,10 @@ class BatchError(FaceIDError):
     """Some pictures of a batch failed; the others are there."""
 
 
+class WorkersError(FaceIDError):
+    """Processes or machines that were to share the work cannot be had, do not fit, or were lost."""
+
+
 class IdentityFileError(FaceIDError):
     """A file that is no identity, is damaged, or was written by a newer faceid."""
 
@@ -186,3 +197,9 @@ class InterruptedRunError(FaceIDError):
     """Stopped by Ctrl-C; what was done so far is saved where the message says."""
 
     exit_code = 130
+
+
+def _again(kind: type[FaceIDError], arguments: tuple[Any, ...]) -> FaceIDError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    return error

@@ -19,6 +19,7 @@ ROOMS = (
     "contact_sheet",
     "orders",
     "kept",
+    "workers",
     "photo_files",
     "jobs",
     "model_files",
@@ -44,11 +45,12 @@ MAY_IMPORT_LATE = {
     "api": "torch waits until it is needed",
     "cli": "torch, SQLModel and rich wait until they are needed",
     "faces": "facexlib and torchvision may be missing or broken",
-    "kept": "systems lock files in different ways, and keys for signing need an extra",
+    "kept": "systems lock files in different ways, keys for signing need an extra, and few write to clouds",
     "jobs": "only prompts with variants need dynamicprompts, and only YAML needs its package",
     "rendering": "OpenCV may be missing a library of the system, and credentials need an extra",
     "model_files": "only hub ids need diffusers, and only .ckpt files need torch",
     "builtin": "training recipes and the judge need torch, drawing does not",
+    "workers": "only --ray needs Ray",
 }
 
 WITHOUT_TORCH = (
@@ -69,6 +71,7 @@ WITHOUT_TORCH = (
     "faceid_cli.rendering.save",
     "faceid_cli.faces.account",
     "faceid_cli.report.gather",
+    *(f"faceid_cli.workers.{path.stem}" for path in sorted((PACKAGE / "workers").glob("*.py"))),
     *(f"faceid_cli.jobs.{path.stem}" for path in sorted((PACKAGE / "jobs").glob("*.py"))),
     *(f"faceid_cli.api.{path.stem}" for path in sorted((PACKAGE / "api").glob("*.py"))),
     *(f"faceid_cli.cli.{path.stem}" for path in sorted((PACKAGE / "cli").glob("*.py"))),
@@ -164,7 +167,10 @@ def _files_of(full: str, files: dict[str, Path]) -> list[str]:
         ("urllib", {"kept"}),
         ("requests", set()),
         ("httpx", set()),
-        ("socket", set()),
+        ("socket", {"workers"}),  # whether a cluster answers, which the user named
+        ("fsspec", {"kept"}),
+        ("ray", {"workers"}),
+        ("multiprocessing", {"workers"}),
         ("pickle", {"model_files", "tokens"}),  # the name of an error of torch's restricted reader
     ],
 )

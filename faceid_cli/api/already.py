@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from faceid_cli.errors import PhotoError
+from faceid_cli.kept.remote import files_below, is_remote, whole_path
 from faceid_cli.orders.rendering import SUFFIXES
 from faceid_cli.registry.requests import requests_below
 from faceid_cli.registry.store import Registry
@@ -23,6 +24,8 @@ class Already:
     """
 
     def __init__(self) -> None:
+        self._elsewhere: dict[Path, dict[Path, None]] = {}
+        """Files of places that are no folders of this machine: those are asked once."""
         self._found: dict[str, Path] = {}
         self._recorded: set[Path] = set()
         self._roots: set[Path] = set()
@@ -38,11 +41,13 @@ class Already:
         """
         self._look(target, root)
         path = self._found.get(request)
-        return path if path is not None and path.exists() else None
+        return path if path is not None and self._exists(path, root) else None
 
     def add(self, request: str, path: Path) -> None:
         """Know of a picture that has been written."""
         self._found[request] = path
+        for known in self._elsewhere.values():
+            known[path] = None
 
     def _look(self, target: Path, root: Path) -> None:
         if root not in self._roots:
@@ -51,16 +56,28 @@ class Already:
                 recorded = requests_below(registry, root)
             self._recorded |= set(recorded)
             # Told as the user called the folder.
-            paths = {root / path.relative_to(root.absolute()): request for path, request in recorded.items()}
-            self._found |= {request: path for path, request in paths.items() if request and path.exists()}
+            paths = {root / path.relative_to(whole_path(root)): request for path, request in recorded.items()}
+            self._found |= {request: path for path, request in paths.items() if request and self._exists(path, root)}
         for folder in (target.parent, target.parent / REJECTED):
             if folder not in self._folders:
                 self._folders.add(folder)
-                self._read(folder)
+                self._read(folder, root)
 
-    def _read(self, folder: Path) -> None:
-        for path in sorted(folder.glob("*")):
-            if path.suffix.lower() not in SUFFIXES or path.absolute() in self._recorded:
+    def _exists(self, path: Path, root: Path) -> bool:
+        return path in self._below(root) if is_remote(path) else path.exists()
+
+    def _below(self, root: Path) -> dict[Path, None]:
+        if root not in self._elsewhere:
+            self._elsewhere[root] = dict.fromkeys(files_below(root))
+        return self._elsewhere[root]
+
+    def _read(self, folder: Path, root: Path) -> None:
+        if is_remote(folder):
+            files = [path for path in self._below(root) if path.parent == folder]
+        else:
+            files = sorted(folder.glob("*"))
+        for path in files:
+            if path.suffix.lower() not in SUFFIXES or whole_path(path) in self._recorded:
                 continue
             with suppress(PhotoError, OSError):
                 metadata = read_metadata(path)

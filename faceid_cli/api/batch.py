@@ -13,10 +13,12 @@ from typing import Any
 from faceid_cli.api.already import Already
 from faceid_cli.api.loaded import Loaded, Once
 from faceid_cli.api.mixing import Mixer
-from faceid_cli.api.saving import Saver, make_folder
+from faceid_cli.api.results import Results
+from faceid_cli.api.saving import WRITERS, Saver, make_folder
 from faceid_cli.api.settling import Settling
 from faceid_cli.api.sheets import write_sheets
 from faceid_cli.api.sinks import Files
+from faceid_cli.api.spreading import render_spread
 from faceid_cli.api.tally import Tally
 from faceid_cli.api.wanted import FAILED, THERE, OnOutcome, Outcome, Wanted
 from faceid_cli.errors import BatchError, FaceIDError, InterruptedRunError, OutputError, UsageError
@@ -26,6 +28,15 @@ from faceid_cli.jobs.naming import Template, template_of
 from faceid_cli.jobs.reading import read_rows
 from faceid_cli.jobs.rows import Place, Row
 from faceid_cli.kept.files import write_atomically
+from faceid_cli.kept.remote import (
+    is_remote,
+    local_path,
+    read_remote,
+    remote_path,
+    remove_remote,
+    shown_path,
+    write_remote,
+)
 from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.batching import BatchOrder
@@ -117,7 +128,9 @@ def split_options(options: Mapping[str, Any]) -> tuple[BatchOrder, dict[str, Any
         UsageError: An option that does not exist, or cannot be.
     """
     own, common = parted(BatchOrder, options)
-    order = BatchOrder(**own)
+    order = BatchOrder.of(**own)
+    if order.where.devices and common.get("device") is not None:
+        raise UsageError("--device and --devices each say where the work is done", "give one of them")
     return order, {**common, **({"seeds": order.seeds} if order.seeds else {})}
 
 
@@ -192,7 +205,7 @@ def check_outcomes(plan: BatchPlan, outcomes: Mapping[str, int]) -> None:
         file = failed_file(plan)
         raise BatchError(
             f"{failed} of {plan.pictures + len(plan.bad)} pictures failed",
-            f"their rows are in {file}: faceid batch {file}",
+            f"their rows are in {shown_path(file)}: faceid batch {shown_path(file)}",
         )
 
 
@@ -218,10 +231,16 @@ def estimated_seconds(plan: BatchPlan) -> float | None:
 
 def _render(plan: BatchPlan, tally: Tally, note: OnNote, loaded: Loaded) -> None:
     make_folder(plan.output.root)
-    saver = Saver(note, wanted_provenance(note))
-    mixer = Mixer(loaded, Files(saver, Already()), tally, note, plan.order.fail_fast)
+    provenance = wanted_provenance(note)
+    fail_fast, where = plan.order.fail_fast, plan.order.where
+    saver = Saver(note, provenance, WRITERS if where.are_wanted else 1)
+    sink = Files(saver, Already())
     try:
-        mixer.render(plan.missing)
+        if where.are_wanted:
+            results = Results(sink, tally, note, fail_fast)
+            render_spread(plan.missing, where, results, note, provenance is not None)
+        else:
+            Mixer(loaded, sink, tally, note, fail_fast).render(plan.missing)
         saver.close()
     except KeyboardInterrupt as error:
         saver.close()
@@ -259,8 +278,9 @@ def content_of(file: Path | str, what: str) -> tuple[str, bytes]:
     """
     if str(file) == "-":
         return "standard input", sys.stdin.buffer.read()
+    elsewhere = remote_path(file)
     try:
-        return str(file), user_path(file).read_bytes()
+        return str(file), user_path(local_path(file)).read_bytes() if elsewhere is None else read_remote(elsewhere)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"cannot read {file}: {reason}", f"give a file of {what}, or - for a pipe") from error
@@ -296,8 +316,14 @@ def write_failed_rows(file: Path, lines: Iterable[Mapping[str, Any]], is_asked_f
     """
     # YAML has dates, bytes and sets, too.
     said = [json.dumps(line, default=str, skipkeys=True) for line in lines]
-    if said:
+    content = "".join(f"{line}\n" for line in said).encode()
+    if is_remote(file):
+        if said:
+            write_remote(file, content)
+        elif not is_asked_for:
+            remove_remote(file)
+    elif said:
         make_folder(file.absolute().parent)
-        write_atomically(file, "".join(f"{line}\n" for line in said).encode())
+        write_atomically(file, content)
     elif not is_asked_for and file.is_file():
         file.unlink()

@@ -47,10 +47,12 @@ class Checking:
     Args:
         opened: The people.
         on_note: Called with a line worth telling the user.
+        known: What each is compared with, by id, where that was found out elsewhere; None to look for their photos.
     """
 
     opened: Opened
     on_note: OnNote
+    known: Mapping[str, Likeness | None] | None = None
     _judge: PictureJudge | None = None
     _people: dict[str, Likeness] = field(default_factory=dict)
 
@@ -70,7 +72,10 @@ class Checking:
         try:
             judge = load(self.opened)
             for person in self.opened.people:
-                likeness = None if is_thing(person) else likeness_of(person, judge, (), True, None)
+                if self.known is not None:
+                    likeness = self.known.get(person.id)
+                else:
+                    likeness = None if is_thing(person) else likeness_of(person, judge, (), True, None)
                 if likeness is None:
                     raise UsageError(
                         f"there are no photos of {person.name}, so nobody can tell who is who",
@@ -83,6 +88,11 @@ class Checking:
             return False
         self._judge = judge
         return True
+
+    @property
+    def likenesses(self) -> dict[str, Likeness | None]:
+        """What each person is compared with, by id."""
+        return {person.id: self._people.get(person.name) for person in self.opened.people}
 
     def checked(
         self, picture: Render, cast: Cast, again: Callable[[Image.Image, Image.Image, str, str, int], Image.Image]
@@ -167,7 +177,11 @@ def judge_of(opened: Opened) -> PictureJudge:
 
 
 def checking_for(
-    opened: Opened, order: RenderOrder, on_note: OnNote | None, load: Callable[[Opened], PictureJudge] = judge_of
+    opened: Opened,
+    order: RenderOrder,
+    on_note: OnNote | None,
+    load: Callable[[Opened], PictureJudge] = judge_of,
+    known: Mapping[str, Likeness | None] | None = None,
 ) -> Checking | None:
     """What looks at pictures of these people; None where there is nothing to compare them with and none need be.
 
@@ -176,11 +190,12 @@ def checking_for(
         order: Says whether pictures are to be repaired.
         on_note: Called with a line worth telling the user.
         load: Gives the judge.
+        known: See `Checking`.
 
     Raises:
         FaceIDError: As `Checking.prepare`, where pictures are to be repaired.
     """
-    checking = Checking(opened, on_note or (lambda line: None))
+    checking = Checking(opened, on_note or (lambda line: None), known)
     return checking if checking.prepare(order.config.repair > 0, load) else None
 
 

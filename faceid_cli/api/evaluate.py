@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from faceid_cli.api.examining import Exam, examine_spread
 from faceid_cli.api.opening import Opened, opened
 from faceid_cli.errors import OutputError, UsageError
 from faceid_cli.kept.files import write_atomically
 from faceid_cli.kept.material import SCORES, keep_json
+from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import ModelOptions, RenderConfig
 from faceid_cli.orders.checks import check_output, user_path
+from faceid_cli.orders.workers import WorkersOrder
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.metadata import png_bytes
 from faceid_cli.types import Identity, OnNote
@@ -22,6 +25,7 @@ from faceid_cli.types import Identity, OnNote
 if TYPE_CHECKING:
     from faceid_cli.backbone import BaseModel
     from faceid_cli.evaluation.judges import PictureJudge
+    from faceid_cli.evaluation.likeness import Likeness
     from faceid_cli.evaluation.picture import ScoredPicture
     from faceid_cli.evaluation.prompts import EvaluationPrompt
     from faceid_cli.evaluation.summary import Summary
@@ -67,6 +71,7 @@ def evaluate(
     output: Path | str | None = None,
     on_picture: OnPicture | None = None,
     on_note: OnNote | None = None,
+    where: WorkersOrder | None = None,
 ) -> list[Evaluation]:
     """Render a set of prompts with fixed seeds for each person, and score the pictures.
 
@@ -84,6 +89,7 @@ def evaluate(
         output: Folder; each person gets a new one inside it. Nothing is written if None.
         on_picture: Called with (name, pictures done, pictures in all).
         on_note: Called with a line worth telling the user.
+        where: Who does the work, a person each; None for this process.
 
     Raises:
         UnknownNameError: Nobody of that name.
@@ -96,6 +102,8 @@ def evaluate(
         raise UsageError(f"pictures for each prompt must be 1 or more, not {pictures}")
     if isinstance(judge, str) and judge not in ("auto", "builtin", "photographs"):
         raise UsageError(f"unknown judge {judge!r}", "choose one of: auto, builtin, photographs")
+    if where is not None and where.are_wanted and not isinstance(judge, str):
+        raise UsageError("a judge of your own cannot go to other processes", "name one of faceid's")
     people = _people([names] if isinstance(names, str) else names)
     all_opened = [opened([person], config, model, options, on_note) for person in people]
     _check_folder(output)
@@ -104,11 +112,12 @@ def evaluate(
     from faceid_cli.evaluation.prompts import PROMPT_SET, read_prompts
     from faceid_cli.evaluation.references import is_thing, likeness_of
     from faceid_cli.evaluation.run import evaluate_tokens
-    from faceid_cli.evaluation.summary import by_group, summarise, warnings_of
 
     chosen = PROMPT_SET if prompts is None else prompts
     wanted = read_prompts(Path(chosen)) if isinstance(chosen, str | Path) else tuple(chosen)
-    loaded, found = _Loaded(judge, clip, on_note), []
+    is_elsewhere = where is not None and where.are_wanted
+    loaded, found, exams = _Loaded(judge, clip, on_note, is_elsewhere), list[Evaluation](), list[Exam]()
+    likenesses: list[Likeness | None] = []
     for person, each in zip(people, all_opened, strict=True):
         thing = is_thing(person) and not photos
         base, scorer = loaded.of(each, with_faces=not thing)
@@ -116,6 +125,13 @@ def evaluate(
         if thing and on_note:
             on_note(f"{person.name} was learned as {person.class_word}, so no face is looked for")
         likeness = None if thing else likeness_of(person, scorer, photos, len(people) == 1, on_note)
+        if base is None:
+            fingerprint = fingerprint_of(each.source, each.loading.variant)
+            kind = judge if isinstance(judge, str) else ""
+            exam = Exam(len(exams), each, fingerprint, likeness, tuple(asked), pictures, kind, loaded.clip, not thing)
+            exams.append(exam)
+            likenesses.append(likeness)
+            continue
         scored = evaluate_tokens(
             base,
             scorer,
@@ -127,40 +143,59 @@ def evaluate(
             on_picture=None if on_picture is None else _for(person.name, on_picture),
             name=person.name,
         )
-        result = Evaluation(
-            person,
-            scorer.name,
-            summarise(scored, likeness is not None),
-            by_group(scored, likeness is not None),
-            scored,
-            {} if likeness is None else {"strangers": likeness.strangers, "own photos": likeness.own},
-        )
-        if on_note:
-            for warning in warnings_of(result.summary):
-                on_note(f"{person.name}: {warning}")
-        found.append(result if output is None else _written(result, Path(output), each.config))
+        found.append(_summed(each, scorer.name, scored, likeness, output, on_note))
+    if where is not None and exams:
+        examined = examine_spread(exams, where, on_note or (lambda line: None))
+        for exam, likeness in zip(exams, likenesses, strict=True):
+            came = examined[exam.number]
+            found.append(_summed(exam.opened, came.judge, came.scored, likeness, output, on_note))
     return found
+
+
+def _summed(
+    person: Opened,
+    judge: str,
+    scored: list[ScoredPicture],
+    likeness: Likeness | None,
+    output: Path | str | None,
+    on_note: OnNote | None,
+) -> Evaluation:
+    """What a person's pictures come to, written where that is asked for."""
+    from faceid_cli.evaluation.summary import by_group, summarise, warnings_of
+
+    identity, is_compared = person.people[0], likeness is not None
+    levels = {} if likeness is None else {"strangers": likeness.strangers, "own photos": likeness.own}
+    summary, groups = summarise(scored, is_compared), by_group(scored, is_compared)
+    result = Evaluation(identity, judge, summary, groups, scored, levels)
+    if on_note:
+        for warning in warnings_of(result.summary):
+            on_note(f"{identity.name}: {warning}")
+    return result if output is None else _written(result, Path(output), person.config)
 
 
 class _Loaded:
     """A base model and its judge, each loaded once and when it is first needed."""
 
-    def __init__(self, judge: str | PictureJudge, clip: Path | str | None, on_note: OnNote | None) -> None:
-        self._judge, self._on_note = judge, on_note
-        self._clip = None if clip is None else user_path(clip)
-        self._held: tuple[object, BaseModel, PictureJudge] | None = None
+    def __init__(
+        self, judge: str | PictureJudge, clip: Path | str | None, on_note: OnNote | None, is_elsewhere: bool = False
+    ) -> None:
+        self._judge, self._on_note, self._is_elsewhere = judge, on_note, is_elsewhere
+        self.clip = None if clip is None else user_path(clip)
+        self._held: tuple[object, BaseModel | None, PictureJudge] | None = None
 
-    def of(self, each: Opened, with_faces: bool) -> tuple[BaseModel, PictureJudge]:
+    def of(self, each: Opened, with_faces: bool) -> tuple[BaseModel | None, PictureJudge]:
+        """Both; where the work is done elsewhere, only a judge that knows faces."""
         key = (each.source, each.loading, with_faces)
         if self._held is None or self._held[0] != key:
             from faceid_cli.evaluation.judging import picture_judge
 
-            if self._clip is not None and each.is_builtin and self._on_note:
+            if self.clip is not None and each.is_builtin and self._on_note:
                 self._on_note("the CLIP model is not used: the built-in model's pictures have a judge of their own")
             # The judge first: it may be missing, and the base model takes long.
-            judge = picture_judge(self._judge, each.is_builtin, self._clip, each.device, with_faces)
+            with_prompts = not self._is_elsewhere
+            judge = picture_judge(self._judge, each.is_builtin, self.clip, each.device, with_faces, with_prompts)
             self._held = None  # two base models at once might not fit
-            self._held = (key, each.base(self._on_note), judge)
+            self._held = (key, None if self._is_elsewhere else each.base(self._on_note), judge)
         return self._held[1:]
 
 

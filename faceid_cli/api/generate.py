@@ -24,6 +24,7 @@ from faceid_cli.orders.option import takes
 from faceid_cli.orders.rendering import FOR_SEVERAL
 from faceid_cli.rendering.guiding import read_guidance, with_face_mask
 from faceid_cli.rendering.provenance import wanted_provenance
+from faceid_cli.rendering.record import metadata_of
 from faceid_cli.rendering.save import OutputPlan, plan_output, save_over, save_render
 from faceid_cli.types import OnNote, OnProgress, Render
 
@@ -153,8 +154,6 @@ def save_pictures(
     on_note: OnNote | None,
 ) -> list[Render]:
     """Write each picture as it is finished, and record it at once: what is on the disk is known to the registry."""
-    from faceid_cli.rendering.generate import metadata_of
-
     saved: list[Render] = []
     try:
         for batch in batches:

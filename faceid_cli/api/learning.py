@@ -15,13 +15,15 @@ from faceid_cli.faces.finder import FaceFinder, enrolment_finder
 from faceid_cli.kept.runs import claimed_run
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.orders.people import MOST_TOGETHER
-from faceid_cli.types import BUILTIN, Identity, OnNote, TrainReport
+from faceid_cli.types import BUILTIN, IdentityTokens, OnNote, TrainReport
 
 if TYPE_CHECKING:
     from faceid_cli.backbone import BaseModel
     from faceid_cli.training.run import Run
 
 Person = TypeVar("Person")
+Keep = Callable[[Prepared, IdentityTokens, TrainReport], Any]
+"""Takes somebody who was learned."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,20 @@ class Learning(Generic[Person]):
         on_failed: Called with each person who is not, and why; the others go on.
         on_step: Called after each shared step.
         on_note: Called with a line worth telling the user.
+        keep: Takes who was learned in the place of the registry, which is not looked at then; `on_enrolled` is called
+            with what it returns.
     """
 
     def __init__(
         self,
         together: int | None,
-        on_enrolled: Callable[[Person, Identity, TrainReport], None],
+        on_enrolled: Callable[[Person, Any, TrainReport], None],
         on_failed: Callable[[Person, FaceIDError], None],
         on_step: OnStep | None,
         on_note: OnNote,
+        keep: Keep | None = None,
     ) -> None:
+        self._keep = keep
         self._together, self._on_step, self._on_note = together, on_step, on_note
         self._on_enrolled, self._on_failed = on_enrolled, on_failed
         self._waiting: dict[Hashable, list[_Waiting[Person]]] = {}
@@ -99,7 +105,7 @@ class Learning(Generic[Person]):
             def note(line: str) -> None:
                 self._on_note(f"{order.name}: {line}")
 
-            prepared = prepare(order, source, base, finder, folder, note)
+            prepared = prepare(order, source, base, finder, folder, note, is_kept_here=self._keep is None)
             prepared, run = self._begun(prepared)
         except InterruptedRunError:  # of those who were learned first, to make room for another base model
             raise
@@ -112,6 +118,12 @@ class Learning(Generic[Person]):
         alike.append(_Waiting(person, prepared, run, claim))
         if len(alike) >= self._most(base):
             self._train(self._waiting.pop(key))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the base model that is held; "" for none."""
+        held = None if self._base is None else self._base[1]
+        return "" if held is None or isinstance(held, FaceIDError) else held.fingerprint
 
     def finish(self) -> None:
         """Learn everybody who still waits. Raises as `add`."""
@@ -141,7 +153,8 @@ class Learning(Generic[Person]):
         def finished(run: Run) -> None:
             each = of_run[id(run)]
             try:
-                identity = each.prepared.keep(run.tokens(), run.report())
+                keep = Prepared.keep if self._keep is None else self._keep
+                identity = keep(each.prepared, run.tokens(), run.report())
             except FaceIDError as error:
                 failed(run, error)
                 return

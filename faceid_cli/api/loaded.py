@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceid_cli.api.checking import Checking, checking_for, judge_of
 from faceid_cli.api.opening import Opened, on_machine, open_people
-from faceid_cli.orders import RenderOrder
+from faceid_cli.orders import RenderConfig, RenderOrder
 from faceid_cli.types import IdentityTokens, OnNote
 
 if TYPE_CHECKING:
     from faceid_cli.backbone import BaseModel
     from faceid_cli.evaluation.judges import PictureJudge
+    from faceid_cli.evaluation.likeness import Likeness
     from faceid_cli.evaluation.threshold import Threshold
     from faceid_cli.rendering.wording import Wordings
 
@@ -51,6 +53,8 @@ class Loaded:
         self._judge: tuple[tuple[object, ...], PictureJudge] | None = None
         self._thresholds: dict[tuple[object, ...], Threshold] = {}
         self._checkings: dict[tuple[object, ...], Checking | None] = {}
+        self.likenesses: Mapping[str, Likeness | None] | None = None
+        """What people are compared with, by id, where that came from elsewhere; None to look for their photos here."""
 
     def base_of(self, opened: Opened) -> tuple[BaseModel, Wordings]:
         """The base model, loaded where it is not the one that is held; this brings in torch.
@@ -96,7 +100,7 @@ class Loaded:
         """What looks at pictures of several people, see `checking.checking_for`."""
         key = (order.config.repair > 0, opened.is_builtin, *(person.id for person in opened.people))
         if key not in self._checkings:
-            self._checkings[key] = checking_for(opened, order, self._on_note, self._judge_of)
+            self._checkings[key] = checking_for(opened, order, self._on_note, self._judge_of, self.likenesses)
         return self._checkings[key]
 
     def threshold_of(self, opened: Opened, least: str) -> Threshold:
@@ -111,7 +115,7 @@ class Loaded:
         judge = self._judge_of(opened)
         key = (least, *(person.id for person in opened.people))
         if key not in self._thresholds:
-            self._thresholds[key] = Threshold(judge, opened.people, least)
+            self._thresholds[key] = Threshold(judge, opened.people, least, self.likenesses)
         return self._thresholds[key]
 
     def _judge_of(self, opened: Opened) -> PictureJudge:
@@ -129,6 +133,7 @@ class People:
     def __init__(self, on_note: OnNote) -> None:
         self._on_note = on_note
         self._found: dict[tuple[object, ...], Opened] = {}
+        self._settled: tuple[RenderConfig, bool, RenderConfig] | None = None
 
     def of(self, order: RenderOrder) -> Opened:
         """The people of an order. Raises as `open_people`."""
@@ -136,7 +141,11 @@ class People:
         if key not in self._found:
             self._found[key] = open_people(order.names, order.config, order.model, order.options, self._on_note)
         found = self._found[key]
-        return replace(found, config=on_machine(order.config).suiting(found.is_builtin))
+        settled = self._settled
+        if settled is None or settled[0] is not order.config or settled[1] != found.is_builtin:  # many rows share one
+            config = on_machine(order.config).suiting(found.is_builtin)
+            settled = self._settled = order.config, found.is_builtin, config
+        return replace(found, config=settled[2])
 
 
 def base_key(opened: Opened) -> tuple[object, ...]:

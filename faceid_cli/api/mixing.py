@@ -6,18 +6,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from faceid_cli.api.already import REJECTED as REJECTED_FOLDER
 from faceid_cli.api.checking import renders_again
 from faceid_cli.api.composing import cast_of
 from faceid_cli.api.loaded import Loaded
 from faceid_cli.api.placing import told, untold
-from faceid_cli.api.saving import OnFailed, OnSaved
-from faceid_cli.api.wanted import FAILED, REJECTED, RENDERED, OnOutcome, Outcome, Wanted
-from faceid_cli.errors import FaceIDError, NotAlikeError, OutOfMemoryError, OutputError, UnknownNameError, UsageError
+from faceid_cli.api.results import Results, Sink, not_alike
+from faceid_cli.api.wanted import OnOutcome, Wanted
+from faceid_cli.errors import FaceIDError, OutOfMemoryError, OutputError
 from faceid_cli.jobs.requests import rejected
-from faceid_cli.jobs.rows import located
 from faceid_cli.kept.settings import fields_with_defaults
 from faceid_cli.orders import RenderOrder
 from faceid_cli.rendering.guiding import read_guidance, with_face_mask
@@ -30,18 +28,6 @@ if TYPE_CHECKING:
     from faceid_cli.rendering.plan import Plan
 
 
-class Sink(Protocol):
-    """Where pictures go."""
-
-    def put(self, picture: Render, wanted: Wanted, is_rejected: bool, on_saved: OnSaved, on_failed: OnFailed) -> None:
-        """Take a picture; `on_saved` is called with it once it is where it belongs, or `on_failed` with the reason."""
-        ...
-
-    def finished(self) -> None:
-        """Tell of the pictures that are where they belong."""
-        ...
-
-
 class Mixer:
     """Renders pictures that are wanted.
 
@@ -51,17 +37,23 @@ class Mixer:
         on_outcome: Called with what came of each.
         on_note: Called with a line worth telling the user.
         fail_fast: Whether the first picture that fails ends all, with its error.
+        tries_here: Whether other seeds of a picture that is not like its people are tried with the next batch, and not
+            left to `results.again`.
     """
 
     def __init__(
-        self, loaded: Loaded, sink: Sink, on_outcome: OnOutcome, on_note: OnNote, fail_fast: bool = False
+        self,
+        loaded: Loaded,
+        sink: Sink,
+        on_outcome: OnOutcome,
+        on_note: OnNote,
+        fail_fast: bool = False,
+        tries_here: bool = True,
     ) -> None:
-        self.loaded, self.sink, self.on_outcome, self.on_note = loaded, sink, on_outcome, on_note
+        self.loaded, self.on_note, self.tries_here = loaded, on_note, tries_here
+        self.results = Results(sink, on_outcome, on_note, fail_fast)
         self.always = fields_with_defaults(RenderOrder)
-        self.last: FaceIDError | None = None
-        """What ended all, where the first picture that fails does."""
-        self._fail_fast = fail_fast
-        self._again: list[Wanted] = []
+        self._group: tuple[Hashable, _Group] | None = None
 
     def render(self, pictures: Iterable[Wanted]) -> None:
         """Render all of them, those of one base model together.
@@ -71,23 +63,36 @@ class Mixer:
         """
         left = list(pictures)
         while left:
-            for same_base in _grouped(left, lambda each: each.base):
-                for alike in _grouped(same_base, lambda each: each.sampling):
-                    self._group(alike)
-            left, self._again = self._again, []
+            self.render_once(left)
+            left = self.results.taken_again()
 
-    def _group(self, pictures: Sequence[Wanted]) -> None:
+    def render_once(self, pictures: Iterable[Wanted]) -> None:
+        """The same, without those that are to be tried again: they are in `results.again`."""
+        for same_base in grouped(pictures, lambda each: each.base):
+            for alike in grouped(same_base, lambda each: each.sampling):
+                self._render_alike(alike)
+
+    def _render_alike(self, pictures: Sequence[Wanted]) -> None:
         """Pictures that differ in prompts, people and seeds alone."""
         try:
-            base, wordings = self.loaded.base_of(pictures[0].opened)
-            plan, mask, control = self._plan(pictures[0])
+            group = self._group_of(pictures[0])
         except FaceIDError as error:
             for picture in pictures:
-                self.failed(picture, error)
+                self.results.failed(picture, error)
             return
-        from faceid_cli.rendering.placing import Placing
+        group.render(pictures)
 
-        _Group(self, base, plan, mask, control, Placing(base, wordings, self.on_note)).render(pictures)
+    def _group_of(self, first: Wanted) -> _Group:
+        """What renders pictures that are sampled like the first; the same as before where those were, too."""
+        key = (first.base, first.sampling)
+        if self._group is None or self._group[0] != key:
+            from faceid_cli.rendering.placing import Placing
+
+            self._group = None
+            base, wordings = self.loaded.base_of(first.opened)
+            plan, mask, control = self._plan(first)
+            self._group = (key, _Group(self, base, plan, mask, control, Placing(base, wordings, self.on_note)))
+        return self._group[1]
 
     def _plan(self, first: Wanted) -> tuple[Plan, Any, Control | None]:
         from faceid_cli.rendering.control import control_for
@@ -100,18 +105,6 @@ class Mixer:
         control = control_for(guidance, base)
         plan = plan_rendering(base, first.order.config, guidance.init, guidance.mask, control)
         return plan, guidance.mask, control
-
-    def failed(self, picture: Wanted, error: FaceIDError) -> None:
-        """Tell that a picture failed, or see to it that it is tried again."""
-        if picture.retries > 0 and not isinstance(error, UsageError | UnknownNameError | NotAlikeError):
-            self.on_note(f"picture {picture.job.index} failed and is tried again: {error.message}")
-            self._again.append(replace(picture, retries=picture.retries - 1))
-            return
-        error = located(_copy(error), picture.job.place)
-        self.on_outcome(Outcome(FAILED, picture.job, error=error, seed=picture.seed))
-        if self._fail_fast:
-            self.last = error
-            raise error
 
 
 class _Group:
@@ -131,6 +124,7 @@ class _Group:
 
     def render(self, pictures: Sequence[Wanted]) -> None:
         """Render them, and those that take their place."""
+        self._hopeless = None
         self._left.extend(pictures)
         while self._left or self._batches:
             while self._left:
@@ -143,7 +137,7 @@ class _Group:
         from faceid_cli.rendering.mixed import MixedPicture, shape_of
 
         if self._hopeless is not None:
-            self._mixer.failed(picture, self._hopeless)
+            self._mixer.results.failed(picture, self._hopeless)
             return
         try:
             picture = self._with_chosen_likeness(picture)
@@ -158,7 +152,7 @@ class _Group:
             if picture.order.min_likeness is not None:  # it may want a file that is missing: told before rendering
                 self._mixer.loaded.threshold_of(picture.opened, picture.order.min_likeness)
         except FaceIDError as error:
-            self._mixer.failed(picture, error)
+            self._mixer.results.failed(picture, error)
             return
         self._tell_idle_stages(wording.stages, picture)
         key = shape_of(wording)
@@ -177,11 +171,11 @@ class _Group:
         try:
             mixed = [each for _, each in batch]
             made = render_mixed(
-                self._base, mixed, self._plan, self._mask, lambda step: self._mixer.sink.finished(), self._placing
+                self._base, mixed, self._plan, self._mask, lambda step: self._mixer.results.finished(), self._placing
             )
         except OutOfMemoryError as error:
             if len(batch) == 1:
-                self._mixer.failed(batch[0][0], error)
+                self._mixer.results.failed(batch[0][0], error)
                 return
             self._size = len(batch) // 2
             self._mixer.on_note(f"{len(batch)} pictures at once do not fit into memory; {self._size} are tried")
@@ -191,17 +185,17 @@ class _Group:
         except OutputError:  # of an earlier picture, see `Sink.finished`
             raise
         except FaceIDError as error:
-            if error is self._mixer.last:  # of an earlier picture, too
+            if error is self._mixer.results.last:  # of an earlier picture, too
                 raise
             for picture, _ in batch:
-                self._mixer.failed(picture, error)
+                self._mixer.results.failed(picture, error)
             return
         seconds = (time.perf_counter() - started) / len(batch)
         for (picture, _), image in zip(batch, made, strict=True):
             if isinstance(image, Lost):
                 lost = lost_pictures(self._base, [(picture.seed, image)], 1, picture.order.config, self._network)
                 self._hopeless = lost if is_hopeless(self._base, self._network) else None
-                self._mixer.failed(picture, lost)
+                self._mixer.results.failed(picture, lost)
             else:
                 self._keep(picture, image, {"seconds": round(seconds, 3)})
 
@@ -213,27 +207,14 @@ class _Group:
             least = picture.order.min_likeness
             threshold = None if least is None else self._mixer.loaded.threshold_of(picture.opened, least)
         except FaceIDError as error:
-            self._mixer.failed(picture, error)
+            self._mixer.results.failed(picture, error)
             return
         alike = None if threshold is None else threshold.score(image.image)
         similarity = None if alike is None else round(alike.similarity, 4)
         is_enough = alike is None or alike.is_enough
         request = picture.request if is_enough else rejected(picture.request, picture.attempt)
         more |= {"request": request, "similarity": similarity}
-        finished = told(image, picture.order, more, self._mixer.always)
-        status = RENDERED if is_enough else REJECTED
-
-        def on_saved(saved: Render) -> None:
-            outcome = Outcome(status, picture.job, saved.path, None, picture.seed, similarity, saved)
-            self._mixer.on_outcome(outcome)
-
-        def on_failed(error: FaceIDError) -> None:
-            if is_enough:
-                self._mixer.failed(picture, error)
-            else:
-                self._mixer.on_note(f"picture {picture.job.index}: seed {picture.seed} is not kept: {error.message}")
-
-        self._mixer.sink.put(finished, picture, not is_enough, on_saved, on_failed)
+        self._mixer.results.put(told(image, picture.order, more, self._mixer.always), picture, not is_enough)
         if not is_enough and alike is not None and threshold is not None:
             self._try_again(picture, threshold.shown(alike))
 
@@ -250,9 +231,11 @@ class _Group:
 
     def _try_again(self, picture: Wanted, score: str) -> None:
         if picture.attempt + 1 < picture.order.tries:
-            self._left.append(replace(picture, attempt=picture.attempt + 1))
+            (self._left if self._mixer.tries_here else self._mixer.results.again).append(
+                replace(picture, attempt=picture.attempt + 1)
+            )
         else:
-            self._mixer.failed(picture, not_alike(picture, score))
+            self._mixer.results.failed(picture, not_alike(picture, score))
 
     def _tell_idle_stages(self, stages: int, picture: Wanted) -> None:
         from faceid_cli.rendering.generate import idle_stages
@@ -276,29 +259,9 @@ class _Group:
         return replace(picture, order=replace(picture.order, config=config), chosen=chosen)
 
 
-def not_alike(picture: Wanted, score: str = "") -> NotAlikeError:
-    """The error for a picture that no seed made like the person."""
-    order = picture.order
-    tries = "1 seed" if order.tries == 1 else f"{order.tries} seeds"
-    last = f"; the last had {score}" if score else ""
-    return NotAlikeError(
-        f"no picture of {' and '.join(order.names)} reached {order.min_likeness} with {tries}{last}",
-        f"they are in {REJECTED_FOLDER}/; more --tries, a lower --min-likeness, or a higher --likeness",
-    )
-
-
-def _grouped(pictures: Iterable[Wanted], key: Callable[[Wanted], Hashable]) -> list[list[Wanted]]:
+def grouped(pictures: Iterable[Wanted], key: Callable[[Wanted], Hashable]) -> list[list[Wanted]]:
     """Groups in the order in which the first of each comes."""
     groups: dict[Hashable, list[Wanted]] = {}
     for picture in pictures:
         groups.setdefault(key(picture), []).append(picture)
     return list(groups.values())
-
-
-def _copy(error: FaceIDError) -> FaceIDError:
-    """The same error once more: of each picture the place is put into its message."""
-    copy = error.__class__.__new__(error.__class__)
-    copy.__dict__.update(error.__dict__)
-    copy.args = error.args
-    copy.__cause__ = error.__cause__ or error
-    return copy

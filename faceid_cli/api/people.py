@@ -12,6 +12,7 @@ from faceid_cli.api.enroll import OnStep
 from faceid_cli.api.learning import Learning
 from faceid_cli.api.loaded import Once
 from faceid_cli.api.preparing import checked_order
+from faceid_cli.api.teaching import learn_spread
 from faceid_cli.errors import BatchError, FaceIDError, InterruptedRunError, UsageError
 from faceid_cli.jobs.columns import ERROR, options_of
 from faceid_cli.jobs.reading import kind_of_people, read_rows
@@ -147,7 +148,10 @@ def split_options(options: Mapping[str, Any]) -> tuple[PeopleOrder, dict[str, An
         UsageError: An option that does not exist, or cannot be.
     """
     own, common = parted(PeopleOrder, options)
-    return PeopleOrder(**own), common
+    order = PeopleOrder.of(**own)
+    if order.where.devices and common.get("device") is not None:
+        raise UsageError("--device and --devices each say where the work is done", "give one of them")
+    return order, common
 
 
 def plan_people(
@@ -192,8 +196,19 @@ def run_people(
     def failed(person: WantedPerson, error: FaceIDError) -> None:
         tally(PersonOutcome(FAILED, person, error=_at(error, person.row)))
 
+    note, where = Once(on_note), plan.order.where
     try:
-        with Learning(plan.order.together, enrolled, failed, on_step, Once(on_note)) as learning:
+        if where.are_wanted and plan.missing:
+            learn_spread(
+                [(each.order, each.source) for each in plan.missing if each.order is not None],
+                where,
+                plan.order.together,
+                lambda number, identity, report: enrolled(plan.missing[number], identity, report),
+                lambda number, error: failed(plan.missing[number], error),
+                note,
+            )
+            return
+        with Learning(plan.order.together, enrolled, failed, on_step, note) as learning:
             for person in plan.missing:
                 assert person.order is not None
                 learning.add(person, person.order, person.source)

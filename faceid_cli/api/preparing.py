@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from faceid_cli.backbone import BaseModel
+    from faceid_cli.registry.keeping import Outcome
     from faceid_cli.training.run import Lesson
     from faceid_cli.types import FaceCrop
 
@@ -63,7 +64,7 @@ class Prepared:
         crops: To learn from.
         held: Crops that are kept from the training.
         masks: The face in each crop; none where they are not to be kept.
-        consent_photos: The photos that what the person said speaks of.
+        photo_keys: Of the photos, which what the person said speaks of.
         resume: Whether a checkpoint is there, and is to be gone on from.
         on_preview: Called when a sample was written.
         on_note: Called with a line worth telling the user.
@@ -77,7 +78,7 @@ class Prepared:
     crops: tuple[FaceCrop, ...]
     held: tuple[FaceCrop, ...]
     masks: tuple[Image.Image, ...]
-    consent_photos: tuple[str, ...]
+    photo_keys: tuple[str, ...]
     resume: bool
     on_preview: OnPreviewFile | None
     on_note: OnNote
@@ -107,30 +108,23 @@ class Prepared:
         Raises:
             NameTakenError, RegistryError, OutputError: Nothing is kept then.
         """
-        from faceid_cli.registry.keeping import Outcome, keep
+        from faceid_cli.registry.keeping import keep
 
-        order = self.order
-        return keep(
-            order,
-            self.source,
-            self.base.fingerprint,
-            Outcome(
-                tokens,
-                report,
-                self.intake,
-                self.crops,
-                self.masks,
-                self.held,
-                self.consent_photos,
-                self.base.num_train_timesteps,
-            ),
-            previews_folder(self.folder) if order.preview_every else None,
-            self.folder,
-        )
+        previews = previews_folder(self.folder) if self.order.preview_every else None
+        outcome = self.outcome(tokens, report)
+        return keep(self.order, self.source, self.base.fingerprint, outcome, previews, self.folder)
+
+    def outcome(self, tokens: IdentityTokens, report: TrainReport) -> Outcome:
+        """What is kept of the person."""
+        from faceid_cli.registry.keeping import Outcome
+
+        said = () if self.order.consent is None else self.photo_keys
+        timesteps = self.base.num_train_timesteps
+        return Outcome(tokens, report, self.intake, self.crops, self.masks, self.held, said, timesteps)
 
     def _keep_consent(self) -> None:
         if self.order.consent is not None:
-            keep_consent(self.folder, self.order.consent, self.consent_photos)
+            keep_consent(self.folder, self.order.consent, self.photo_keys)
 
 
 def checked_order(order: EnrolOrder, on_note: OnNote) -> tuple[EnrolOrder, str]:
@@ -166,6 +160,7 @@ def prepare(
     sheet: Path | str | None = None,
     on_preview: OnPreviewFile | None = None,
     ask_consent: AskConsent | None = None,
+    is_kept_here: bool = True,
 ) -> Prepared:
     """Take in a person's photos, settle what depends on them, and ask what the person said.
 
@@ -179,6 +174,7 @@ def prepare(
         sheet: Where to write the numbered faces if it is not clear which one is meant; None for nowhere.
         on_preview: Called when a sample was written.
         ask_consent: Called when nothing is left that could be wrong with the order, where nobody knows what they said.
+        is_kept_here: Whether there is a registry here that is to keep them, and may know what they said.
 
     Raises:
         PhotoError, RegistryError, OutOfMemoryError, ...
@@ -190,10 +186,12 @@ def prepare(
     config = settled(base, crops, order.config)
     if order.fit_batch:
         config = _fitting(base, crops, config, on_note)
-    with Registry.open() as registry:
-        registry.check_writable()  # better found now than after the training
     asked = _photo_keys(order, intake)
-    order = _with_consent(replace(order, config=config), asked, folder, ask_consent)
+    order = replace(order, config=config)
+    if is_kept_here:
+        with Registry.open() as registry:
+            registry.check_writable()  # better found now than after the training
+        order = _with_consent(order, asked, folder, ask_consent)
     resume = order.resume and (folder / FILE_NAME).is_file()
     made = Prepared(
         order,
@@ -204,7 +202,7 @@ def prepare(
         crops,
         held,
         masks,
-        () if order.consent is None else asked,
+        asked,
         resume,
         on_preview,
         on_note,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from faceid_cli.kept import paths
+from faceid_cli.kept.remote import whole_path
 from faceid_cli.registry.records import NewRender
 from faceid_cli.registry.requests import forget_pictures
 from faceid_cli.registry.store import Registry
@@ -19,15 +20,29 @@ def record_picture(picture: Render, ids: tuple[str, ...], replaces: bool = False
         ids: Of the people in it.
         replaces: Whether it took the place of another one, which the registry then forgets.
     """
-    assert picture.path is not None
-    request = picture.request
+    return record_pictures([(picture, ids, replaces)])
+
+
+def record_pictures(pictures: Sequence[tuple[Render, tuple[str, ...], bool]]) -> bool:
+    """The same for several, all or none: each as (picture, ids, replaces).
+
+    Raises:
+        UnknownNameError: Somebody in them has been removed meanwhile.
+    """
     with Registry.open() as registry:
         if registry.is_read_only:
             return False
-        if replaces:
-            forget_pictures(registry, picture.path.absolute())
-        registry.add_renders([NewRender(ids, picture.path.absolute(), request.prompt, request.seed, picture.settings)])
+        for picture, _, replaces in pictures:
+            if replaces and picture.path is not None:
+                forget_pictures(registry, whole_path(picture.path))
+        registry.add_renders([_row(picture, ids) for picture, ids, _ in pictures])
         return True
+
+
+def _row(picture: Render, ids: tuple[str, ...]) -> NewRender:
+    assert picture.path is not None
+    request = picture.request
+    return NewRender(ids, whole_path(picture.path), request.prompt, request.seed, picture.settings)
 
 
 def not_recorded() -> str:

@@ -23,7 +23,7 @@ from faceid_cli.registry.sources import source_of_fingerprint
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.metadata import opened_file, record_in
 from faceid_cli.rendering.provenance import wanted_provenance
-from faceid_cli.rendering.record import RenderMetadata, digest_of
+from faceid_cli.rendering.record import RenderMetadata, digest_of, metadata_of
 from faceid_cli.rendering.replaying import Places, differences, order_of
 from faceid_cli.rendering.save import plan_output
 from faceid_cli.types import Identity, OnNote, OnProgress, Render
@@ -203,8 +203,6 @@ def _render(
 
 def _compared(path: Path, record: RenderMetadata, render: Render) -> tuple[bool, tuple[str, ...]]:
     """Whether it came out the same, and why not."""
-    from faceid_cli.rendering.generate import metadata_of  # brings in torch
-
     made, then = metadata_of(render), read_photo(path).image
     is_exact = path.suffix.lower() == ".png" and not record.watermark
     if made.pixels == (record.pixels or digest_of(then)):

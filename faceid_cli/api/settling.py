@@ -9,9 +9,9 @@ from typing import Any
 
 from faceid_cli.api.already import Already
 from faceid_cli.api.loaded import People
-from faceid_cli.api.mixing import not_alike
 from faceid_cli.api.opening import Opened
 from faceid_cli.api.placing import placed
+from faceid_cli.api.results import not_alike
 from faceid_cli.api.wanted import FAILED, THERE, Outcome, Wanted
 from faceid_cli.errors import FaceIDError
 from faceid_cli.jobs.expand import BadRow, Job
@@ -77,7 +77,8 @@ class Settling:
         """People and prompt; of pictures that differ in the seed alone they are found once."""
         if self._last is None or self._last[0] is not order:
             opened = self._people.of(order)
-            settled, prompt, files = placed(replace(order, output=None), opened, self._note)
+            order_alone = order if order.output is None else replace(order, output=None)
+            settled, prompt, files = placed(order_alone, opened, self._note)
             self._last = order, (opened, settled, prompt, files, self._fingerprint(opened))
         return self._last[1]
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from faceid_cli.api.wanted import RENDERED, Outcome
 from faceid_cli.contact_sheet import contact_sheet
+from faceid_cli.kept.remote import shown_path
 from faceid_cli.rendering.metadata import opened_file
 from faceid_cli.rendering.save import OutputPlan, save_picture
 from faceid_cli.types import OnNote
@@ -31,7 +32,7 @@ def write_sheets(cells: Mapping[int, Sequence[Outcome]], on_note: OnNote) -> lis
         there = sorted((each for each in outcomes if each.path is not None), key=_index)
         if len(there) == len(outcomes) and any(each.status == RENDERED for each in there):
             written.append(_write(there))
-            on_note(f"the grid is {written[-1]}")
+            on_note(f"the grid is {shown_path(written[-1])}")
     return written
 
 

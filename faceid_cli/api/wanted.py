@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from faceid_cli.api.loaded import base_key
@@ -54,11 +55,10 @@ class Wanted:
         """Of this try."""
         return (self.job.seed + self.attempt * _NEXT_TRY) % (MAX_SEED + 1)
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """The name that its file is to have."""
-        order = replace(self.job.order, config=self.order.config)  # a name may tell what was left open
-        return replace(self.job, order=order, seed=self.seed).path
+        return self.job.path_of(self.order.config, self.seed)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -74,7 +74,12 @@ class Wanted:
     def sampling(self) -> Hashable:
         """Equal for pictures of one base model that can share a batch: all but their prompts, people and seeds."""
         order = self.order
-        return replace(order.config, **_OF_TEXT), tuple(order.files.items()), order.face, order.control
+        return _sampling(order.config), tuple(order.files.items()), order.face, order.control
+
+
+@lru_cache(maxsize=1024)
+def _sampling(config: RenderConfig) -> RenderConfig:
+    return replace(config, **_OF_TEXT)
 
 
 @dataclass(frozen=True)

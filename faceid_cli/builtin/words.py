@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from faceid_cli.builtin.names import roster
 from faceid_cli.builtin.vocabulary import (
@@ -50,5 +51,9 @@ def unknown_words(prompt: str) -> tuple[str, ...]:
         prompt: Without weights and their brackets.
     """
     words = dict.fromkeys(_WORD.findall(_MARK.sub(" ", prompt).lower()))
-    names = set(roster())
-    return tuple(word for word in words if word not in WORDS and word not in names)
+    return tuple(word for word in words if word not in WORDS and word not in _names())
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(roster())

@@ -16,6 +16,7 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
+from faceid_cli.cli.addresses import with_address
 from faceid_cli.cli.flags import Verbose, examples
 from faceid_cli.cli.output import out
 from faceid_cli.cli.streams import abandon, prepare_streams
@@ -179,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     prepare_streams()
     out.reset()
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = with_address(list(sys.argv[1:] if argv is None else argv))
     try:
         _check_words(words)
         code = app(args=words, prog_name="faceid", standalone_mode=False)

@@ -13,6 +13,7 @@ from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import batch_progress, duration
 from faceid_cli.cli.views import error_data, outcome_data, plural, render_data
 from faceid_cli.errors import BatchError, FaceIDError, UsageError
+from faceid_cli.kept.remote import shown_path
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.batching import BatchOrder
 
@@ -118,7 +119,7 @@ class _Shown:
             elif not self._fail_fast:  # else it ends the command, which says it
                 out.error(outcome.error)
             return
-        path = str(outcome.path)
+        path = shown_path(outcome.path)
         if outcome.status == "rejected":
             out.item(data, ())
             out.note(f"{path}  seed {outcome.seed}  likeness {outcome.similarity:.2f} is too little")
@@ -157,15 +158,15 @@ def _show_plan(command: str, plan: BatchPlan) -> None:
             "command": command,
             "status": status,
             "index": job.index,
-            "file": str(path),
+            "file": shown_path(path),
             "names": list(job.order.names),
             "prompt": job.order.prompt,
             "seed": None if job.is_drawn else job.seed,
             "grid": list(job.labels),
         }
         labels = "".join(f"  {label}" for label in job.labels)
-        text = f"{path}  {names}  seed {seed}{labels}  {job.order.prompt}{_STATUS_LINES[status]}"
-        out.item(data, [text], [str(path)])
+        text = f"{shown_path(path)}  {names}  seed {seed}{labels}  {job.order.prompt}{_STATUS_LINES[status]}"
+        out.item(data, [text], [shown_path(path)])
     seconds = estimated_seconds(plan)
     left = "" if not seconds else f", about {duration(seconds)}"
     unknown = "" if seconds is not None or not plan.missing else "; how long that takes is not known yet"

@@ -21,6 +21,7 @@ from faceid_cli.orders import EnrolOrder, is_people_word
 from faceid_cli.orders.option import leaves
 from faceid_cli.orders.people import PeopleOrder
 from faceid_cli.orders.training import read_more
+from faceid_cli.orders.workers import WorkersOrder
 
 if TYPE_CHECKING:
     from faceid_cli.api.people import PersonOutcome
@@ -68,6 +69,8 @@ def enroll(
             raise UsageError(f"unexpected argument {name!r}", "--from and --each say who is learned")
         enroll_many(given)
         return
+    if any(given.get(key) for key in leaves(WorkersOrder)):
+        raise UsageError("one person is learned on one device", "give --device, or many people with --from or --each")
     enroll_one(name, photos, {key: value for key, value in given.items() if key not in leaves(PeopleOrder)}, plan)
 
 

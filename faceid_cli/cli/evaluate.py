@@ -13,6 +13,8 @@ from faceid_cli.cli.output import fitting_table, out
 from faceid_cli.cli.progress import picture_progress
 from faceid_cli.errors import UsageError
 from faceid_cli.orders import ModelOptions, RenderConfig
+from faceid_cli.orders.option import leaves
+from faceid_cli.orders.workers import WorkersOrder
 
 if TYPE_CHECKING:
     from faceid_cli.api.evaluate import Evaluation
@@ -39,7 +41,7 @@ _HEADING = (
 _FIRST_TO_GO = ("s/picture", "background", "face moves", "faces", "sharp", "one face")
 
 
-@spread(RenderConfig, ModelOptions, only=OF_SCORED_PICTURES)
+@spread(RenderConfig, ModelOptions, WorkersOrder, only=(*OF_SCORED_PICTURES, *leaves(WorkersOrder)))
 def evaluate(
     given: dict[str, Any],
     name: Annotated[
@@ -69,7 +71,9 @@ def evaluate(
     if (name is None) != everybody:
         raise UsageError("give either a name or --all", "`faceid list` shows who is enrolled")
     config, loading = build(RenderConfig, given), build(ModelOptions, given)
-    where = output_folder(output)
+    workers, where = build(WorkersOrder, given), output_folder(output)
+    if workers is not None and workers.devices and given.get("device"):
+        raise UsageError("--device and --devices each say where the work is done", "give one of them")
 
     from faceid_cli.api import evaluate as measuring
 
@@ -87,6 +91,7 @@ def evaluate(
             output=where,
             on_picture=on_picture,
             on_note=out.note,
+            where=workers,
         )
     out.result(
         {"command": "evaluate", "evaluations": [measuring.evaluation_data(each) for each in found]},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from faceid_cli.cli.output import out
 from faceid_cli.errors import FaceIDError
+from faceid_cli.kept.remote import shown_path
 from faceid_cli.types import Identity, Render
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def identity_data(identity: Identity) -> dict[str, Any]:
 def render_data(render: Render) -> dict[str, Any]:
     """The stable JSON keys of a picture."""
     return {
-        "file": str(render.path),
+        "file": shown_path(render.path),
         "seed": render.request.seed,
         "prompt": render.request.prompt,
         "names": list(render.request.names),
@@ -47,7 +48,10 @@ def render_data(render: Render) -> dict[str, Any]:
 def outcome_data(outcome: Outcome) -> dict[str, Any]:
     """The stable JSON keys of what came of one picture of many."""
     job, error = outcome.job, outcome.error
-    data: dict[str, Any] = {"status": outcome.status, "file": None if outcome.path is None else str(outcome.path)}
+    data: dict[str, Any] = {
+        "status": outcome.status,
+        "file": None if outcome.path is None else shown_path(outcome.path),
+    }
     place = job.place if job is not None else outcome.row.place if outcome.row is not None else None
     if job is not None:
         data |= {"index": job.index, "names": list(job.order.names), "prompt": job.order.prompt, "seed": outcome.seed}

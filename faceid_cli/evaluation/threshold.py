@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -39,14 +39,23 @@ class Threshold:
         judge: Finds and embeds faces.
         people: The people in the pictures.
         least: What is asked for: a similarity such as "0.5", or "70%".
+        known: What each is compared with, by id, where that was found out elsewhere; None to look for their photos.
 
     Raises:
         UsageError: Somebody who has no face, or no photos to compare with; percent that cannot be known.
     """
 
-    def __init__(self, judge: PictureJudge, people: Sequence[Identity], least: str) -> None:
+    def __init__(
+        self,
+        judge: PictureJudge,
+        people: Sequence[Identity],
+        least: str,
+        known: Mapping[str, Likeness | None] | None = None,
+    ) -> None:
         self._judge, (self._least, self._in_percent) = judge, least_likeness(least)
-        self._likenesses = [self._likeness(person) for person in people]
+        self._likenesses = [self._likeness(person, known) for person in people]
+        self.known = {person.id: likeness for person, likeness in zip(people, self._likenesses, strict=True)}
+        """What each is compared with, by id."""
 
     def score(self, image: Image.Image) -> Alike:
         """Score one picture: of one person its largest face, of several the faces that suit them best."""
@@ -62,12 +71,12 @@ class Threshold:
         """A score in the unit in which it was asked for."""
         return f"{alike.percent or 0:.0f}%" if self._in_percent else f"{alike.similarity:.2f}"
 
-    def _likeness(self, person: Identity) -> Likeness:
-        if is_thing(person):
+    def _likeness(self, person: Identity, known: Mapping[str, Likeness | None] | None) -> Likeness:
+        if known is None and is_thing(person):
             raise UsageError(
                 f"{person.name} was learned as {person.class_word}, and --min-likeness compares faces", "leave it out"
             )
-        likeness = likeness_of(person, self._judge, (), True, None)
+        likeness = likeness_of(person, self._judge, (), True, None) if known is None else known.get(person.id)
         if likeness is None:
             raise UsageError(
                 f"the photos of {person.name} are not where they were, so --min-likeness cannot tell who is alike",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from faceid_cli.jobs.naming import Template, slug_of, template_of
 from faceid_cli.jobs.rows import FieldError, Place, Row, located
 from faceid_cli.jobs.variants import seeded, variants_of
 from faceid_cli.kept.settings import rendering_order
-from faceid_cli.orders import MAX_SEED, RenderOrder
+from faceid_cli.orders import MAX_SEED, RenderConfig, RenderOrder
 from faceid_cli.orders.batching import MOST_SEEDS, BatchOrder
 from faceid_cli.orders.rendering import NOT_FOR_SEVERAL, suffix_of
 from faceid_cli.types import OnNote
 
 _SAID_APART = ("seed", "count", "output")
+_MOST_MADE = 1000
 _OF_ONE_PERSON = tuple(name for name in NOT_FOR_SEVERAL if name not in ("names", "prompt"))
 
 
@@ -49,11 +50,15 @@ class Job:
     sheet: int = 0
     request: str = ""
 
-    @property
-    def path(self) -> Path:
-        """The name that its file is to have; with a number behind it where that is taken."""
-        values = {name: getattr(holder, name) for holder in holders(self.order) for name in vars(holder)}
-        own = {"index": self.index, "seed": self.seed, "line": self.place.line, "slug": slug_of(self.order.prompt)}
+    def path_of(self, config: RenderConfig, seed: int) -> Path:
+        """The name that its file is to have; with a number behind it where that is taken.
+
+        Args:
+            config: How it is rendered, nothing left open any more: a name may tell that, too.
+            seed: Of this try.
+        """
+        values = {name: value for holder in holders(self.order) for name, value in vars(holder).items()} | vars(config)
+        own = {"index": self.index, "seed": seed, "line": self.place.line, "slug": slug_of(self.order.prompt)}
         own["suffix"] = suffix_of(self.order.format)
         return self.template.path({**values, "name": self.order.names, **own})
 
@@ -85,6 +90,7 @@ class Expansion:
     output: Template
     first_seed: int
     on_note: OnNote | None = None
+    _made: dict[Any, RenderOrder] = field(default_factory=dict, repr=False)
 
     def jobs(self, rows: Sequence[Row], beside: Path | None = None, start: int = 0) -> Iterator[Job | BadRow]:
         """Every picture of some rows, in their order, and the rows that cannot be.
@@ -175,8 +181,24 @@ class Expansion:
         template = self.output if output is None else template_of(output)
         options = {name: value for name, value in given.items() if name not in (*_SAID_APART, SEEDS, REQUEST)}
         without = (*_SAID_APART, *(NOT_FOR_SEVERAL if several else ()))
-        order = rendering_order(options, self.on_note, without)
+        order = self._order(options, without)
         return Job(order, 0, False, 0, row.place, template, cell.labels, 0, given.get(REQUEST, ""))
+
+    def _order(self, options: dict[str, Any], without: tuple[str, ...]) -> RenderOrder:
+        """An order; those of rows that differ in prompt and people alone share all else, and its checks."""
+        own = {"names": options["names"], "prompt": options["prompt"]}
+        rest = tuple((name, type(value), value) for name, value in options.items() if name not in own)
+        try:
+            made = self._made.get((rest, without))
+        except TypeError:  # a list or the like, which cannot be looked up
+            return rendering_order(options, self.on_note, without)
+        if made is not None:
+            return replace(made, **own)
+        made = rendering_order(options, self.on_note, without)
+        if len(self._made) >= _MOST_MADE:
+            self._made.clear()
+        self._made[rest, without] = made
+        return made
 
 
 def holders(order: RenderOrder) -> Iterator[Any]:

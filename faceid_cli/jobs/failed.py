@@ -11,6 +11,7 @@ from faceid_cli.jobs.columns import ERROR, REQUEST
 from faceid_cli.jobs.expand import Job, holders
 from faceid_cli.jobs.naming import literal
 from faceid_cli.jobs.rows import Row
+from faceid_cli.kept.remote import shown_path, whole_path
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.option import leaves
 
@@ -37,7 +38,7 @@ def _values(job: Job) -> dict[str, Any]:
             if name not in found and name in vars(holder) and (value := getattr(holder, name)) != default:
                 found[name] = _json(value)
     request = {REQUEST: job.request} if job.request else {}
-    return {**found, "output": literal(str(job.path.absolute())), **request}
+    return {**found, "output": literal(shown_path(whole_path(job.path))), **request}
 
 
 def _json(value: Any) -> Any:

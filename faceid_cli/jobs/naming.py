@@ -6,11 +6,13 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
 from faceid_cli.errors import UsageError
+from faceid_cli.kept.remote import local_path, remote_path, shown_path
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.orders.option import leaves
@@ -47,7 +49,8 @@ class Template:
             UsageError: A value that the template cannot take.
         """
         try:
-            filled = _Fill().vformat(self.text, (), {name: _plain(value) for name, value in values.items()})
+            asked = {name: _plain(value) for name, value in values.items() if name in _words_of(self.text)}
+            filled = _Fill().vformat(self.text, (), asked)
         except (ValueError, TypeError, KeyError) as error:
             raise UsageError(f"the name {self.text!r} cannot be filled in: {error}") from error
         return self.folder / filled
@@ -59,19 +62,21 @@ def template_of(output: Path | str) -> Template:
     Raises:
         UsageError: An unknown field, or one that cannot be formatted so; a file of another format.
     """
-    text = str(output)
-    whole = user_path(text)
+    text = local_path(output)
+    elsewhere = remote_path(text)
+    whole = user_path(text) if elsewhere is None else elsewhere
     if os.path.isdir(whole):  # unlike Path's, of a name that is too long it says no
         return Template(whole, DEFAULT)
     if "{" not in text and "}" not in text:
-        check_output(whole)
+        if elsewhere is None:
+            check_output(whole)
         if whole.suffix and whole.suffix.lower() not in SUFFIXES:
-            raise other_format(text)
+            raise other_format(shown_path(whole))
         return Template(whole.parent, literal(whole.name)) if whole.suffix else Template(whole, DEFAULT)
     _check_fields(text)
     is_file = text.lower().endswith((*SUFFIXES, "{suffix}"))
     if not is_file and re.search(r"\.[A-Za-z]{2,4}$", text):
-        raise other_format(text)
+        raise other_format(shown_path(whole))
     return Template(Path(), str(whole) if is_file else f"{str(whole).rstrip('/')}/{DEFAULT}")
 
 
@@ -81,6 +86,12 @@ def slug_of(prompt: str) -> str:
     words = re.sub(r"[\W_]+", "-", bare).strip("-")
     cut = words[:_SLUG_LETTERS].encode()[: 2 * _SLUG_LETTERS].decode(errors="ignore")
     return cut.strip("-") or "picture"
+
+
+@lru_cache(maxsize=256)
+def _words_of(text: str) -> frozenset[str]:
+    """What may be filled into a template: of many pictures all else would be made ready for nothing."""
+    return frozenset(re.findall(r"[A-Za-z_]\w*", text))
 
 
 class _Fill(Formatter):

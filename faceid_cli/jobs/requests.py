@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from faceid_cli.orders import RenderOrder
+from faceid_cli.orders import ModelOptions, RenderOrder
 from faceid_cli.orders.checks import user_path
 from faceid_cli.orders.option import leaves
 from faceid_cli.orders.sampling import USUAL
@@ -18,6 +18,7 @@ _OF_THE_MACHINE = ("device", "low_vram")
 """A batch that was begun on one machine goes on on another."""
 _COUNTING = ("auto", "format", "min_likeness")
 """What makes another picture, though a command that repeats it does not say it."""
+_NO_OPTIONS = ModelOptions()
 _SAID_APART = ("names", "prompt", "model", "variant", "vae", "loras")
 
 
@@ -42,12 +43,8 @@ def request_of(
         seed: Of the picture; None for one that nobody asked for.
         number: Which of several pictures with the same request it is.
     """
-    said = {
-        name: _told(value)
-        for name, (asked, _, default) in leaves(RenderOrder).items()
-        if (asked.is_repeated or name in _COUNTING) and name not in (*_OF_THE_MACHINE, *_SAID_APART)
-        if (value := _value(order, name)) != USUAL.get(name, default)
-    }
+    values = {**vars(order.options or _NO_OPTIONS), **vars(order.config), **vars(order)}
+    said = {name: _told(value) for name, default in _counting().items() if (value := values[name]) != default}
     files = {name: _digest(path) for name, path in order.files.items()}
     words = [_digest(user_path(text.partition(":")[0])) for text in order.embeddings]
     request = [prompt, list(ids), fingerprint, dict(loading), said, files, words, seed, number]
@@ -59,11 +56,14 @@ def rejected(request: str, attempt: int) -> str:
     return f"{request}-{attempt}"
 
 
-def _value(order: RenderOrder, name: str) -> Any:
-    for holder in (order, order.config, order.options):
-        if holder is not None and hasattr(holder, name):
-            return getattr(holder, name)
-    return leaves(RenderOrder)[name][2]
+@cache
+def _counting() -> dict[str, Any]:
+    """Options that count, with what is usual."""
+    return {
+        name: USUAL.get(name, default)
+        for name, (asked, _, default) in leaves(RenderOrder).items()
+        if (asked.is_repeated or name in _COUNTING) and name not in (*_OF_THE_MACHINE, *_SAID_APART)
+    }
 
 
 def _told(value: Any) -> Any:

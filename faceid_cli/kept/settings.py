@@ -27,6 +27,7 @@ from faceid_cli.types import BUILTIN, OnNote
 _PATIENCE_SECONDS = 10.0
 
 DETECTORS = ("mobilenet", "resnet50")
+_elsewhere: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,17 @@ def enrolment_order(given: dict[str, Any], on_note: OnNote | None = None) -> Enr
     return with_defaults(EnrolOrder, given, _set_texts(), on_note=on_note)
 
 
+def take_settings(stored: dict[str, str] | None) -> None:
+    """Let this process have the settings of another machine; None for its own again."""
+    global _elsewhere
+    _elsewhere = stored
+
+
+def stored_settings() -> dict[str, str]:
+    """What the user has set, for `take_settings` on another machine. Raises as `read_settings`."""
+    return dict(_stored())
+
+
 def fields_with_defaults(order: type[Options]) -> set[str]:
     """Names of an order's options for which the user has another default."""
     return set_fields(order, _set_texts())
@@ -226,6 +238,8 @@ def _write(stored: dict[str, str]) -> None:
 
 
 def _stored() -> dict[str, str]:
+    if _elsewhere is not None:
+        return _elsewhere
     file = paths.config_file()
     try:
         content = read_json(file)  # it may come from a backup

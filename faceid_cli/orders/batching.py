@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from faceid_cli.errors import UsageError
 from faceid_cli.orders.checks import MAX_SEED, at_least, check_seed, one_of
-from faceid_cli.orders.option import Options, option
+from faceid_cli.orders.option import Options, group, option
+from faceid_cli.orders.workers import WorkersOrder
 
 ROWS_FORMATS = ("auto", "text", "csv", "jsonl", "yaml")
 MOST_SEEDS = 1_000_000
@@ -59,6 +61,8 @@ class BatchOrder(Options):
     Raises:
         UsageError: Options that do not go together.
     """
+
+    groups: ClassVar[Mapping[str, type[Options]]] = {"where": WorkersOrder}
 
     people: tuple[tuple[str, ...], ...] = option(
         (),
@@ -112,6 +116,7 @@ class BatchOrder(Options):
     failed: Path | None = option(
         None, "Where failed rows go, to be given again; failed.jsonl beside the pictures.", "--failed", metavar="FILE"
     )
+    where: WorkersOrder = group(WorkersOrder)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,6 +26,7 @@ _FILLED_IN = re.compile(
     r"|<[^<>/]+>|\$\w+|\$\{\w+\}|\*|#{2,}"  # <seed>, $seed, *, ####
 )
 """What other programs, and shells without quotes, fill in."""
+_ELSEWHERE = re.compile(r"[a-z][a-z0-9+]+:/")  # s3://bucket, of which a path makes s3:/bucket
 _LISTS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".md", ".list")
 
 
@@ -56,6 +57,11 @@ def check_output(path: Path | str) -> Path:
     if str(target) == "-":
         raise UsageError(
             "cannot write to -: pictures and other files do not go to standard output", "give a file or a folder"
+        )
+    if _ELSEWHERE.match(str(path)):
+        raise UsageError(
+            f"cannot write to {path} here: only pictures of many go to other places than folders",
+            "faceid batch, or faceid generate with --prompts or --seeds",
         )
     whole = os.path.expanduser(target)
     if whole.startswith("~"):

@@ -100,16 +100,17 @@ class Options:
     """Whether what is left unsaid is as in a preset, and not the field's default."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if getattr(self, field.name) is None and field.default_factory is not dataclasses.MISSING:
-                object.__setattr__(self, field.name, field.default_factory())
-            value, asked = getattr(self, field.name), option_of(field)
-            if asked is not None and not asked.takes_any_path:
-                _check_texts(asked.flags[0] if asked.flags else field.name, value)
-            if isinstance(field.default, float) and type(value) is int:
-                object.__setattr__(self, field.name, float(value))
-            if asked is not None and asked.check is not None and value is not None:
-                object.__setattr__(self, field.name, asked.check(value))
+        values = self.__dict__  # the class is frozen, and this is where its fields are
+        for name, factory, is_float, where, check in _checks(type(self)):
+            value = values[name]
+            if value is None and factory is not None:
+                value = values[name] = factory()
+            if where and not isinstance(value, _WITHOUT_TEXT):
+                _check_texts(where, value)
+            if is_float and type(value) is int:
+                values[name] = float(value)
+            if check is not None and value is not None:
+                values[name] = check(value)
 
     @classmethod
     def of(cls, **given: Any) -> Self:
@@ -134,6 +135,27 @@ class Options:
         """A group with other values for some of its options; None where nothing is said at all."""
         made = dataclasses.replace(base or cls(), **given)
         return base if made == (base or cls()) else made
+
+
+_WITHOUT_TEXT = (int, float, type(None))
+
+
+_CHECKS: dict[type[Options], list[tuple[str, Any, bool, str, Any]]] = {}  # groups are made often, too
+
+
+def _checks(group: type[Options]) -> list[tuple[str, Any, bool, str, Any]]:
+    """What is done to each field when a group is made: name, factory, whether it is a float, flag of texts, check."""
+    if group in _CHECKS:
+        return _CHECKS[group]
+    found: list[tuple[str, Any, bool, str, Any]] = []
+    for field in fields(group):
+        asked = option_of(field)
+        factory = None if field.default_factory is dataclasses.MISSING else field.default_factory
+        flag = "" if asked is None or asked.takes_any_path else asked.flags[0] if asked.flags else field.name
+        check = None if asked is None else asked.check
+        found.append((field.name, factory, isinstance(field.default, float), flag, check))
+    _CHECKS[group] = found
+    return found
 
 
 Group = TypeVar("Group", bound=Options)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from faceid_cli.errors import UsageError
 from faceid_cli.orders.batching import ROWS_FORMATS
 from faceid_cli.orders.checks import at_least, one_of
-from faceid_cli.orders.option import Options, option
+from faceid_cli.orders.option import Options, group, option
+from faceid_cli.orders.workers import WorkersOrder
 
 MOST_TOGETHER = 8
 """People who share a pass where nothing is said."""
@@ -21,6 +24,8 @@ class PeopleOrder(Options):
     Raises:
         UsageError: Options that do not go together.
     """
+
+    groups: ClassVar[Mapping[str, type[Options]]] = {"where": WorkersOrder}
 
     rows: str | None = option(
         None,
@@ -49,6 +54,8 @@ class PeopleOrder(Options):
     failed: Path | None = option(
         None, "Where rows of people who failed go; failed-people.jsonl here.", "--failed", metavar="FILE"
     )
+
+    where: WorkersOrder = group(WorkersOrder)
 
     def __post_init__(self) -> None:
         super().__post_init__()

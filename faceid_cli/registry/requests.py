@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func
 from sqlmodel import col, select
 
+from faceid_cli.kept.remote import whole_path
 from faceid_cli.registry.damage import number_from
 from faceid_cli.registry.store import Registry
 from faceid_cli.registry.tables import RenderRow
@@ -17,7 +18,7 @@ _LAST = 200
 
 def requests_below(registry: Registry, folder: Path) -> dict[Path, str]:
     """Requests of the pictures that were written anywhere below a folder, by path; those without one have ""."""
-    start = f"{folder.absolute()}/".replace("//", "/")
+    start = f"{whole_path(folder)}/".replace("//", "/")
     request = _setting("request")
     with registry._session(read_only=True) as session:
         query = select(RenderRow.path, request).where(col(RenderRow.path).between(start, f"{start}\U0010ffff"))

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import delete
+from sqlalchemy import delete, insert
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
@@ -161,14 +161,20 @@ def add_render_rows(session: Session, renders: Sequence[NewRender]) -> None:
         UnknownNameError: Somebody in them has gone meanwhile.
     """
     created = now()
-    for new in renders:
-        row = RenderRow(created=created, path=str(new.path), prompt=new.prompt, seed=new.seed, settings=new.settings)
-        session.add(row)
-        session.flush()
-        assert row.id is not None
-        for position, identity_id in enumerate(new.identity_ids):
-            session.add(RenderPersonRow(render_id=row.id, position=position, identity_id=identity_id))
+    rows = [
+        {"created": created, "path": str(new.path), "prompt": new.prompt, "seed": new.seed, "settings": new.settings}
+        for new in renders
+    ]
+    # Without an object for each row: a cluster makes thousands in a second.
+    asked = insert(RenderRow).returning(col(RenderRow.id), sort_by_parameter_order=True)
+    found = session.execute(asked, rows).scalars().all()
+    people = [
+        {"render_id": render_id, "position": position, "identity_id": identity_id}
+        for render_id, new in zip(found, renders, strict=True)
+        for position, identity_id in enumerate(new.identity_ids)
+    ]
     try:
-        session.flush()
+        if people:
+            session.execute(insert(RenderPersonRow), people)
     except IntegrityError as error:
         raise UnknownNameError("a person in the picture is not in the registry any more") from error

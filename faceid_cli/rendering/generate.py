@@ -12,7 +12,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -32,7 +31,7 @@ from faceid_cli.rendering.layouts import Cast, Layout, written_layout
 from faceid_cli.rendering.passes import OnStep
 from faceid_cli.rendering.placing import Placed, Placing
 from faceid_cli.rendering.plan import Plan, plan_rendering
-from faceid_cli.rendering.record import RenderMetadata, digest_of
+from faceid_cli.rendering.record import digest_of
 from faceid_cli.rendering.wording import Wording, Wordings
 from faceid_cli.types import IdentityTokens, OnNote, OnProgress, Render, RenderRequest
 from faceid_cli.version import __version__
@@ -153,16 +152,6 @@ def render_batches(
             raise lost_pictures(base, lost, len(seeds), config, network)
 
     return batches()
-
-
-def metadata_of(picture: Render, identity_ids: Sequence[str] = ()) -> RenderMetadata:
-    """What to write into the picture's file, see rendering/metadata.py; other settings stay on this machine."""
-    known = {field.name for field in fields(RenderMetadata)}
-    settings = {name: value for name, value in picture.settings.items() if name in known}
-    model = Path(settings["base_model"])
-    if model.is_absolute():  # pictures are published, and folders have their owners' names in them
-        settings["base_model"] = model.name
-    return RenderMetadata(names=picture.request.names, identity_ids=tuple(identity_ids), **settings)
 
 
 def settings_of(base: BaseModel, wording: Wording, plan: Plan, mask: Image.Image | None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from faceid_cli.errors import FaceIDError, NotAnImageError, PhotoError, PhotoNotFoundError, UsageError
+from faceid_cli.kept.remote import is_remote, read_remote, shown_path
 from faceid_cli.photo_files import MAX_BYTES, opened_picture
 from faceid_cli.rendering.infotext import parameters_text
 from faceid_cli.rendering.record import RenderMetadata
@@ -139,6 +140,10 @@ def opened_file(path: Path) -> Iterator[Image.Image]:
         PhotoError: Something that cannot be read as a file.
         NotAnImageError: Not a picture, or a damaged one; whatever goes wrong inside becomes this.
     """
+    if is_remote(path):
+        with _opened_remote(path) as image:
+            yield image
+        return
     try:
         if os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
             raise PhotoError(f"cannot read {path}: not a file", "give a picture file")
@@ -154,6 +159,17 @@ def opened_file(path: Path) -> Iterator[Image.Image]:
         raise NotAnImageError(f"{path} is not a picture", "give a picture that faceid wrote") from error
     except Exception as error:  # decoders raise nearly anything on damaged files, and all of it means the same
         raise NotAnImageError(f"{path} is damaged and cannot be read ({error})", "copy the file again") from error
+
+
+@contextmanager
+def _opened_remote(path: Path) -> Iterator[Image.Image]:
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(read_remote(path))) as image:
+            yield image
+    except FaceIDError:
+        raise
+    except Exception as error:  # as in `opened_file`
+        raise NotAnImageError(f"{shown_path(path)} cannot be read ({error})", "look whether it is a picture") from error
 
 
 def record_in(image: Image.Image) -> RenderMetadata | None:

@@ -8,8 +8,9 @@ from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import FaceIDError
 from faceid_cli.kept.files import write_atomically
 from faceid_cli.orders import RenderConfig
-from faceid_cli.rendering.generate import metadata_of, render
+from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.metadata import png_bytes
+from faceid_cli.rendering.record import metadata_of
 from faceid_cli.types import IdentityTokens, OnNote, OnPreviewFile
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from PIL import Image
 
 from faceid_cli.orders.composing import NO_LAYOUT
 from faceid_cli.orders.sampling import USUAL, Sampling
+from faceid_cli.types import Render
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,16 @@ class RenderMetadata(Sampling):
 
     def __post_init__(self) -> None:
         """Nothing is checked: this is what was done, perhaps by a faceid that could do more."""
+
+
+def metadata_of(picture: Render, identity_ids: Sequence[str] = ()) -> RenderMetadata:
+    """What to write into the picture's file, see rendering/metadata.py; other settings stay on this machine."""
+    known = {field.name for field in fields(RenderMetadata)}
+    settings = {name: value for name, value in picture.settings.items() if name in known}
+    model = Path(settings["base_model"])
+    if model.is_absolute():  # pictures are published, and folders have their owners' names in them
+        settings["base_model"] = model.name
+    return RenderMetadata(names=picture.request.names, identity_ids=tuple(identity_ids), **settings)
 
 
 def digest_of(image: Image.Image | None) -> str:

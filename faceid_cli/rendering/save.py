@@ -14,8 +14,10 @@ from PIL import Image
 
 from faceid_cli.errors import OutputError
 from faceid_cli.kept.files import check_writable, output_error, write_atomically, write_new
+from faceid_cli.kept.remote import is_remote, write_remote, write_remote_new
 from faceid_cli.orders.checks import user_path
 from faceid_cli.orders.rendering import SUFFIXES, other_format, suffix_of
+from faceid_cli.rendering.encoded import EncodedRender
 from faceid_cli.rendering.metadata import picture_bytes
 from faceid_cli.rendering.provenance import Provenance, signed_picture
 from faceid_cli.rendering.record import RenderMetadata
@@ -112,8 +114,8 @@ def save_render(render: Render, plan: OutputPlan, metadata: RenderMetadata) -> R
         FaceIDError: It cannot be signed.
         UsageError, OutputError: As `save_picture`.
     """
-    image, data = _finished(render.image, plan, metadata, plan.kind)
-    return replace(render, image=image, path=_write(data, plan))
+    finished, data = _finished(render, plan, metadata, plan.kind)
+    return _at(finished, _write(data, plan))
 
 
 def save_over(render: Render, path: Path, plan: OutputPlan, metadata: RenderMetadata) -> Render:
@@ -128,18 +130,30 @@ def save_over(render: Render, path: Path, plan: OutputPlan, metadata: RenderMeta
     Raises:
         FaceIDError, UsageError, OutputError: As `save_render`.
     """
-    image, data = _finished(render.image, plan, metadata, SUFFIXES.get(path.suffix.lower(), plan.kind))
-    write_atomically(path, data)
-    return replace(render, image=image, path=path)
+    finished, data = _finished(render, plan, metadata, SUFFIXES.get(path.suffix.lower(), plan.kind))
+    if is_remote(path):
+        write_remote(path, data)
+    else:
+        write_atomically(path, data)
+    return _at(finished, path)
 
 
-def _finished(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata, kind: str) -> tuple[Image.Image, bytes]:
-    if plan.provenance is None:
-        return image, picture_bytes(image, metadata, kind, plan.is_told)
-    return signed_picture(plan.provenance, image, metadata, kind, plan.is_told)
+def _finished(render: Render, plan: OutputPlan, metadata: RenderMetadata, kind: str) -> tuple[Render, bytes]:
+    if plan.provenance is not None:
+        image, data = signed_picture(plan.provenance, render.image, metadata, kind, plan.is_told)
+        return Render(image, render.request, render.settings), data
+    if isinstance(render, EncodedRender) and render.kind == kind:  # the worker has written metadata into it
+        return render, render.data
+    return render, picture_bytes(render.image, metadata, kind, plan.is_told)
+
+
+def _at(render: Render, path: Path) -> Render:
+    return render.at(path) if isinstance(render, EncodedRender) else replace(render, path=path)
 
 
 def _write(data: bytes, plan: OutputPlan) -> Path:
+    if is_remote(plan.folder):
+        return write_remote_new(data, plan.candidates())
     with _as_output_error(plan.folder):
         return write_new(data, plan.folder, plan.candidates())
 

@@ -142,6 +142,26 @@ def test_evaluate_says_what_cannot_work(faceid, alice, carol, prompts) -> None:
     assert error_of("carol", "-o", "not/there")[0] == 9
 
 
+def test_another_process_finds_the_same(faceid, carol, prompts, monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    words = ("evaluate", "carol", "--prompts", prompts, "--json", "--steps", 2, "--precision", "float32")
+    (here,) = faceid(*words, "--device", "cpu", "-o", "here").data["evaluations"]
+    answer = faceid(*words, "--devices", "cpu", "-o", "there")
+    assert answer.code == 0, answer.err
+    assert "the work goes to 1 process" in answer.err
+    (there,) = answer.data["evaluations"]
+    for found in (here, there):
+        for picture in found["pictures"]:
+            picture.pop("seconds")
+        found["summary"].pop("seconds")
+    assert there["pictures"] == here["pictures"]
+    assert there["summary"] == here["summary"]
+    assert there["likeness_levels"] == here["likeness_levels"]
+    assert Path(there["folder"], "grid.png").is_file()
+    both = faceid(*words, "--devices", "cpu", "--device", "cpu")
+    assert (both.code, "--device and --devices each say where" in both.err) == (2, True)
+
+
 def test_nobody_to_evaluate(faceid) -> None:
     answer = faceid("evaluate", "--all")
     assert answer.code == 2

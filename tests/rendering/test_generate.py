@@ -13,10 +13,11 @@ import torch
 from faceid_cli.errors import OutOfMemoryError, PromptTooLongError, UsageError
 from faceid_cli.orders import SCHEDULERS, RenderConfig
 from faceid_cli.orders.sampling import Sampling
-from faceid_cli.rendering.generate import metadata_of, render, render_batches
+from faceid_cli.rendering.generate import render, render_batches
 from faceid_cli.rendering.metadata import read_metadata
 from faceid_cli.rendering.passes import initial_noise
 from faceid_cli.rendering.prompts import place_people
+from faceid_cli.rendering.record import metadata_of
 from faceid_cli.rendering.save import plan_output, save_render
 from faceid_cli.types import IdentityTokens, Render
 

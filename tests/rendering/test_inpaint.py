@@ -8,10 +8,11 @@ from PIL import Image, ImageDraw
 
 from faceid_cli.errors import UsageError
 from faceid_cli.orders import RenderConfig
-from faceid_cli.rendering.generate import metadata_of, render
+from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.infotext import parameters_text
 from faceid_cli.rendering.inpaint import plan_patch
 from faceid_cli.rendering.metadata import from_json, to_json
+from faceid_cli.rendering.record import metadata_of
 from faceid_cli.rendering.xmp import COMPOSITE_SOURCE_TYPE, xmp_packet
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 from faceid_cli.errors import BrokenInstallError, UsageError
 from faceid_cli.orders import RenderConfig
 from faceid_cli.rendering.control import Control
-from faceid_cli.rendering.generate import metadata_of, render
+from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.metadata import from_json, parameters_text, to_json
+from faceid_cli.rendering.record import metadata_of
 
 
 def pixels(image: Image.Image) -> np.ndarray:

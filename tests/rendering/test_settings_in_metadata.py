@@ -10,8 +10,9 @@ from PIL import Image
 
 from faceid_cli import RenderConfig
 from faceid_cli.backbone import BaseModel
-from faceid_cli.rendering.generate import metadata_of, render, render_batches
+from faceid_cli.rendering.generate import render, render_batches
 from faceid_cli.rendering.prompts import place_people
+from faceid_cli.rendering.record import metadata_of
 from faceid_cli.tokens import ENCODER
 from faceid_cli.types import IdentityTokens
 

@@ -10,8 +10,9 @@ import torch
 from faceid_cli.errors import UsageError
 from faceid_cli.orders import RenderConfig
 from faceid_cli.orders.sampling import read_stages
-from faceid_cli.rendering.generate import metadata_of, render
+from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.metadata import from_json, parameters_text, to_json
+from faceid_cli.rendering.record import metadata_of
 from faceid_cli.tokens import ENCODER, class_embedding, dialled
 from faceid_cli.types import IdentityTokens
 
