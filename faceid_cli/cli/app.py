@@ -21,6 +21,7 @@ from faceid_cli.cli.output import out
 from faceid_cli.cli.streams import abandon, prepare_streams
 from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError, UsageError
 from faceid_cli.kept.collector import collect_rarely
+from faceid_cli.kept.own_process import claim_process
 from faceid_cli.version import __version__
 
 EPILOG = (
@@ -253,6 +254,7 @@ def entry() -> None:
     After Ctrl-C the process ends by the signal itself, not by an exit code alone: a shell stops its loop only then. A
     request to end (`kill`, `timeout`, a terminal that is closed) is treated in the same way: what is finished is kept.
     """
+    claim_process()
     collect_rarely()
     came = [signal.SIGINT]
     stopped = False
