@@ -1,4 +1,4 @@
-"""Modules and classes that stand for others until more is asked of them than they know: then the others are imported."""
+"""Modules and classes that stand for others until more is asked of them than they know; then those are imported."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from faceid_cli.cli.flags import Verbose, examples
 from faceid_cli.cli.output import out
+from faceid_cli.cli.plain_values import spare_plain_values
 from faceid_cli.cli.streams import abandon, prepare_streams
 from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError, UsageError
 from faceid_cli.kept.collector import collect_rarely
@@ -117,7 +118,10 @@ class Commands(Mapping[str, Any]):
         if name not in self._made:
             part = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
             import_module(f"faceid_cli.cli.{_MODULES[name]}").register(part)
-            self._made |= typer.main.get_group(part).commands
+            commands = typer.main.get_group(part).commands
+            for command in commands.values():
+                spare_plain_values(command)
+            self._made |= commands
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -132,6 +136,7 @@ class Group(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**(settings | {"commands": Commands()}))
+        spare_plain_values(self)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
