@@ -12,15 +12,16 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from faceid_cli.kept import paths
-from faceid_cli.kept.files import is_scratch, make_folder, old_scratches
+from faceid_cli.kept.files import is_scratch, is_writable, make_folder, old_scratches
 from faceid_cli.kept.signals import held_signals
 from faceid_cli.registry.damage import id_from, identity_from
-from faceid_cli.registry.engine import forbid_writing, is_writable, make_copy, make_engine, not_writable, plain_errors
+from faceid_cli.registry.engine import forbid_writing, make_copy, make_engine, plain_errors
 from faceid_cli.registry.journal import Journal
 from faceid_cli.registry.migrations import migrate
+from faceid_cli.registry.plain_errors import not_writable, unknown_name
 from faceid_cli.registry.records import RenderRecord, Run
 from faceid_cli.registry.recovery import Finished, finish
-from faceid_cli.registry.rows import renders_with, run_from, unknown_name
+from faceid_cli.registry.rows import renders_with, run_from
 from faceid_cli.registry.tables import IdentityRow, RunRow
 from faceid_cli.types import Identity
 
