@@ -150,8 +150,10 @@ print(sorted({{"torch", "diffusers", "transformers", "facexlib", "numpy.random"}
     assert set(heavy) <= {"numpy.random"}
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "--tag", "family", "--json"]])
-def test_help_and_the_list_need_neither_sqlmodel_nor_pydantic_nor_rich_nor_pillow(alice, words) -> None:
+@pytest.mark.parametrize(
+    "words", [["--help"], ["list"], ["list", "--tag", "family", "--json"], ["remove", "alice", "-y"]]
+)
+def test_what_should_be_quick_needs_neither_sqlmodel_nor_pydantic_nor_rich_nor_pillow(alice, words) -> None:
     code = f"""
 import sys
 from faceid_cli.cli.app import main
