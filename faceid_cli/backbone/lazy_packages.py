@@ -138,7 +138,7 @@ def leave_out_packages() -> None:
             package.__path__ = spec.submodule_search_locations
         if "." not in name:
             with suppress(PackageNotFoundError):
-                package.__version__ = version(name)
+                package.__dict__["__version__"] = version(name)
         sys.modules[name] = package
 
 

@@ -26,6 +26,7 @@ def _processed(parameter: Any, kind: Any, usual: Any, context: Any, value: Any) 
     """The value of a parameter, after its callback."""
     if not value and parameter.required and context.resilient_parsing:  # for completion, what is missing is no error
         return None
+    found: Any
     is_single = parameter.nargs == 1 and not parameter.multiple
     if is_single and ((value is None and not parameter.required) or (kind is str and type(value) is str)):
         found = value
