@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -102,21 +102,12 @@ def _is_up_to_date(connection: sqlite3.Connection) -> bool:
 
 
 def _asked(file: Path, question: Callable[[sqlite3.Connection], Answer]) -> Answer | None:
-    for connection in _connections(file):
-        try:
-            return question(connection)
-        except (sqlite3.Error, ValueError, TypeError, RecursionError):
-            continue
-    return None
-
-
-def _connections(file: Path) -> Iterator[sqlite3.Connection]:
-    """Ways to read the file. Only who may write takes SQLite's log away again when it closes; the last is for where
-    SQLite may write nothing, not even to read, and nobody can write.
-    """
+    # Only who may write takes SQLite's log away again when it closes; the last is for where SQLite may write nothing,
+    # not even to read, and nobody can write.
     for how in ("mode=rw", "mode=ro", "mode=ro&immutable=1"):
-        try:
-            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=0.2)) as connection:
-                yield connection
-        except sqlite3.Error:
-            continue
+        with (
+            suppress(sqlite3.Error, ValueError, TypeError, RecursionError),
+            closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=0.2)) as connection,
+        ):
+            return question(connection)
+    return None
