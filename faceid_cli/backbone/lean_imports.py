@@ -6,12 +6,12 @@ faceid's own, training on several machines: there they take torch for one that w
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from typing import Any
 
 from faceid_cli.backbone.lazy_compiler import postpone_the_compiler
@@ -49,7 +49,7 @@ class _Distributions(Mapping[str, list[str]]):
 
     @cached_property
     def _all(self) -> Mapping[str, list[str]]:
-        return importlib.metadata.packages_distributions()
+        return packages_distributions()
 
 
 def _postpone_peft() -> None:
@@ -75,11 +75,11 @@ def _replaced(module: Any, name: str, function: Any) -> Iterator[None]:
 
 def _answers() -> dict[str, Any]:
     """What is answered in the place of some functions."""
-    lazy = sys.modules["transformers"]
+    transformers = import_module("transformers")
     answers = {
         "importlib.metadata.packages_distributions": _Distributions,
         # It would run the package's own file once more.
-        "transformers.utils.direct_transformers_import": lambda *_, **__: lazy,
+        "transformers.utils.direct_transformers_import": lambda *_, **__: transformers,
     }
     if is_own_process():
         answers |= dict.fromkeys(_TRAINING, lambda: False)
