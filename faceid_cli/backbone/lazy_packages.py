@@ -76,22 +76,22 @@ class LazyPackage(ModuleType):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._has_run = False
+        self.has_run = False
 
     def __getattr__(self, name: str) -> Any:
         if (name.startswith("__") and name.endswith("__")) or self.__spec__ is None or self.__spec__.loader is None:
             raise AttributeError(name)
         if name in _ELSEWHERE.get(self.__name__, ()):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        if not self._has_run:
+        if not self.has_run:
             found = self._without_running(name)
             return self.run(name) if found is None else found
         return self.run(name)
 
     def run(self, name: str) -> Any:
         """What the package says to a name, once its own file has been run."""
-        if not self._has_run:
-            self._has_run = True
+        if not self.has_run:
+            self.has_run = True
             self.__spec__.loader.exec_module(self)  # type: ignore[union-attr]
         real = sys.modules[self.__name__]  # some put another module in their own place
         if real is not self:
@@ -147,5 +147,5 @@ def join_packages() -> None:
     for name in PACKAGES:
         package = sys.modules.get(name)
         parent, _, own = name.rpartition(".")
-        if parent and isinstance(package, LazyPackage) and not package._has_run:
+        if parent and isinstance(package, LazyPackage) and not package.has_run:
             setattr(import_module(parent), own, package)

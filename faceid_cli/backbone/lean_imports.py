@@ -26,6 +26,7 @@ _TRAINING = (
     "transformers.utils.is_torch_flex_attn_available",
     "transformers.utils.import_utils.is_torch_flex_attn_available",
 )
+_ANEW = ("diffusers", "transformers", "peft")
 _AT_ONCE = (
     "diffusers.utils.import_utils",
     "transformers.modeling_utils",
@@ -100,4 +101,16 @@ def _import_lean() -> None:
         join_packages()
 
 
-_import_lean()
+def _import_lean_or_plainly() -> None:
+    """Where these versions cannot be imported so, they are imported as anybody would."""
+    before = set(sys.modules)
+    try:
+        _import_lean()
+    except Exception:
+        for name in set(sys.modules) - before:
+            package = sys.modules[name]
+            if name.partition(".")[0] in _ANEW or (isinstance(package, LazyPackage) and not package.has_run):
+                del sys.modules[name]
+
+
+_import_lean_or_plainly()

@@ -60,7 +60,7 @@ def test_loading_a_base_model_and_rendering_brings_in_nothing_needless(tiny_mode
     code = _RENDERED.format(folder=str(tiny_model_dir), names=_NOT_NEEDED)
     code = f"from faceid_cli.kept.own_process import claim_process; claim_process()\n{code}"
     code += f"print(json.dumps([name for name in {_NOT_OF_OURS!r} if name in sys.modules]))\n"
-    code += "import transformers\nprint(json.dumps([type(transformers).__name__, transformers.__dict__['_has_run']]))"
+    code += "import transformers\nprint(json.dumps([type(transformers).__name__, transformers.__dict__['has_run']]))"
     assert [json.loads(line) for line in python(code)] == [[], [], ["LazyPackage", False]]
 
 
@@ -117,6 +117,22 @@ compiled = torch.compile(lambda x: torch.sin(x) + before(x), backend="eager")
 assert torch.equal(compiled(torch.ones(2)), torch.sin(torch.ones(2)) + 2)
 """
     assert python(code) == []
+
+
+def test_versions_that_cannot_be_imported_so_are_imported_as_ever(tiny_model_dir) -> None:
+    code = """
+import sys
+class Once:
+    come = False
+    def find_spec(self, name, path, target=None):
+        if name == "diffusers.models.attention_dispatch" and not self.come:
+            self.come = True
+            raise AttributeError("this version asks for something else")
+sys.meta_path.insert(0, Once())
+"""
+    code += _RENDERED.format(folder=str(tiny_model_dir), names=("faceid_cli",))
+    code += "import transformers; print(json.dumps(type(transformers).__name__ != 'LazyPackage'))"
+    assert [json.loads(line) for line in python(code)] == [["faceid_cli"], True]
 
 
 def test_peft_comes_when_it_is_asked_for() -> None:
