@@ -95,7 +95,9 @@ assert "torch" in importlib.metadata.packages_distributions()
     assert [json.loads(line) for line in python(code)] == [[]]
 
 
-@pytest.mark.parametrize("way", ["import torch._dynamo.eval_frame", "torch.compiler.reset()"])
+@pytest.mark.parametrize(
+    "way", ["import torch._dynamo.eval_frame", pytest.param("torch.compiler.reset()", marks=pytest.mark.slow)]
+)
 def test_the_compiler_comes_when_it_is_asked_for_and_knows_what_was_marked_before(way) -> None:
     code = f"""
 import sys, torch
@@ -119,6 +121,7 @@ assert torch.equal(compiled(torch.ones(2)), torch.sin(torch.ones(2)) + 2)
     assert python(code) == []
 
 
+@pytest.mark.slow
 def test_versions_that_cannot_be_imported_so_are_imported_as_ever(tiny_model_dir) -> None:
     code = """
 import sys
