@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from faceid_cli.api.list import list_identities
+from faceid_cli.api.probing import probe
 from faceid_cli.errors import FaceIDError
 from faceid_cli.kept import paths
 from faceid_cli.kept.identity_file import load_identity
@@ -34,27 +33,6 @@ _FIX = "`faceid doctor --fix`"
 _BACK = "put a backup back with `faceid restore`"
 
 State = Literal["ok", "warn", "fail"]
-
-# Packages that do not fit each other can end the whole process, so they are tried in one of their own.
-_PROBE = """
-import json, sys
-found = {}
-for name in ("torch", "torchvision", "diffusers", "transformers", "facexlib"):
-    try:
-        found[name] = getattr(__import__(name), "__version__", "installed")
-    except Exception as error:
-        found[name] = None
-        found[name + " error"] = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    if name == "torch" and found[name]:
-        torch = sys.modules["torch"]
-        devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        if torch.backends.mps.is_available():
-            devices.append("Apple mps")
-        found["devices"] = devices
-        found["threads"] = torch.get_num_threads()
-    print(json.dumps(found), flush=True)
-"""
-_PROBE_SECONDS = 300
 
 # Larger or other networks for what smaller ones do, too: nobody misses them.
 _ALTERNATIVES = ("face-detection-resnet50", "face-parsing-parsenet")
@@ -85,7 +63,7 @@ def check_health() -> list[Finding]:
     What cannot be read is a finding, and the rest is looked at all the same.
     """
     with ThreadPoolExecutor(1) as aside:  # the packages take seconds, in a process of their own
-        found = aside.submit(_probe)
+        found = aside.submit(probe)
         rest = [
             finding
             for what, look in (
@@ -167,24 +145,12 @@ def _packages(found: Mapping[str, Any]) -> list[Finding]:
                 "only photographs need it; install matching builds together: pip install -U torch torchvision facexlib"
             )
             findings.append(Finding(name, "warn", _problem(found, name), hint))
+    fitting = "install what it needs, or install faceid again: pip install -U ."
+    findings += [Finding("packages", "warn", line, fitting) for line in found.get("misfits") or ()]
     if found.get("torch"):
         devices = found.get("devices") or [f"CPU, {found.get('threads')} threads"]
         findings.append(Finding("device", "ok", ", ".join(devices)))
     return findings
-
-
-def _probe() -> dict[str, Any]:
-    """What a process of its own found: the last whole line that it wrote before it ended, however it ended."""
-    try:
-        run = subprocess.run(
-            [sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False
-        )
-        text = run.stdout
-    except subprocess.TimeoutExpired:
-        text = ""
-    lines = [line for line in text.splitlines() if line.startswith("{")]
-    found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
-    return found
 
 
 def _problem(found: Mapping[str, Any], name: str) -> str:
@@ -204,11 +170,11 @@ def _home() -> list[Finding]:
 
 
 def _registry() -> list[Finding]:
-    with Registry.open(create=False) as registry:
-        problems = registry.problems()
-        unfinished = mending.unfinished(registry)
-        known_ids = registry.known_ids()
     people = list_identities()
+    with Registry.open(create=False) as registry:
+        problems = registry.problems(people)
+        unfinished = mending.unfinished(registry)
+        material = _material(registry)
     findings = [Finding("registry", "ok", f"{len(people)} enrolled, {paths.registry_file()}")] if not problems else []
     for problem in problems:
         stray = problem.startswith("a file that belongs to nobody")
@@ -218,8 +184,7 @@ def _registry() -> list[Finding]:
         detail = f"a change of {entry.name or 'several people'} has stopped half-way ({entry.kind})"
         findings.append(Finding("unfinished", "warn", detail, f"{_FIX} tries to finish it"))
     findings += _embeddings(people)
-    known = {checkpoint_dir(person.name) for person in people}
-    return findings + _checkpoints(known) + _material(known_ids)
+    return findings + _checkpoints(people) + material
 
 
 def _embeddings(people: Sequence[Identity]) -> list[Finding]:
@@ -235,10 +200,13 @@ def _embeddings(people: Sequence[Identity]) -> list[Finding]:
     return damaged
 
 
-def _material(known: Collection[str]) -> list[Finding]:
+def _material(registry: Registry) -> list[Finding]:
     """Crops, masks and reports of people who are gone, and copies of the registry that still name them."""
     hint = f"{_FIX} deletes it"
-    findings = [Finding("material", "warn", f"belongs to nobody: {path}", hint) for path in stray_material(known)]
+    there = stray_material(())
+    known = registry.known_ids()  # asked for after what lies there was listed: somebody may be kept meanwhile
+    lost = [path for path in there if path.name not in known]
+    findings = [Finding("material", "warn", f"belongs to nobody: {path}", hint) for path in lost]
     for backup in backups_of(paths.registry_file()):
         names = ", ".join(strangers_in(backup, known))
         detail = f"{backup} is from before an update"
@@ -248,10 +216,11 @@ def _material(known: Collection[str]) -> list[Finding]:
     return findings
 
 
-def _checkpoints(known: set[Path]) -> list[Finding]:
+def _checkpoints(people: Sequence[Identity]) -> list[Finding]:
     folders = checkpoint_folders()
     if not folders:
         return []
+    known = {checkpoint_dir(person.name) for person in people}
     detail = f"{len(folders)} of interrupted enrolments in {paths.runs_dir()}"
     hint = "go on with `faceid enroll NAME PHOTOS... --resume`, or delete them"
     return [Finding("checkpoints", "warn" if set(folders) - known else "ok", detail, hint)]

@@ -1,10 +1,15 @@
-"""Forgetting: a person, or an enrolment that was never finished."""
+"""Forgetting: a person, or an enrolment that was never finished.
+
+The registry itself, which takes longer to import than a removal takes, is opened only where a quick look does not do.
+"""
 
 from __future__ import annotations
 
+from faceid_cli.kept import paths
 from faceid_cli.kept.runs import checkpoint_dir, claimed_run, give_up
+from faceid_cli.registry.quick import is_ordinary, quick_identity
 from faceid_cli.registry.recovery import Finished
-from faceid_cli.registry.store import Registry, Removed
+from faceid_cli.registry.removal import Removed, remove_identity
 
 
 def remove(name: str) -> Removed:
@@ -16,14 +21,38 @@ def remove(name: str) -> Removed:
     Raises:
         UnknownNameError: Nobody of that name.
     """
+    identity = quick_identity(name) if is_ordinary() else None
+    if identity is not None:
+        return remove_identity(paths.registry_file(), paths.identities_dir(), identity)
+    from faceid_cli.registry.store import Registry
+
     with Registry.open(create=False) as registry:
         return registry.remove(name)
 
 
 def finish_removal(name: str) -> Finished | None:
     """Finish what is left of the removal of a person, if one stopped half-way; None where there is none."""
+    if is_ordinary():
+        return None
+    from faceid_cli.registry.store import Registry
+
     with Registry.open(create=False) as registry:
         return registry.finish_removal(name)
+
+
+def name_of(name: str) -> str:
+    """The name of a person as it was enrolled, whatever the case.
+
+    Raises:
+        UnknownNameError: Nobody of that name.
+    """
+    identity = quick_identity(name)
+    if identity is not None:
+        return identity.name
+    from faceid_cli.registry.store import Registry
+
+    with Registry.open(create=False) as registry:
+        return registry.get(name).name
 
 
 def is_unfinished(name: str) -> bool:

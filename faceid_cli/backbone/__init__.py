@@ -4,7 +4,7 @@ A base model is a Stable Diffusion pipeline of a supported family. All sizes are
 here or above assumes the sizes of Stable Diffusion 1.5.
 """
 
-from faceid_cli.backbone.lazy_packages import LazyPackage  # first: it acts before diffusers is imported
+from faceid_cli.backbone.lean_imports import LazyPackage  # first: it acts before diffusers is imported
 from faceid_cli.backbone.load import load_base_model
 from faceid_cli.backbone.memory import at_work, memory_errors, ready_to_learn
 from faceid_cli.backbone.model import BaseModel, TextEncoder

@@ -21,6 +21,7 @@ from faceid_cli.backbone.compiling import compile_parts
 from faceid_cli.backbone.memory import is_out_of_memory, memory_errors
 from faceid_cli.backbone.model import BaseModel
 from faceid_cli.backbone.single_file import pipeline_from_file
+from faceid_cli.backbone.undrawn import Undrawn
 from faceid_cli.errors import ModelError, UnsupportedModelError, UsageError
 from faceid_cli.kept.collector import collect_as_usual
 from faceid_cli.kept.foreign import reading
@@ -61,7 +62,7 @@ def load_base_model(
     path = model_path(source, options.variant)
     family = check_model(source, options.variant)
     fingerprint = fingerprint_of(source, options.variant)
-    with memory_errors(_memory_hint(options)), _quiet_libraries():
+    with memory_errors(_memory_hint(options)), _quiet_libraries(), Undrawn():
         vae, notes = load_vae(options.vae, dtype, family) if options.vae else (None, ())
         with reading(path, ModelError, AGAIN, "the base model in", "cannot be loaded", is_out_of_memory):
             if path.is_file():

@@ -19,9 +19,11 @@ from typer.core import TyperGroup
 from faceid_cli.cli.addresses import with_address
 from faceid_cli.cli.flags import Verbose, examples
 from faceid_cli.cli.output import out
+from faceid_cli.cli.plain_values import spare_plain_values
 from faceid_cli.cli.streams import abandon, prepare_streams
 from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError, UsageError
 from faceid_cli.kept.collector import collect_rarely
+from faceid_cli.kept.own_process import claim_process
 from faceid_cli.version import __version__
 
 EPILOG = (
@@ -117,7 +119,10 @@ class Commands(Mapping[str, Any]):
         if name not in self._made:
             part = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
             import_module(f"faceid_cli.cli.{_MODULES[name]}").register(part)
-            self._made |= typer.main.get_group(part).commands
+            commands = typer.main.get_group(part).commands
+            for command in commands.values():
+                spare_plain_values(command)
+            self._made |= commands
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -132,6 +137,7 @@ class Group(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**(settings | {"commands": Commands()}))
+        spare_plain_values(self)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -254,6 +260,7 @@ def entry() -> None:
     After Ctrl-C the process ends by the signal itself, not by an exit code alone: a shell stops its loop only then. A
     request to end (`kill`, `timeout`, a terminal that is closed) is treated in the same way: what is finished is kept.
     """
+    claim_process()
     collect_rarely()
     came = [signal.SIGINT]
     stopped = False

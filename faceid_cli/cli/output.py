@@ -199,11 +199,11 @@ def _is_in_foreground() -> bool:
 
 def table(rows: Sequence[Sequence[str]], heading: Sequence[str]) -> list[str]:
     """Lines of aligned columns under a heading."""
-    everything = [heading, *(tuple(map(visible, row)) for row in rows)]
-    widths = [max(len(row[column]) for row in everything) for column in range(len(heading))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in everything
-    ]
+    # All at once, and a row at a time: there may be ten thousand.
+    is_plain = visible(text := "".join(cell for row in rows for cell in row)) == text
+    everything = [heading, *(rows if is_plain else (tuple(map(visible, row)) for row in rows))]
+    line = "  ".join(f"{{:<{max(map(len, column))}}}" for column in zip(*everything, strict=True))
+    return [line.format(*row).rstrip() for row in everything]
 
 
 def fitting_table(

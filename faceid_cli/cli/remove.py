@@ -55,14 +55,13 @@ def _looked_up(names: list[str], if_enrolled: bool, finished: set[str]) -> tuple
     Raises:
         UnknownNameError: One of them is neither, and that is not allowed; nobody has been removed then.
     """
-    from faceid_cli.api.remove import is_unfinished
-    from faceid_cli.api.show import show
+    from faceid_cli.api.remove import is_unfinished, name_of
 
     people: dict[str, str] = {}
     unfinished: dict[str, str] = {}
     for name in names:
         try:
-            people.setdefault(name.lower(), show(name).identity.name)
+            people.setdefault(name.lower(), name_of(name))
         except UnknownNameError:
             if is_unfinished(name):
                 unfinished.setdefault(name.lower(), name)

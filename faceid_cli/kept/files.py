@@ -19,6 +19,11 @@ _OLD_SECONDS = 3600.0
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def is_writable(file: Path) -> bool:
+    """Whether a database can be written: the file, and its folder, where SQLite keeps a journal."""
+    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK | os.X_OK)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that readers see the old one or the whole new one, even after a crash.
 

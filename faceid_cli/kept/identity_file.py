@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from faceid_cli.errors import IdentityFileError
 from faceid_cli.kept.files import write_atomically
@@ -130,12 +129,11 @@ def load_identity(path: Path) -> IdentityFile:
     Raises:
         IdentityFileError: No such file, not an identity, damaged, or written by a newer faceid.
     """
-    _refuse_foreign(path)
+    content = _safetensors_content(path)
     with reading(path, IdentityFileError, _AGAIN):
-        with safe_open(path, framework="numpy") as file:
-            header = _header(path, file.metadata())
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-        keys, values = _sides(path, tensors)
+        listed = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        header = _header(path, listed.get("__metadata__"))
+        keys, values = _sides(path, dict(sorted(load(content).items())))
         problem = _problem_of(keys, values)
         if problem:
             raise IdentityFileError(f"{path} is damaged: {problem}", _AGAIN)
@@ -153,7 +151,8 @@ def has_identity(path: Path) -> bool:
         return True  # `load_identity` says what is wrong with it
 
 
-def _refuse_foreign(path: Path) -> None:
+def _safetensors_content(path: Path) -> bytes:
+    """All bytes of what is a safetensors file at the first look."""
     try:
         with open_file(path) as file:
             start, size = file.read(16), os.fstat(file.fileno()).st_size
@@ -168,6 +167,8 @@ def _refuse_foreign(path: Path) -> None:
                     f"{path} is not a safetensors file", "faceid writes identities with `faceid export`"
                 )
             header_size(file)
+            file.seek(0)
+            return file.read(size)
     except OSError as error:
         raise IdentityFileError(
             f"cannot read {path}: {reason_of(error)}", "check the path; `faceid doctor` tells who lacks a file"

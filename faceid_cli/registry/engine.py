@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -18,13 +16,9 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool, StaticPool
 from sqlmodel import create_engine
 
-from faceid_cli.errors import FaceIDError, OutputError, RegistryError
-from faceid_cli.orders.checks import check_text
 from faceid_cli.registry.damage import json_from, text_from
 from faceid_cli.registry.forgetting import BUSY_SECONDS
-
-# SQLite needs a shared-memory file of 32 KiB and a write-ahead log beside the database, even to read it.
-_LEAST_FREE_BYTES = 128 * 1024
+from faceid_cli.registry.plain_errors import plain_sqlite_errors, translated
 
 
 def make_engine(file: Path | None) -> Engine:
@@ -65,11 +59,6 @@ def make_engine(file: Path | None) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
-
-
-def is_writable(file: Path) -> bool:
-    """Whether the registry can be written: the file, and its folder, where SQLite keeps a journal."""
-    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK | os.X_OK)
 
 
 def make_copy(file: Path) -> Engine:
@@ -141,55 +130,13 @@ def _without_shared_memory(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def plain_errors(file: Path | None) -> Iterator[None]:
-    """Turn the database's errors into ours.
+    """Turn the database's errors into ours, as those of SQLite itself, whether SQLAlchemy has wrapped them or not.
 
     Raises:
-        RegistryError: The file is damaged, locked or cannot be written.
-        OutputError: The disk is full.
-        UsageError: Something that is to be kept is not UTF-8.
+        RegistryError, OutputError, UsageError: See `plain_errors.plain_sqlite_errors`.
     """
-    try:
-        yield
-    except DatabaseError as error:
-        raise _translated(error.orig if isinstance(error.orig, Exception) else error, file) from error
-    except sqlite3.DatabaseError as error:
-        raise _translated(error, file) from error
-    except OSError as error:
-        raise _translated(error, file) from error
-    except UnicodeEncodeError as error:  # nothing but text is ever bound to a statement
-        check_text("the registry", str(error.object))
-        raise
-
-
-def _translated(error: Exception, file: Path | None) -> FaceIDError:
-    text = str(error).lower()
-    if "disk is full" in text or getattr(error, "errno", None) == errno.ENOSPC or _has_no_room(text, file):
-        return OutputError(f"no space left for the registry {file}", "free some disk space and try again")
-    if "locked" in text or "busy" in text:
-        return RegistryError(
-            f"the registry {file} is in use by another program", "wait until it has finished and try again"
-        )
-    if "malformed" in text or "not a database" in text or "disk image" in text:
-        return RegistryError(
-            f"the registry {file} is damaged", "put a backup in its place, or move it away to begin anew"
-        )
-    if "readonly database" in text:
-        return not_writable(file)
-    return RegistryError(
-        f"the registry {file} cannot be used: {error}", "check the folder's permissions, or set FACEID_HOME"
-    )
-
-
-def not_writable(file: Path | None) -> RegistryError:
-    """The error for a registry that can only be read."""
-    return RegistryError(f"the registry {file} cannot be written", "check its permissions, or set FACEID_HOME")
-
-
-def _has_no_room(text: str, file: Path | None) -> bool:
-    """Whether an unspecific failure comes from a full disk: SQLite says so only of the database file itself."""
-    if file is None or "disk i/o" not in text:
-        return False
-    try:
-        return shutil.disk_usage(file.parent).free < _LEAST_FREE_BYTES
-    except OSError:
-        return False
+    with plain_sqlite_errors(file):
+        try:
+            yield
+        except DatabaseError as error:
+            raise translated(error.orig if isinstance(error.orig, Exception) else error, file) from error

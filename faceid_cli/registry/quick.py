@@ -1,7 +1,7 @@
 """A quick look at who is there, without SQLModel, which takes longer to import than all of this.
 
-`faceid list` and completion need no more. Where anything is out of the ordinary, here is no answer: the registry itself
-is asked then, brings what is old up to date, finishes what was begun, and says what is wrong.
+`faceid list`, `faceid remove` and completion need no more. Where anything is out of the ordinary, here is no answer:
+the registry itself is asked then, brings what is old up to date, finishes what was begun, and says what is wrong.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from faceid_cli.errors import FaceIDError
 from faceid_cli.kept import paths
+from faceid_cli.kept.files import is_writable
 from faceid_cli.registry.damage import id_from
 from faceid_cli.registry.journal import Journal
 from faceid_cli.registry.migrations import MIGRATIONS
@@ -45,23 +46,35 @@ def quick_identities() -> list[Identity] | None:
     return _asked_if_ordinary(_identities)
 
 
+def quick_identity(name: str) -> Identity | None:
+    """Who has a name, whatever the case; None where nobody has, or the registry itself has to be asked."""
+    found = _asked_if_ordinary(lambda connection: _identities(connection, "WHERE name = ?", name))
+    return found[0] if found else None
+
+
+def is_ordinary() -> bool:
+    """Whether there is a registry that is up to date and can be written, and nothing in it is unfinished."""
+    file = paths.registry_file()
+    return file.exists() and is_writable(file) and _asked_if_ordinary(lambda connection: True) is True
+
+
 def quick_names_of_sources() -> dict[str, str] | None:
     """Names of base models by what they stand for; of several names for one thing the first. None as above."""
     return _asked_if_ordinary(_names_of_sources)
 
 
-def _identities(connection: sqlite3.Connection) -> list[Identity]:
+def _identities(connection: sqlite3.Connection, where: str = "", *values: str) -> list[Identity]:
     folder = str(paths.identities_dir())
     found = []
-    for row in connection.execute(f"SELECT {_COLUMNS} FROM identities ORDER BY name"):
+    for row in connection.execute(f"SELECT {_COLUMNS} FROM identities {where} ORDER BY name", values):
         name, id_, class_word, base_model, fingerprint, method, hashes, created, tags, note, consent = row
-        values = (_loaded(method), json.loads(hashes), _loaded(tags))
-        is_whole = set(map(type, row)) == {str} and tuple(map(type, values)) == (dict, list, list)
-        if not is_whole or id_from(id_) != id_ or not set(map(type, (*values[1], *values[2]))) <= {str}:
+        parts = (_loaded(method), json.loads(hashes), _loaded(tags))
+        is_whole = set(map(type, row)) == {str} and tuple(map(type, parts)) == (dict, list, list)
+        if not is_whole or id_from(id_) != id_ or not set(map(type, (*parts[1], *parts[2]))) <= {str}:
             raise ValueError("a damaged row: the registry says more of it")
         path = Path(f"{folder}{os.sep}{id_}.safetensors")  # quicker than the other way
-        learned = (class_word, base_model, fingerprint, dict(values[0]), tuple(values[1]))
-        found.append(Identity(name, id_, *learned, path, created, tuple(values[2]), note, consent))
+        learned = (class_word, base_model, fingerprint, dict(parts[0]), tuple(parts[1]))
+        found.append(Identity(name, id_, *learned, path, created, tuple(parts[2]), note, consent))
     return found
 
 
@@ -89,21 +102,12 @@ def _is_up_to_date(connection: sqlite3.Connection) -> bool:
 
 
 def _asked(file: Path, question: Callable[[sqlite3.Connection], Answer]) -> Answer | None:
-    for connection in _connections(file):
-        try:
-            return question(connection)
-        except (sqlite3.Error, ValueError, TypeError, RecursionError):
-            continue
-    return None
-
-
-def _connections(file: Path) -> Iterator[sqlite3.Connection]:
-    """Ways to read the file. Only who may write takes SQLite's log away again when it closes; the last is for where
-    SQLite may write nothing, not even to read, and nobody can write.
-    """
+    # Only who may write takes SQLite's log away again when it closes; the last is for where SQLite may write nothing,
+    # not even to read, and nobody can write.
     for how in ("mode=rw", "mode=ro", "mode=ro&immutable=1"):
-        try:
-            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=0.2)) as connection:
-                yield connection
-        except sqlite3.Error:
-            continue
+        with (
+            suppress(sqlite3.Error, ValueError, TypeError, RecursionError),
+            closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=0.2)) as connection,
+        ):
+            return question(connection)
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -12,15 +12,16 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from faceid_cli.kept import paths
-from faceid_cli.kept.files import is_scratch, make_folder, old_scratches
+from faceid_cli.kept.files import is_scratch, is_writable, make_folder, old_scratches
 from faceid_cli.kept.signals import held_signals
-from faceid_cli.registry.damage import identity_from
-from faceid_cli.registry.engine import forbid_writing, is_writable, make_copy, make_engine, not_writable, plain_errors
+from faceid_cli.registry.damage import id_from, identity_from
+from faceid_cli.registry.engine import forbid_writing, make_copy, make_engine, plain_errors
 from faceid_cli.registry.journal import Journal
 from faceid_cli.registry.migrations import migrate
+from faceid_cli.registry.plain_errors import not_writable, unknown_name
 from faceid_cli.registry.records import RenderRecord, Run
 from faceid_cli.registry.recovery import Finished, finish
-from faceid_cli.registry.rows import renders_with, run_from, unknown_name
+from faceid_cli.registry.rows import renders_with, run_from
 from faceid_cli.registry.tables import IdentityRow, RunRow
 from faceid_cli.types import Identity
 
@@ -141,18 +142,24 @@ class ReadableRegistry:
 
     # Checking
 
-    def problems(self) -> Lines:
-        """What is wrong with the registry, one line each: damage, rows without a file, files without a row."""
+    def problems(self, people: Sequence[Identity] | None = None) -> Lines:
+        """What is wrong with the registry, one line each: damage, rows without a file, files without a row.
+
+        Args:
+            people: All identities, where somebody has them already.
+        """
         with self._session(read_only=True) as session:
             connection = session.connection()
             found = [str(line) for (line,) in connection.exec_driver_sql("PRAGMA integrity_check") if line != "ok"]
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         found += [f"a row of {row[0]} refers to a row of {row[2]} that is gone" for row in broken]
-        identities = self.list()
+        identities = self.list() if people is None else people
         found += [
             f"the entry of {entry.name} is damaged: {', '.join(entry.damaged)}" for entry in identities if entry.damaged
         ]
-        found += [f"{entry.name} has no file: {entry.path}" for entry in identities if not entry.path.is_file()]
+        without = [entry for entry in identities if not entry.path.is_file()]
+        there = self.known_ids() if without else set()  # they may have been removed meanwhile
+        found += [f"{entry.name} has no file: {entry.path}" for entry in without if entry.id in there]
         return found + [f"a file that belongs to nobody: {file}" for file in self.strays()]
 
     def strays(self) -> Paths:
@@ -166,7 +173,8 @@ class ReadableRegistry:
         """Ids of everybody who is enrolled, and of those who are just being kept or removed."""
         # The journal first: who is kept meanwhile leaves it with a row.
         at_work = {each for entry in self._journal.entries() for each in entry.people}
-        return at_work | {person.id for person in self.list()}
+        with self._session(read_only=True) as session:
+            return at_work | {id_from(each) for each in session.exec(select(IdentityRow.id))}
 
     # Internals
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from faceid_cli.errors import NameTakenError, UnknownNameError
-from faceid_cli.registry.damage import id_from, losses_from, number_from, table_from
+from faceid_cli.registry.damage import losses_from, number_from, table_from
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, RenderRecord, Run
 from faceid_cli.registry.tables import IdentityRow, RenderPersonRow, RenderRow, RunRow
 
@@ -21,15 +20,6 @@ from faceid_cli.registry.tables import IdentityRow, RenderPersonRow, RenderRow, 
 def name_taken(name: str, hint: str = "choose another name, or give --replace to replace it") -> NameTakenError:
     """The error for a name that somebody has."""
     return NameTakenError(f"{name} is enrolled already", hint)
-
-
-def unknown_name(name: str, known: Sequence[str]) -> UnknownNameError:
-    """The error for a name that nobody has, with the nearest ones."""
-    by_key = {entry.lower(): entry for entry in known}
-    near = [by_key[key] for key in get_close_matches(name.lower(), by_key, n=3)]
-    if near:
-        return UnknownNameError(f"no identity is called {name!r}", f"did you mean {' or '.join(near)}?")
-    return UnknownNameError(f"no identity is called {name!r}", "`faceid list` shows the names")
 
 
 def now() -> str:
@@ -135,23 +125,6 @@ def rename_identity(session: Session, row: IdentityRow, name: str) -> IdentityRo
     except IntegrityError as error:
         raise name_taken(name, "choose another name, or remove them first") from error
     return row
-
-
-def delete_person(session: Session, identity_id: str, name: str) -> tuple[int, tuple[Path, ...]]:
-    """Delete an identity; returns how many runs it had, and the pictures that it is in.
-
-    Raises:
-        UnknownNameError: It has gone meanwhile.
-    """
-    row = session.get(IdentityRow, identity_id)
-    if row is None:  # a damaged id is not what the identity goes by
-        row = next((each for each in session.exec(select(IdentityRow)) if id_from(each.id) == identity_id), None)
-    if row is None:
-        raise unknown_name(name, ())
-    runs = len(session.exec(select(RunRow.id).where(RunRow.identity_id == row.id)).all())
-    pictures = tuple(record.render.path for record in renders_with(session, row.id))
-    delete_identity(session, row)
-    return runs, pictures
 
 
 def add_render_rows(session: Session, renders: Sequence[NewRender]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from faceid_cli.errors import FaceIDError
@@ -18,15 +17,14 @@ from faceid_cli.kept.files import make_folder
 from faceid_cli.kept.runs import move_checkpoint
 from faceid_cli.kept.signals import held_signals
 from faceid_cli.registry.engine import plain_errors
-from faceid_cli.registry.forgetting import is_held
 from faceid_cli.registry.journal import Entry
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.reading import ReadableRegistry
 from faceid_cli.registry.records import NewIdentity, NewRender, NewRun, check_tags
-from faceid_cli.registry.recovery import Finished, finish, finish_removal, forget_files
+from faceid_cli.registry.recovery import Finished, finish, forget_files
+from faceid_cli.registry.removal import Removed, remove_identity
 from faceid_cli.registry.rows import (
     add_render_rows,
-    delete_person,
     identity_row,
     insert_identity,
     name_taken,
@@ -35,16 +33,6 @@ from faceid_cli.registry.rows import (
 from faceid_cli.types import Identity
 
 WriteEmbedding = Callable[[Identity], None]
-
-
-@dataclass(frozen=True)
-class Removed:
-    """What a removal took away, the pictures that it left where they are, and what it could not delete or clean."""
-
-    identity: Identity
-    runs: int
-    pictures: tuple[Path, ...]
-    left: tuple[Path, ...] = ()
 
 
 class Registry(ReadableRegistry):
@@ -127,22 +115,9 @@ class Registry(ReadableRegistry):
             UnknownNameError: Nobody of that name.
         """
         identity = self.get(name)
-        entry = Entry("remove", identity.id, identity.name)
-        with ExitStack() as stack:
-            with held_signals():  # written down and gone, or neither
-                stack.enter_context(self._begun(entry))
-                try:
-                    with self._session() as session:
-                        runs, pictures = delete_person(session, identity.id, identity.name)
-                except FaceIDError:
-                    self._journal.close(entry)
-                    raise
-            with plain_errors(self.file):
-                assert self.file is not None
-                left = finish_removal(self.file, self.embeddings_dir, entry)
-                if left or not is_held(self.file, identity.id):
-                    self._journal.close(entry, is_finished=not left)
-        return Removed(identity, runs, pictures, left)
+        self.check_writable()
+        assert self.file is not None
+        return remove_identity(self.file, self.embeddings_dir, identity)
 
     def finish_removal(self, name: str) -> Finished | None:
         """Finish the removal of a person that stopped half-way; None where there is none.

@@ -150,12 +150,15 @@ print(sorted({{"torch", "diffusers", "transformers", "facexlib", "numpy.random"}
     assert set(heavy) <= {"numpy.random"}
 
 
-def test_help_needs_neither_sqlmodel_nor_rich_nor_pillow() -> None:
-    code = """
+@pytest.mark.parametrize(
+    "words", [["--help"], ["list"], ["list", "--tag", "family", "--json"], ["remove", "alice", "-y"]]
+)
+def test_what_should_be_quick_needs_neither_sqlmodel_nor_pydantic_nor_rich_nor_pillow(alice, words) -> None:
+    code = f"""
 import sys
 from faceid_cli.cli.app import main
-main(["--help"])
-print(sorted({"sqlmodel", "sqlalchemy", "rich", "PIL", "numpy"} & set(sys.modules)))
+main({words!r})
+print(sorted({{"sqlmodel", "sqlalchemy", "pydantic", "rich", "PIL", "numpy"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -83,7 +83,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     assert set(done.stdout.split()) == {"alice", "albert"}, done.stderr
 
 
-def test_completion_imports_neither_torch_nor_sqlmodel(add_person) -> None:
+def test_completion_imports_neither_torch_nor_sqlmodel_nor_pydantic(add_person) -> None:
     add_person("alice")
     with Registry.open() as registry:
         assert len(registry.list()) == 1
@@ -94,7 +94,7 @@ from faceid_cli.cli.app import main
 try:
     main([])
 finally:
-    print(sorted({"torch", "sqlmodel", "sqlalchemy", "rich", "numpy", "PIL"} & set(sys.modules)))
+    print(sorted({"torch", "sqlmodel", "sqlalchemy", "pydantic", "rich", "numpy", "PIL"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["alice", "[]"], done.stderr

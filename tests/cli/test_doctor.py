@@ -3,11 +3,13 @@ import os
 import sqlite3
 from contextlib import closing
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from faceid_cli.api import doctor as health
+from faceid_cli.api import probing
 from faceid_cli.kept import paths
 from faceid_cli.registry.store import Registry
 
@@ -25,7 +27,7 @@ def probe(monkeypatch):
         "devices": [],
         "threads": 2,
     }
-    monkeypatch.setattr(health, "_probe", lambda: dict(found))
+    monkeypatch.setattr(health, "probe", lambda: dict(found))
 
 
 def states(answer) -> dict[str, str]:
@@ -160,20 +162,41 @@ def test_quiet_shows_only_what_is_wrong(faceid) -> None:
     assert not any(line.startswith("torch:") for line in lines)
 
 
-def test_the_probe_tells_what_is_installed(monkeypatch) -> None:
-    monkeypatch.undo()
+def test_the_probe_tells_what_is_installed_and_imports_little(monkeypatch) -> None:
     import torch
 
-    monkeypatch.setattr(
-        health, "_PROBE", health._PROBE.replace('"torchvision", "diffusers", "transformers", "facexlib"', "")
+    told = "print(json.dumps({**found, 'modules': list(sys.modules)}))"
+    monkeypatch.setattr(probing, "_PROBE", f"{probing._PROBE}\n{told}")
+    found = probing.probe()
+    assert found["torch"] == torch.__version__
+    assert found["threads"] > 0
+    for name in ("diffusers", "transformers", "facexlib"):
+        assert found[name] == version(name)
+    assert found["misfits"] == []
+    if found["torchvision"] is None:  # broken here
+        assert found["torchvision error"]
+    assert not {"diffusers", "transformers", "facexlib", "torch._dynamo", "scipy"} & set(found["modules"])
+
+
+def test_the_probe_tells_what_does_not_fit(monkeypatch) -> None:
+    older = "metadata.version = lambda name, real=metadata.version: '0.1' if name == 'safetensors' else real(name)"
+    without_torch = probing._PROBE.replace('told("torch"', older + '\ntold("nothing"').replace(
+        "import torch\n    devices", "raise ImportError('no torch')\n    devices"
     )
-    assert health._probe()["torch"] == torch.__version__
+    monkeypatch.setattr(probing, "_PROBE", without_torch)
+    misfits = probing.probe()["misfits"]
+    assert any("needs safetensors" in line and "0.1 is installed" in line for line in misfits)
+
+
+def test_what_does_not_fit_is_a_warning(faceid, monkeypatch) -> None:
+    line = "diffusers needs safetensors>=0.8, and 0.1 is installed"
+    monkeypatch.setattr(health, "probe", lambda: {"torch": "2", "misfits": [line]})
+    assert f"warn  packages: {line}\n" in faceid("doctor").out
 
 
 def test_a_probe_that_dies_tells_what_it_had_found(monkeypatch) -> None:
-    monkeypatch.undo()
-    monkeypatch.setattr(health, "_PROBE", 'print(\'{"torch": "1"}\', flush=True); import os; os.abort()')
-    assert health._probe() == {"torch": "1"}
+    monkeypatch.setattr(probing, "_PROBE", 'print(\'{"torch": "1"}\', flush=True); import os; os.abort()')
+    assert probing.probe() == {"torch": "1"}
 
 
 def test_nothing_is_said_twice(faceid) -> None:
@@ -223,3 +246,15 @@ def test_what_could_not_be_finished_is_finished_when_it_can_be(faceid, add_perso
     assert not alice.path.exists()
     assert alice.id.encode() not in paths.registry_file().read_bytes()
     assert not list((paths.home() / "unfinished").iterdir())
+
+
+def test_whoever_is_kept_meanwhile_is_not_taken_for_lost(faceid, add_person, monkeypatch) -> None:
+    add_person("alice")
+    listed = health.stray_material
+
+    def kept_first(known) -> list[Path]:
+        (paths.material_dir() / add_person("bob").id).mkdir(parents=True)
+        return listed(known)
+
+    monkeypatch.setattr(health, "stray_material", kept_first)
+    assert "belongs to nobody" not in faceid("doctor").out

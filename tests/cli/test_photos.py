@@ -141,7 +141,7 @@ def test_consent_is_asked_for_where_somebody_sits(terminal, capsys) -> None:
 def test_nothing_of_a_removed_person_is_left_and_doctor_says_so(faceid, add_person, monkeypatch) -> None:
     from faceid_cli.api import doctor as health
 
-    monkeypatch.setattr(health, "_probe", lambda: {"torch": "2", "diffusers": "1", "transformers": "5", "threads": 1})
+    monkeypatch.setattr(health, "probe", lambda: {"torch": "2", "diffusers": "1", "transformers": "5", "threads": 1})
     alice, bob = add_person("alice"), add_person("bob", consent="a word that must not stay behind")
     for person in (alice, bob):
         folder = paths.material_dir() / person.id

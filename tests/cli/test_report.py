@@ -148,7 +148,7 @@ def test_an_imported_person_has_a_report(faceid, alice, tmp_path) -> None:
 def test_doctor_lists_previews_that_belong_to_nobody(faceid, monkeypatch) -> None:
     from faceid_cli.api import doctor as health
 
-    monkeypatch.setattr(health, "_probe", dict)
+    monkeypatch.setattr(health, "probe", dict)
     folder = material_folder("0123456789abcdef")
     folder.mkdir(parents=True)
     (folder / "preview-000050.png").write_bytes(b"")

@@ -161,9 +161,11 @@ def test_no_file_gets_the_number_of_a_closed_stream(add_person, tmp_path) -> Non
 
 
 def test_a_home_that_cannot_be_written_can_be_rendered_from(alice, faceid, photos, quick, monkeypatch) -> None:
+    from faceid_cli.registry import quick as quick_look
     from faceid_cli.registry import reading
 
-    monkeypatch.setattr(reading, "is_writable", lambda file: False)
+    for module in (reading, quick_look):
+        monkeypatch.setattr(module, "is_writable", lambda file: False)
     answer = faceid("generate", "alice", "x", "--steps", 1)
     assert answer.code == 0, answer.err
     assert Path("alice.png").is_file()
