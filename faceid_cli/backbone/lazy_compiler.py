@@ -48,6 +48,11 @@ class _Marks:
         disabled = cache(lambda: self._real("disable")(function, recursive, **settings))
         return plain
 
+    def graph_break(self, *arguments: Any, **settings: Any) -> None:
+        """Where what is compiled is to be parted: nothing, while nothing is. Optimizers ask for it at each step."""
+        if self._compiler.has_come:
+            self._real("graph_break")(*arguments, **settings)
+
     def _real(self, name: str) -> Any:
         return getattr(self._compiler.real(_NAME), name)
 
@@ -56,9 +61,10 @@ def postpone_the_compiler() -> None:
     """Put something in its place, if this torch is built as expected; else everything stays as it is."""
     compiler = Postponed(_NAME, [_INDEPENDENT])
     marks = _Marks(compiler)
-    known = {name: marks.marker(name) for name in ("allow_in_graph", "assume_constant_result")}
+    known: dict[str, Any] = {name: marks.marker(name) for name in ("allow_in_graph", "assume_constant_result")}
     nothing_compiled = SimpleNamespace(OptimizedModule=compiler.late_class("OptimizedModule", f"{_NAME}.eval_frame"))
-    if compiler.take_its_place({_NAME: {**known, "disable": marks.disable, "eval_frame": nothing_compiled}}):
+    known |= {"disable": marks.disable, "graph_break": marks.graph_break, "eval_frame": nothing_compiled}
+    if compiler.take_its_place({_NAME: known}):
         try:
             import_module(_INDEPENDENT)
         except ImportError:

@@ -49,6 +49,15 @@ render(base, "<al>, a castle", people, [1], RenderConfig(steps=1, width=64, heig
 print(json.dumps([name for name in {names!r} if name in sys.modules]))
 """
 
+_LEARNED = """
+import torch
+weight = torch.nn.Parameter(torch.ones(2))
+optimizer = torch.optim.AdamW([weight])
+torch.sin(weight).sum().backward()
+optimizer.step()
+assert not torch.equal(weight, torch.ones(2))
+"""
+
 
 def python(code: str) -> list[str]:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -56,10 +65,11 @@ def python(code: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_loading_a_base_model_and_rendering_brings_in_nothing_needless(tiny_model_dir) -> None:
+def test_loading_rendering_and_learning_bring_in_nothing_needless(tiny_model_dir) -> None:
     code = _RENDERED.format(folder=str(tiny_model_dir), names=_NOT_NEEDED)
     code = f"from faceid_cli.kept.own_process import claim_process; claim_process()\n{code}"
-    code += f"print(json.dumps([name for name in {_NOT_OF_OURS!r} if name in sys.modules]))\n"
+    code += _LEARNED
+    code += f"print(json.dumps([name for name in {(*_NOT_OF_OURS, *_NOT_NEEDED)!r} if name in sys.modules]))\n"
     code += "import transformers\nprint(json.dumps([type(transformers).__name__, transformers.__dict__['has_run']]))"
     assert [json.loads(line) for line in python(code)] == [[], [], ["LazyPackage", False]]
 
