@@ -57,7 +57,7 @@ class Settling:
         self._times[once] += 1
         request = once if number == 0 else asked(number)
         request = job.request or request
-        wanted = replace(wanted, request=request, job=replace(job, request=request))
+        wanted = replace(wanted, request=request, job=replace(job, request=request, config=order.config))
         found = self._already.find(wanted.request, wanted.path, job.template.root)
         if order.overwrite:
             return replace(wanted, target=found)

@@ -58,7 +58,7 @@ class Wanted:
     @cached_property
     def path(self) -> Path:
         """The name that its file is to have."""
-        return self.job.path_of(self.order.config, self.seed)
+        return replace(self.job, seed=self.seed).path
 
     @property
     def ids(self) -> tuple[str, ...]:

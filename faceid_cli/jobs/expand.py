@@ -38,6 +38,7 @@ class Job:
         labels: Which cell of a grid it is; () without one.
         sheet: Which sheet it belongs to.
         request: The hash that it is known by, where its row says it or it has been found out.
+        config: How it is rendered, once nothing of that is left open; its name may tell of it.
     """
 
     order: RenderOrder
@@ -49,16 +50,14 @@ class Job:
     labels: tuple[str, ...] = ()
     sheet: int = 0
     request: str = ""
+    config: RenderConfig | None = None
 
-    def path_of(self, config: RenderConfig, seed: int) -> Path:
-        """The name that its file is to have; with a number behind it where that is taken.
-
-        Args:
-            config: How it is rendered, nothing left open any more: a name may tell that, too.
-            seed: Of this try.
-        """
-        values = {name: value for holder in holders(self.order) for name, value in vars(holder).items()} | vars(config)
-        own = {"index": self.index, "seed": seed, "line": self.place.line, "slug": slug_of(self.order.prompt)}
+    @property
+    def path(self) -> Path:
+        """The name that its file is to have; with a number behind it where that is taken."""
+        values = {name: value for holder in holders(self.order) for name, value in vars(holder).items()}
+        values |= vars(self.config or self.order.config)
+        own = {"index": self.index, "seed": self.seed, "line": self.place.line, "slug": slug_of(self.order.prompt)}
         own["suffix"] = suffix_of(self.order.format)
         return self.template.path({**values, "name": self.order.names, **own})
 

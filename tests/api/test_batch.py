@@ -64,3 +64,10 @@ def test_pictures_are_let_go_as_soon_as_they_are_written(alice, tmp_path) -> Non
     assert len(found) == 60
     assert all(each.render is None for each in found)
     assert max(most) <= 16 + 2 * 4
+
+
+def test_a_name_tells_what_was_left_open(alice, tmp_path) -> None:
+    found = faceid_cli.batch(
+        ["cup"], output=tmp_path / "{steps}-{scheduler}.png", people=(("alice",),), device="cpu", guidance_scale=1
+    )
+    assert [each.path for each in found] == [tmp_path / "20-ddim.png"]
