@@ -35,9 +35,10 @@ def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("PYTHONPATH", os.pathsep.join(str(path) for path in sys.path))
         scratch = tempfile.mkdtemp(prefix="r-")  # short, as the names of sockets have to be
         small: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
-        small["temp_dir"] = scratch
+        (Path(scratch) / "ray").mkdir()
+        patch.setenv("RAY_TMPDIR", scratch)
         cluster = Cluster(initialize_head=True, head_node_args=small)
-        cluster.second = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20, temp_dir=scratch)
+        cluster.second = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
         cluster.home = Path(os.environ["FACEID_HOME"])
     yield cluster
     cluster.shutdown()
