@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from faceid_cli.api.already import Already
 from faceid_cli.api.loaded import Loaded, Once
 from faceid_cli.api.mixing import Mixer
 from faceid_cli.api.results import Results
+from faceid_cli.api.row_files import content_of, write_failed_rows
 from faceid_cli.api.saving import WRITERS, Saver, make_folder
 from faceid_cli.api.settling import Settling
 from faceid_cli.api.sheets import write_sheets
@@ -27,15 +26,8 @@ from faceid_cli.jobs.failed import failed_lines
 from faceid_cli.jobs.naming import Template, template_of
 from faceid_cli.jobs.reading import read_rows
 from faceid_cli.jobs.rows import Place, Row
-from faceid_cli.kept.files import write_atomically
 from faceid_cli.kept.remote import (
-    is_remote,
-    local_path,
-    read_remote,
-    remote_path,
-    remove_remote,
     shown_path,
-    write_remote,
 )
 from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import MAX_SEED, RenderOrder
@@ -266,26 +258,6 @@ def _rows(jobs: Path | str | Iterable[Mapping[str, Any] | str], kind: str) -> tu
     return read_rows(name, content, kind), beside if str(jobs) != "-" and beside.is_dir() else None
 
 
-def content_of(file: Path | str, what: str) -> tuple[str, bytes]:
-    """What a file is called in messages, and its bytes; "-" is a pipe.
-
-    Args:
-        file: As the user called it.
-        what: It holds, for the hint.
-
-    Raises:
-        UsageError: It cannot be read.
-    """
-    if str(file) == "-":
-        return "standard input", sys.stdin.buffer.read()
-    elsewhere = remote_path(file)
-    try:
-        return str(file), user_path(local_path(file)).read_bytes() if elsewhere is None else read_remote(elsewhere)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"cannot read {file}: {reason}", f"give a file of {what}, or - for a pipe") from error
-
-
 def _people(order: BatchOrder) -> Sequence[tuple[str, ...]]:
     if not order.everybody and order.tag is None:
         return order.people
@@ -301,29 +273,3 @@ def _people(order: BatchOrder) -> Sequence[tuple[str, ...]]:
 def _write_failed(plan: BatchPlan, failures: Sequence[Outcome], note: OnNote) -> None:
     lines = failed_lines([(each.job, each.row, each.error) for each in failures])
     write_failed_rows(failed_file(plan), lines, plan.order.failed is not None)
-
-
-def write_failed_rows(file: Path, lines: Iterable[Mapping[str, Any]], is_asked_for: bool) -> None:
-    """Write rows that failed, or delete the file of an earlier time where there are none now.
-
-    Args:
-        file: Where they go.
-        lines: The rows, as JSON objects.
-        is_asked_for: Whether the user named the file: such a one is left where nothing failed.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    # YAML has dates, bytes and sets, too.
-    said = [json.dumps(line, default=str, skipkeys=True) for line in lines]
-    content = "".join(f"{line}\n" for line in said).encode()
-    if is_remote(file):
-        if said:
-            write_remote(file, content)
-        elif not is_asked_for:
-            remove_remote(file)
-    elif said:
-        make_folder(file.absolute().parent)
-        write_atomically(file, content)
-    elif not is_asked_for and file.is_file():
-        file.unlink()

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from faceid_cli.api.batch import content_of, write_failed_rows
 from faceid_cli.api.enroll import OnStep
 from faceid_cli.api.learning import Learning
 from faceid_cli.api.loaded import Once
 from faceid_cli.api.preparing import checked_order
+from faceid_cli.api.row_files import content_of, write_failed_rows
 from faceid_cli.api.teaching import learn_spread
 from faceid_cli.errors import BatchError, FaceIDError, InterruptedRunError, UsageError
 from faceid_cli.jobs.columns import ERROR, options_of

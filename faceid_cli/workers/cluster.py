@@ -1,26 +1,21 @@
-"""Workers that are Ray actors, on one machine or on many. Ray is imported here alone, and only when it is asked for."""
+"""Workers that are Ray actors, on one machine or on many."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from faceid_cli.errors import FaceIDError, UsageError, WorkersError
-from faceid_cli.orders.workers import AUTO, LOCAL
+from faceid_cli.errors import FaceIDError, WorkersError
 from faceid_cli.types import OnNote
 from faceid_cli.version import __version__
+from faceid_cli.workers.joining import Joined
 from faceid_cli.workers.pool import AHEAD, Answer, Make, Place, Worker, lost_with, not_started, shipped
 
 CORES = 4
 """Of a worker without a GPU, where a machine has so many."""
-_STORE_BYTES = 256 * 2**20
-_CONNECT_SECONDS = 5.0
 _SECONDS_BETWEEN_WAITS = 30.0
 _SECONDS_BETWEEN_COUNTS = 15.0
 _SECONDS_BETWEEN_QUESTIONS = 0.5
@@ -83,14 +78,14 @@ class Cluster:
     """
 
     def __init__(self, make: Make, given: Any, address: str, workers: int | None, device: str, on_note: OnNote) -> None:
-        self._ray, self._scratch, self._is_ours = _imported(), "", False
+        self._joined = Joined(address)
+        self._ray = self._joined.ray
         self._make, self._given, self._on_note = make, given, on_note
         self._members: list[_Member] = []
         self._holders: dict[Any, _Member] = {}
         self._deaths, self._wanted, self._counted = 0, workers, time.monotonic()
         self._told_waiting = time.monotonic()
         try:
-            self._connect(address)
             self._on_gpus = device in ("auto", "cuda") and self._gpus() >= 1
             self._cores = self._cores_each()
             self._grow()
@@ -157,49 +152,14 @@ class Cluster:
                 ray.kill(each.handle)
         self._members.clear()
         self._holders.clear()
-        if self._is_ours:
-            with suppress(Exception):
-                ray.shutdown()
-        if self._scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-
-    def _connect(self, address: str) -> None:
-        """Join a cluster, or start one; nothing where the program has done so itself."""
-        ray = self._ray
-        if ray.is_initialized():
-            return
-        _silence(ray)
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-        known = _running() if address == AUTO else "" if address == LOCAL else address
-        if known:
-            _check_answers(known)
-        self._is_ours = True
-        try:
-            if known:
-                ray.init(address=known, **quiet)
-                return
-            # Ray keeps what is sent to workers there: faces, and so it is gone when we are.
-            self._scratch = tempfile.mkdtemp(prefix="faceid-ray-")
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                object_store_memory=_STORE_BYTES,
-                _temp_dir=self._scratch,
-                **quiet,
-            )
-        except (OSError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            where = f"the Ray cluster at {known} cannot be joined" if known else "no Ray cluster can be started here"
-            raise WorkersError(
-                f"{where}: {reason}", "ray status says whether one runs; --devices does without"
-            ) from error
+        self._joined.leave()
 
     def _gpus(self) -> float:
         return float(self._ray.cluster_resources().get("GPU", 0))
 
     def _cores_each(self) -> int:
         nodes = [int(node["Resources"].get("CPU", 0)) for node in self._ray.nodes() if node["Alive"]]
-        return max(1, min([CORES, *(cores for cores in nodes if cores > 0)]))
+        return max(1, min(CORES, max(nodes, default=1)))
 
     def _fitting(self) -> int:
         """How many workers the cluster has room for."""
@@ -277,49 +237,6 @@ class Cluster:
         elif now - self._told_waiting > _SECONDS_BETWEEN_WAITS:
             self._told_waiting = now
             self._on_note("waiting for the Ray cluster to have room for a worker; ray status says what it is doing")
-
-
-def _imported() -> Any:
-    # Set before Ray is imported, which reads it then: nothing is told to anybody of what is done here.
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the later default of Ray, which warns till then
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError as error:
-        raise UsageError("--ray needs Ray, which is not installed", "pip install 'faceid-cli[ray]'") from error
-    return ray
-
-
-def _silence(ray: Any) -> None:
-    """Let Ray not write to standard output what we tell ourselves: that is for results, and may be read by programs."""
-    with suppress(AttributeError):
-        ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
-
-
-def _running() -> str:
-    """The address of a cluster that runs on this machine, or that RAY_ADDRESS names; "" for none."""
-    from ray._private.services import canonicalize_bootstrap_address
-
-    said = os.environ.get("RAY_ADDRESS", "")
-    if said and said not in (AUTO, LOCAL):
-        return said
-    with suppress(Exception):  # where there is none, it raises one thing or another
-        return canonicalize_bootstrap_address("auto") or ""
-    return ""
-
-
-def _check_answers(address: str) -> None:
-    """Ray itself waits for many minutes for a cluster that is not there."""
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS):
-            return
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise WorkersError(
-            f"no Ray cluster answers at {address}: {reason}", "ray status says whether one runs; --ray local starts one"
-        ) from error
 
 
 def _cause(error: Any) -> BaseException:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -32,12 +33,16 @@ def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACEID_HOME", str(tmp_path_factory.mktemp("home-of-workers")))
         patch.setenv("PYTHONPATH", os.pathsep.join(str(path) for path in sys.path))
+        scratch = tempfile.mkdtemp(prefix="r-")  # short, as the names of sockets have to be
         small: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+        (Path(scratch) / "ray").mkdir()
+        patch.setenv("RAY_TMPDIR", scratch)
         cluster = Cluster(initialize_head=True, head_node_args=small)
         cluster.second = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
         cluster.home = Path(os.environ["FACEID_HOME"])
     yield cluster
     cluster.shutdown()
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 class Fragile(rendering_worker.RenderingWorker):
@@ -139,8 +144,6 @@ class Astray(rendering_worker.RenderingWorker):
 
 @pytest.mark.slow
 def test_without_a_cluster_one_is_started_and_goes_again(faceid, alice, monkeypatch) -> None:
-    import tempfile
-
     pytest.importorskip("ray")
     scratch = Path(tempfile.mkdtemp(prefix="s-"))  # the paths of sockets in it have to be short
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
