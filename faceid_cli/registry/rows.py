@@ -133,6 +133,8 @@ def add_render_rows(session: Session, renders: Sequence[NewRender]) -> None:
     Raises:
         UnknownNameError: Somebody in them has gone meanwhile.
     """
+    if not renders:
+        return
     created = now()
     rows = [
         {"created": created, "path": str(new.path), "prompt": new.prompt, "seed": new.seed, "settings": new.settings}

@@ -37,6 +37,7 @@ def people(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_people_are_learned_elsewhere_and_kept_here(faceid, people, tiny_model_dir, monkeypatch) -> None:
     monkeypatch.setattr("faceid_cli.api.teaching.LearningWorker", Stranger)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
