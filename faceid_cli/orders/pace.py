@@ -22,7 +22,7 @@ class Pace:
 
 PACES = {
     "class": Pace(300, 5e-3),
-    "regression": Pace(20, 5e-3),  # a name that is nearly right has not far to go, and beyond it the photos are learned
+    "regression": Pace(75, 5e-3),  # a name that is nearly right has not far to go
 }
 """By initial token."""
 

@@ -59,7 +59,8 @@ class TrainConfig(Machine):
     method: str = option("sefi", ", ".join(PRESET_NAMES) + ".", "--preset", metavar="PRESET", choices=PRESET_NAMES)
     steps: int = option(
         0,
-        f"Optimiser steps; sefi: {_USUAL.steps}, on the built-in model {_NAMED.steps}.",
+        f"Optimiser steps; sefi: {_USUAL.steps}, on the built-in model {_NAMED.steps}, of one photo "
+        f"{_OF_ONE_PHOTO.steps}.",
         "--steps",
         metavar="N",
         check=at_least("steps", 0),

@@ -40,7 +40,7 @@ def test_training_goes_on_for_twice_the_usual_steps_and_an_average_over_all_stay
     found = settings_of("sefi", tmp_path, 1, None)
     assert (found.steps, found.options) == (40, {"average_last": 40})
     found = settings_of("sefi", tmp_path, 4, None)
-    assert (found.steps, found.options) == (40, {})
+    assert (found.steps, found.options) == (150, {})
     assert settings_of("sefi", tmp_path, 1, 7).options == {"average_last": 7}
 
 
