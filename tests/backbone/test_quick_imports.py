@@ -105,9 +105,8 @@ assert "torch" in importlib.metadata.packages_distributions()
     assert [json.loads(line) for line in python(code)] == [[]]
 
 
-@pytest.mark.parametrize(
-    "way", ["import torch._dynamo.eval_frame", pytest.param("torch.compiler.reset()", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["import torch._dynamo.eval_frame", "torch.compiler.reset()"])
 def test_the_compiler_comes_when_it_is_asked_for_and_knows_what_was_marked_before(way) -> None:
     code = f"""
 import sys, torch

@@ -142,6 +142,7 @@ def test_evaluate_says_what_cannot_work(faceid, alice, carol, prompts) -> None:
     assert error_of("carol", "-o", "not/there")[0] == 9
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_same(faceid, carol, prompts, monkeypatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     words = ("evaluate", "carol", "--prompts", prompts, "--json", "--steps", 2, "--precision", "float32")

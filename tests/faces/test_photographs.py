@@ -226,7 +226,7 @@ def test_the_larger_detector_can_be_built_without_its_weights() -> None:
     assert rows.shape[1] == 15
 
 
-@pytest.mark.parametrize("name", ["bisenet", "parsenet"])
+@pytest.mark.parametrize("name", ["bisenet", pytest.param("parsenet", marks=pytest.mark.slow)])
 def test_outlines_have_the_size_of_the_picture(name: str) -> None:
     """Random weights: the networks are built, fed and answered in the right form."""
     import torch
