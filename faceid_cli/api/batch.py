@@ -26,9 +26,7 @@ from faceid_cli.jobs.failed import failed_lines
 from faceid_cli.jobs.naming import Template, template_of
 from faceid_cli.jobs.reading import read_rows
 from faceid_cli.jobs.rows import Place, Row
-from faceid_cli.kept.remote import (
-    shown_path,
-)
+from faceid_cli.kept.remote import shown_path
 from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.batching import BatchOrder
@@ -121,8 +119,7 @@ def split_options(options: Mapping[str, Any]) -> tuple[BatchOrder, dict[str, Any
     """
     own, common = parted(BatchOrder, options)
     order = BatchOrder.of(**own)
-    if order.where.devices and common.get("device") is not None:
-        raise UsageError("--device and --devices each say where the work is done", "give one of them")
+    order.where.check_beside(common.get("device"))
     return order, {**common, **({"seeds": order.seeds} if order.seeds else {})}
 
 

@@ -102,6 +102,8 @@ def evaluate(
         raise UsageError(f"pictures for each prompt must be 1 or more, not {pictures}")
     if isinstance(judge, str) and judge not in ("auto", "builtin", "photographs"):
         raise UsageError(f"unknown judge {judge!r}", "choose one of: auto, builtin, photographs")
+    if where is not None:
+        where.check_beside(None if config is None else config.device)
     if where is not None and where.are_wanted and not isinstance(judge, str):
         raise UsageError("a judge of your own cannot go to other processes", "name one of faceid's")
     people = _people([names] if isinstance(names, str) else names)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from faceid_cli.api.at_work import MOST_LOSSES, Told, check_same_base, lost_over, not_here, settle_in
 from faceid_cli.api.loaded import Loaded
 from faceid_cli.api.opening import Opened
-from faceid_cli.api.rendering_worker import SAME_PATH, Told
-from faceid_cli.errors import ModelMismatchError, ModelNotFoundError, WorkersError
-from faceid_cli.kept.settings import stored_settings, take_settings
+from faceid_cli.errors import ModelNotFoundError
+from faceid_cli.kept.settings import stored_settings
 from faceid_cli.orders.workers import WorkersOrder
 from faceid_cli.types import OnNote
 from faceid_cli.workers.opening import opened_pool
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from faceid_cli.evaluation.likeness import Likeness
     from faceid_cli.evaluation.picture import ScoredPicture
     from faceid_cli.evaluation.prompts import EvaluationPrompt
-
-_MOST_LOSSES = 3
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,7 @@ class ExaminingWorker:
     """
 
     def __init__(self, place: Place, told: Told) -> None:
-        take_settings(told.settings)
-        if place.threads is not None:
-            import torch
-
-            torch.set_num_threads(place.threads)
+        settle_in(place, told)
         self._place, self._notes = place, list[str]()
         self._loaded = Loaded(self._notes.append)
         self._judge: tuple[Any, PictureJudge] | None = None
@@ -100,12 +94,8 @@ class ExaminingWorker:
         try:
             base, _ = self._loaded.base_of(opened)
         except ModelNotFoundError as error:
-            raise WorkersError(f"{error.message} on the worker {platform.node()}", SAME_PATH) from error
-        if base.fingerprint != exam.fingerprint:
-            raise ModelMismatchError(
-                f"the base model at {opened.source} on the worker {platform.node()} is another one than here",
-                "copy the same files to all machines",
-            )
+            raise not_here(error) from error
+        check_same_base(opened.source, base.fingerprint, exam.fingerprint)
         name, tokens = opened.people[0].name, self._loaded.tokens_of(opened)
         scored = evaluate_tokens(
             base, judge, tokens[name], exam.likeness, exam.prompts, opened.config, exam.pictures, name=name
@@ -139,9 +129,8 @@ def examine_spread(exams: Sequence[Exam], where: WorkersOrder, on_note: OnNote) 
         finished[exam.number] = examined
 
     def lost(exam: Exam, times: int, why: str) -> Sequence[Exam]:
-        if times >= _MOST_LOSSES:
-            name = exam.opened.people[0].name
-            raise WorkersError(f"{times} workers were lost over {name}; {why}", "see whether memory is short there")
+        if times >= MOST_LOSSES:
+            raise lost_over(exam.opened.people[0].name, times, why)
         return (exam,)
 
     left = iter(exams)

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from faceid_cli.api.at_work import Told, check_same_base, not_here, settle_in
 from faceid_cli.api.learning import Learning
 from faceid_cli.api.preparing import Prepared
-from faceid_cli.api.rendering_worker import SAME_PATH, Told
-from faceid_cli.errors import FaceIDError, ModelMismatchError, ModelNotFoundError, PhotoNotFoundError, WorkersError
+from faceid_cli.errors import FaceIDError, ModelNotFoundError, PhotoNotFoundError
 from faceid_cli.kept.runs import discard_checkpoint, previews_folder
-from faceid_cli.kept.settings import take_settings
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.types import IdentityTokens, TrainReport
 from faceid_cli.workers.pool import Place
@@ -99,11 +98,7 @@ class LearningWorker:
     """
 
     def __init__(self, place: Place, told: Told) -> None:
-        take_settings(told.settings)
-        if place.threads is not None:
-            import torch
-
-            torch.set_num_threads(place.threads)
+        settle_in(place, told)
         self._place, self._told, self._taught = place, told, Taught()
         self._numbers: dict[str, int] = {}
         self._learnings: dict[int | None, Learning[int]] = {}
@@ -120,7 +115,8 @@ class LearningWorker:
         learning = self._learning(task.together)
         for pupil in task.pupils:
             learning.add(pupil.number, self._here(pupil.order), pupil.source)
-            self._check(learning, pupil)
+            if learning.fingerprint:
+                check_same_base(pupil.source, learning.fingerprint, pupil.fingerprint)
         learning.finish()
         return self._taught
 
@@ -136,14 +132,6 @@ class LearningWorker:
         if self._place.device is None or order.config.device == self._place.device:
             return order
         return replace(order, config=replace(order.config, device=self._place.device))
-
-    def _check(self, learning: Learning[int], pupil: Pupil) -> None:
-        found = learning.fingerprint
-        if found and found != pupil.fingerprint:
-            raise ModelMismatchError(
-                f"the base model at {pupil.source} on the worker {platform.node()} is another one than here",
-                "copy the same files to all machines",
-            )
 
     def _kept(self, prepared: Prepared, tokens: IdentityTokens, report: TrainReport) -> Learned:
         """What goes back in the place of somebody in the registry."""
@@ -163,7 +151,7 @@ class LearningWorker:
 
     def _failed(self, number: int, error: FaceIDError) -> None:
         if isinstance(error, ModelNotFoundError):
-            raise WorkersError(f"{error.message} on the worker {platform.node()}", SAME_PATH) from error
+            raise not_here(error) from error
         if platform.node() != self._told.host and isinstance(error, PhotoNotFoundError):
             error.hint = f"it is missing on {platform.node()}: photos have to be at the same path on all machines"
         self._taught.events.append(NotLearned(number, error))

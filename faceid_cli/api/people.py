@@ -149,8 +149,7 @@ def split_options(options: Mapping[str, Any]) -> tuple[PeopleOrder, dict[str, An
     """
     own, common = parted(PeopleOrder, options)
     order = PeopleOrder.of(**own)
-    if order.where.devices and common.get("device") is not None:
-        raise UsageError("--device and --devices each say where the work is done", "give one of them")
+    order.where.check_beside(common.get("device"))
     return order, common
 
 
@@ -199,8 +198,12 @@ def run_people(
     note, where = Once(on_note), plan.order.where
     try:
         if where.are_wanted and plan.missing:
+            orders = []
+            for person in plan.missing:
+                assert person.order is not None
+                orders.append((person.order, person.source))
             learn_spread(
-                [(each.order, each.source) for each in plan.missing if each.order is not None],
+                orders,
                 where,
                 plan.order.together,
                 lambda number, identity, report: enrolled(plan.missing[number], identity, report),

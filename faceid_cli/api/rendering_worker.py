@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from faceid_cli.api.at_work import SAME_PATH, Told, check_same_base, not_here, settle_in
 from faceid_cli.api.loaded import Loaded
 from faceid_cli.api.mixing import Mixer
 from faceid_cli.api.opening import Opened
 from faceid_cli.api.saving import OnFailed, OnSaved
 from faceid_cli.api.wanted import Outcome, Wanted
-from faceid_cli.errors import FaceIDError, ModelMismatchError, ModelNotFoundError, PhotoNotFoundError, WorkersError
-from faceid_cli.kept.settings import take_settings
+from faceid_cli.errors import FaceIDError, ModelNotFoundError, PhotoNotFoundError
 from faceid_cli.rendering.metadata import picture_bytes
 from faceid_cli.rendering.record import metadata_of
 from faceid_cli.types import Render, RenderRequest
@@ -25,23 +25,6 @@ from faceid_cli.workers.pool import Place
 
 if TYPE_CHECKING:
     from faceid_cli.evaluation.likeness import Likeness
-
-SAME_PATH = "base models and files of rows have to lie at the same path on all machines; hub ids and builtin do without"
-
-
-@dataclass(frozen=True)
-class Told:
-    """What all workers are told.
-
-    Attributes:
-        settings: The user's, see `kept.settings.take_settings`.
-        host: The machine that they come from.
-        is_signed: Whether pictures are marked and signed where the key is: then they go back without any words.
-    """
-
-    settings: dict[str, str]
-    host: str
-    is_signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,11 +107,7 @@ class RenderingWorker:
     """
 
     def __init__(self, place: Place, told: Told) -> None:
-        take_settings(told.settings)
-        if place.threads is not None:
-            import torch
-
-            torch.set_num_threads(place.threads)
+        settle_in(place, told)
         self._place, self._told = place, told
         self._returned, self._portion = Returned(), Portion((), (), "")
         self._numbers: dict[int, int] = {}
@@ -197,11 +176,7 @@ class RenderingWorker:
         try:
             base, _ = self._mixer.loaded.base_of(opened)
         except ModelNotFoundError as error:
-            raise WorkersError(f"{error.message} on the worker {platform.node()}", SAME_PATH) from error
+            raise not_here(error) from error
         except FaceIDError:  # told of each picture by the mixer, which tries once more
             return
-        if base.fingerprint != self._portion.fingerprint:
-            raise ModelMismatchError(
-                f"the base model at {opened.source} on the worker {platform.node()} is another one than here",
-                "copy the same files to all machines",
-            )
+        check_same_base(opened.source, base.fingerprint, self._portion.fingerprint)

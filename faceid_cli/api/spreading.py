@@ -7,13 +7,14 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from faceid_cli.api.at_work import MOST_LOSSES, Told, lost_over
 from faceid_cli.api.composing import cast_of
 from faceid_cli.api.loaded import Loaded
 from faceid_cli.api.mixing import grouped
-from faceid_cli.api.rendering_worker import Again, Failed, Made, Portion, RenderingWorker, Returned, Told
+from faceid_cli.api.rendering_worker import Again, Failed, Made, Portion, RenderingWorker, Returned
 from faceid_cli.api.results import Results
 from faceid_cli.api.wanted import Wanted
-from faceid_cli.errors import FaceIDError, UsageError, WorkersError
+from faceid_cli.errors import FaceIDError, UsageError
 from faceid_cli.kept.settings import stored_settings
 from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders.rendering import SUFFIXES
@@ -26,9 +27,6 @@ from faceid_cli.workers.queue import Queue
 
 if TYPE_CHECKING:
     from faceid_cli.evaluation.likeness import Likeness
-
-_MOST_LOSSES = 3
-"""A picture that takes so many workers with it has failed."""
 
 
 def render_spread(
@@ -150,12 +148,12 @@ class Spreading:
 
     def _lost(self, portion: Portion, times: int, why: str) -> Sequence[Portion]:
         """A portion is given out again; at the second time picture by picture, to find the one that it may lie at."""
-        if times >= _MOST_LOSSES:
-            error = WorkersError(f"{times} workers were lost over it; {why}", "see whether memory is short there")
+        if times >= MOST_LOSSES:
+            error = lost_over("it", times, why)
             for picture in portion.pictures:
                 self._results.failed(replace(picture, retries=0), error)
             return ()
-        if times < _MOST_LOSSES - 1:
+        if times < MOST_LOSSES - 1:
             return (portion,)
         return [
             replace(portion, pictures=(picture,), kinds=(kind,))

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from faceid_cli.api.at_work import MOST_LOSSES, Told, lost_over
 from faceid_cli.api.learning_worker import Class, Learned, LearningWorker, Pupil, Taught
-from faceid_cli.api.rendering_worker import Told
-from faceid_cli.errors import FaceIDError, WorkersError
+from faceid_cli.errors import FaceIDError
 from faceid_cli.kept.runs import checkpoint_dir
 from faceid_cli.kept.settings import stored_settings
 from faceid_cli.model_files import fingerprint_of
@@ -25,7 +25,6 @@ from faceid_cli.workers.queue import Queue
 
 OnLearned = Callable[[int, Identity, TrainReport], None]
 OnFailed = Callable[[int, FaceIDError], None]
-_MOST_LOSSES = 3
 
 
 def learn_spread(
@@ -70,12 +69,12 @@ def learn_spread(
                 on_learned(event.number, identity, event.outcome.report)
 
     def lost(task: Class, times: int, why: str) -> Sequence[Class]:
-        if times >= _MOST_LOSSES:
-            error = WorkersError(f"{times} workers were lost over it; {why}", "see whether memory is short there")
+        if times >= MOST_LOSSES:
+            error = lost_over("it", times, why)
             for pupil in task.pupils:
                 on_failed(pupil.number, error)
             return ()
-        if times < _MOST_LOSSES - 1:
+        if times < MOST_LOSSES - 1:
             return (task,)
         return [replace(task, pupils=(pupil,)) for pupil in task.pupils]
 

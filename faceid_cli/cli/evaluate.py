@@ -72,8 +72,6 @@ def evaluate(
         raise UsageError("give either a name or --all", "`faceid list` shows who is enrolled")
     config, loading = build(RenderConfig, given), build(ModelOptions, given)
     workers, where = build(WorkersOrder, given), output_folder(output)
-    if workers is not None and workers.devices and given.get("device"):
-        raise UsageError("--device and --devices each say where the work is done", "give one of them")
 
     from faceid_cli.api import evaluate as measuring
 

@@ -88,6 +88,15 @@ class WorkersOrder(Options):
         if self.workers is not None and self.ray is None:
             raise UsageError("--workers counts those of a Ray cluster", "add --ray, or name --devices")
 
+    def check_beside(self, device: str | None) -> None:
+        """Check what is said of one device beside it.
+
+        Raises:
+            UsageError: Both say where the work is done.
+        """
+        if self.devices and device is not None:
+            raise UsageError("--device and --devices each say where the work is done", "give one of them")
+
     @property
     def are_wanted(self) -> bool:
         """Whether the work is not done in this process."""

@@ -173,3 +173,12 @@ def test_likeness_is_judged_elsewhere_by_what_the_photos_here_show(faceid, monke
     assert [line["status"] for line in easy] == ["rendered", "rendered", "done"]
     here = lines(faceid(*words, "--min-likeness", 0.999, "--tries", 1, "--device", "cpu", "--overwrite"))
     assert {line["seed"]: line["similarity"] for line in here if line["status"] == "rejected"}.items() <= scores.items()
+
+
+def test_one_device_and_several_contradict_each_other(faceid, alice) -> None:
+    Path("prompts.txt").write_text("a cup\n", encoding="utf-8")
+    both = ("--device", "cpu", "--devices", "cpu,cpu")
+    for command in (("batch", "prompts.txt", "--for", "alice"), ("evaluate", "alice"), ("enroll", "--each", ".")):
+        answer = faceid(*command, *both)
+        assert answer.code == 2
+        assert "--device and --devices each say where the work is done" in answer.err
