@@ -9,7 +9,7 @@ Shapes: L cross-attention layers, B rows, T text positions, C width of the encod
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -221,25 +221,33 @@ def own_contexts(unet: nn.Module, contexts: Mapping[str, Tensor], only_last: boo
         unet: It is left as found.
         contexts: By layer; looked up at every forward pass.
         only_last: For rendering: a text of one row takes the place of the last half of the rows, which with guidance is
-            the prompt's, and is repeated to what `split_attention` expects. Without guidance all rows are the prompt's.
+            the prompt's.
     """
 
-    def hook(layer: str) -> Any:
-        def take_own(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-            given, own = arguments[0], contexts[layer]
+    def with_own(layer: str, forward: Any) -> Any:
+        def take_own(given: Tensor) -> Tensor:
+            own = contexts[layer]
             if only_last:
                 half = given.shape[0] // 2
-                repeated = own.repeat(1, given.shape[1] // own.shape[1], 1).expand(given.shape[0] - half, -1, -1)
-                own = torch.cat([given[:half], repeated])
-            return (own, *arguments[1:])
+                own = torch.cat([given[:half], own.expand(given.shape[0] - half, -1, -1)])
+            found: Tensor = forward(own)
+            return found
 
         return take_own
 
-    with ExitStack() as stack:
-        for name, layer in cross_attention_layers(unet).items():
-            for projection in (layer.to_k, layer.to_v):
-                stack.callback(projection.register_forward_pre_hook(hook(name)).remove)
+    projections = [
+        (name, projection)
+        for name, layer in cross_attention_layers(unet).items()
+        for projection in (layer.to_k, layer.to_v)
+    ]
+    # Not by hooks: those of `split_attention`, which are added later, give each layer its text whatever came before.
+    for name, projection in projections:
+        projection.forward = with_own(name, projection.forward)
+    try:
         yield
+    finally:
+        for _, projection in projections:
+            del projection.forward
 
 
 class PerLayerTokens:

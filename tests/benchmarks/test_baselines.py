@@ -109,6 +109,16 @@ def test_per_layer_tokens_that_are_all_alike_are_textual_inversion(tiny_base, cr
     assert np.abs(np.asarray(first).astype(int) - np.asarray(second).astype(int)).max() <= 1
 
 
+def test_per_layer_tokens_that_differ_show_in_the_picture(tiny_base, crops) -> None:
+    settings = replace(METHODS["per-layer"].defaults, steps=2, batch_size=2, learning_rate=1.0)
+    learned = METHODS["per-layer"].learn(tiny_base, crops, settings)
+    prompt, config = "a photo of <x> on the beach", RenderConfig(steps=2)
+    with learned.around(prompt):
+        own = render(tiny_base, prompt, {"x": learned.tokens}, [1], config)[0].image
+    mean = render(tiny_base, prompt, {"x": learned.tokens}, [1], config)[0].image
+    assert np.abs(np.asarray(own).astype(int) - np.asarray(mean).astype(int)).max() > 1
+
+
 def test_face_masks_lie_where_the_face_is(crops) -> None:
     mask = face_masks(crops, 8, 8, margin=0.0)[0]
     expected = torch.zeros(8, 8)
