@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ class Ledger:
 
     Args:
         path: Made when the first line is written. A last line that a crash has cut off is left out.
+
+    Threads may share one.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
         self._records: dict[str, dict[str, Any]] = {}
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         for line in text.splitlines():
@@ -31,9 +35,10 @@ class Ledger:
     def has(self, key: Mapping[str, Any]) -> bool:
         """Whether that piece of work is finished; it then counts as the last that was asked for."""
         name = key_of(key)
-        if name in self._records:
-            self._records[name] = self._records.pop(name)
-        return name in self._records
+        with self._lock:
+            if name in self._records:
+                self._records[name] = self._records.pop(name)
+            return name in self._records
 
     def get(self, key: Mapping[str, Any]) -> dict[str, Any]:
         """The finished record of a key."""
@@ -43,16 +48,17 @@ class Ledger:
         """Append a finished piece of work, safe on disk when this returns."""
         record = json.loads(json.dumps({"key": dict(key), **result}))
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "a", encoding="utf-8") as file:
+        with self._lock, open(self.path, "a", encoding="utf-8") as file:
             file.write(("\n" if self._newline else "") + json.dumps(record) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self._newline = False
-        self._records[key_of(key)] = record
+            self._newline = False
+            self._records[key_of(key)] = record
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """All records, the last added or asked for at the end."""
-        return iter(list(self._records.values()))
+        with self._lock:
+            return iter(list(self._records.values()))
 
 
 def key_of(key: Mapping[str, Any]) -> str:

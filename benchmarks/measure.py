@@ -6,10 +6,12 @@ import argparse
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -28,6 +30,9 @@ from faceid_cli.kept import paths
 from faceid_cli.orders import RenderConfig
 from faceid_cli.types import FaceCrop
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 FIRST_FOR_CHOOSING = 1000
 """People from this number on are for choosing settings; results are about people below it."""
 
@@ -41,17 +46,43 @@ class Bench:
             spread over the groups, so that few people see the whole set.
         render_steps: Sampler steps; None for as many as suit the base model.
         guidance_scale: Of the sampler.
+        processes: How many measure at once (`each`), with a model and a share of the threads each.
     """
 
-    def __init__(self, model: str, prompts: int, render_steps: int | None, guidance_scale: float) -> None:
+    def __init__(
+        self, model: str, prompts: int, render_steps: int | None, guidance_scale: float, processes: int = 1
+    ) -> None:
         self.base: BaseModel = load_base_model(model, "cpu" if not torch.cuda.is_available() else "cuda", "float32")
         self.networks = Judge.load()
         framing = f"{FACE_SHARE} {MOST_FACE_SHARE}".encode()
         self._photo_set = _short_hash(photo_set(0, 1, 0)[0].image.tobytes() + framing)  # as photos are drawn and cut
         self.judge = DrawnJudge(self.networks)
         self.rendering = RenderConfig(steps=render_steps, guidance_scale=guidance_scale).suiting(self.base.is_builtin)
-        self._likeness: tuple[int, Likeness] | None = None
+        self._likeness: dict[int, Likeness] = {}
         self._prompts = min(prompts, len(PROMPT_SET))
+        self._processes: ProcessPoolExecutor | None = None
+        self._at_once = processes
+        if processes > 1:
+            threads = max(torch.get_num_threads() // processes, 1)
+            opening = (threads, model, prompts, render_steps, guidance_scale)
+            self._processes = ProcessPoolExecutor(processes, get_context("spawn"), _open_there, opening)
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._processes is not None:
+            self._processes.shutdown(cancel_futures=True)
+
+    def each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Do work that calls `measure` for all items, and return the results in their order.
+
+        It is done in threads, as many as there are processes, which wait for those; so it may call `each` itself.
+        """
+        if self._processes is None:
+            return [work(item) for item in items]
+        with ThreadPoolExecutor(self._at_once) as threads:
+            return list(threads.map(work, items))
 
     def key(self) -> dict[str, Any]:
         """What results depend on beside method, person and settings."""
@@ -70,10 +101,10 @@ class Bench:
         return [PROMPT_SET[first + place * len(PROMPT_SET) // self._prompts] for place in range(self._prompts)]
 
     def likeness_of(self, person: int) -> Likeness:
-        """What pictures of a person are compared with; drawn once for all that is measured on them in a row."""
-        if self._likeness is None or self._likeness[0] != person:
-            self._likeness = (person, reference_likeness(self.judge, person))
-        return self._likeness[1]
+        """What pictures of a person are compared with; drawn once for all that is measured on them."""
+        if person not in self._likeness:
+            self._likeness[person] = reference_likeness(self.judge, person)
+        return self._likeness[person]
 
     def measure(
         self,
@@ -82,13 +113,16 @@ class Bench:
         learn: Callable[[BaseModel, Sequence[FaceCrop]], Learned],
         grid: Path | None = None,
         crops: Sequence[FaceCrop] | None = None,
+        jitter: int = 0,
     ) -> dict[str, Any]:
         """Learn an unseen person from some photos, and score a picture a prompt against other drawings of them.
 
-        With `crops`, those are learned from instead of the usual ones.
+        With `crops`, those are learned from instead of the usual ones; with `jitter`, so many further ones of each.
         """
+        if self._processes is not None:
+            return self._processes.submit(_measure_there, person, photos, learn, grid, crops, jitter).result()
         if crops is None:
-            crops = person_crops(self.networks, person, photos, self.base.size_px) if photos else ()
+            crops = person_crops(self.networks, person, photos, self.base.size_px, jitter) if photos else ()
         started = time.perf_counter()
         learned = learn(self.base, crops)
         seconds = time.perf_counter() - started  # by one clock for all methods, with all that a user waits for
@@ -108,8 +142,26 @@ class Bench:
             "seconds": seconds,
             "parameters": learned.parameters,
             "losses": [_mean(learned.losses[:tenth]), _mean(learned.losses[-tenth:])],
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+            "machine": f"{platform.machine()}, {_device_told(self.base)}, torch {torch.__version__}",
         }
+
+
+_there: list[Bench] = []
+"""The bench of a process that measures for another one."""
+
+
+def _open_there(threads: int, *opening: Any) -> None:
+    torch.set_num_threads(threads)
+    _there.append(Bench(*opening))
+
+
+def _measure_there(*arguments: Any) -> dict[str, Any]:
+    return _there[0].measure(*arguments)
+
+
+def _device_told(base: BaseModel) -> str:
+    threads = f"{torch.get_num_threads()} threads"
+    return f"{torch.cuda.get_device_name(base.device)}, {threads}" if base.device.type == "cuda" else threads
 
 
 def sampler_key(config: RenderConfig) -> list[Any]:
@@ -136,6 +188,13 @@ def add_bench_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guidance-scale", type=float, default=RenderConfig().guidance_scale)
 
 
-def bench_of(arguments: argparse.Namespace) -> Bench:
+def add_processes_option(parser: argparse.ArgumentParser) -> None:
+    """For programs that measure by `Bench.each`."""
+    parser.add_argument(
+        "--processes", type=int, default=1, help="how many measure at once, on a share of the threads each"
+    )
+
+
+def bench_of(arguments: argparse.Namespace, processes: int = 1) -> Bench:
     """A `Bench` from parsed options."""
-    return Bench(arguments.model, arguments.prompts, arguments.render_steps, arguments.guidance_scale)
+    return Bench(arguments.model, arguments.prompts, arguments.render_steps, arguments.guidance_scale, processes)

@@ -19,6 +19,7 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ import numpy as np
 from benchmarks.baselines import METHODS, Method, Settings
 from benchmarks.baselines.tokens import engine_settings
 from benchmarks.ledger import Ledger, of_the_best_settings, of_the_last_run
-from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
+from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, add_processes_option, bench_of
 from benchmarks.pace import pace_goal, paces_beside
 from benchmarks.tables import LEAST_PEOPLE, SCORES, counted, differences, draw_figure, goals, on_the_same_people, table
 from benchmarks.tuned import read_settings, settings_for, tuned_settings, write_settings
@@ -61,15 +62,19 @@ def measure(
 
 def tune(arguments: argparse.Namespace) -> None:
     """Find each method's settings for each number of photos, on people kept for it, and write them."""
-    bench, ledger = bench_of(arguments), Ledger(arguments.output / "quality_tuning.jsonl")
+    bench, ledger, writing = (
+        bench_of(arguments, arguments.processes),
+        Ledger(arguments.output / "quality_tuning.jsonl"),
+        Lock(),
+    )
     people = range(FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people)
-    for photos, name in product(arguments.photos, arguments.methods):
-        if not METHODS[name].grid:
-            continue
 
-        def score(settings: Settings, name: str = name, photos: int = photos) -> float:
+    def find(which: tuple[int, str]) -> None:
+        photos, name = which
+
+        def score(settings: Settings) -> float:
             return mean_identity_of_prompt(
-                [measure(bench, ledger, name, settings, person, photos, None) for person in people]
+                bench.each(lambda person: measure(bench, ledger, name, settings, person, photos, None), people)
             )
 
         chosen, highest = best_settings(METHODS[name], arguments, score)
@@ -78,8 +83,13 @@ def tune(arguments: argparse.Namespace) -> None:
             "people": [people[0], people[-1]],
             "base": bench.base.fingerprint,
         }
-        write_settings(arguments.output, photos, name, found)
+        with writing:
+            write_settings(arguments.output, photos, name, found)
         print(f"{name}, {counted(photos)}: {asdict(chosen)} with ID(P) {highest:.3f}", flush=True)
+
+    tuned = [name for name in arguments.methods if METHODS[name].grid]
+    with bench:
+        bench.each(find, product(arguments.photos, tuned))
 
 
 def best_settings(
@@ -117,7 +127,7 @@ def start(method: Method, arguments: argparse.Namespace, settings: Settings | No
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure all methods on unseen people, with the settings that were found."""
-    bench, ledger = bench_of(arguments), Ledger(arguments.output / "quality.jsonl")
+    bench, ledger = bench_of(arguments, arguments.processes), Ledger(arguments.output / "quality.jsonl")
     found = {photos: read_settings(arguments.output, photos) for photos in arguments.photos}
     for photos, name in product(arguments.photos, arguments.methods):
         if METHODS[name].grid and found[photos].get(name, {}).get("base") != bench.base.fingerprint:
@@ -125,9 +135,14 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"{name} was not tuned for {counted(photos)} on this base model: {again}")
     grids = arguments.output / "quality_pictures" if arguments.pictures else None
     people = range(arguments.first, arguments.first + arguments.people)
-    for person, photos, name in product(people, arguments.photos, arguments.methods):
+
+    def done(which: tuple[int, int, str]) -> None:
+        person, photos, name = which
         settings = start(METHODS[name], arguments, settings_for(arguments.output, photos, name))
         measure(bench, ledger, name, settings, person, photos, grids if person == arguments.first else None)
+
+    with bench:
+        bench.each(done, product(people, arguments.photos, arguments.methods))
     report(arguments, ledger, bench.key())
 
 
@@ -219,6 +234,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--pictures", action="store_true", help="keep a sheet of the first person's pictures")
     parser.add_argument("--output", type=Path, default=RESULTS)
     add_bench_options(parser)
+    add_processes_option(parser)
     arguments = parser.parse_args(argv)
     arguments.output.mkdir(parents=True, exist_ok=True)
     {"tune": tune, "run": run, "report": report}[arguments.what](arguments)
