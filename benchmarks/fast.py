@@ -53,8 +53,8 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def rows_of(config: RenderConfig) -> int:
     """How many rows the UNet is given for a picture."""
-    steps, _, guided = config.sampler
-    return steps + (ceil(guided * steps) if config.guidance_scale > 1 else 0)
+    steps, _, guidance_scale, guided = config.sampler
+    return steps + (ceil(guided * steps) if guidance_scale > 1 else 0)
 
 
 def measure(

@@ -45,12 +45,12 @@ class Bench:
         prompts: How many prompts of the fixed set each person is rendered with. Neighbouring people get different ones,
             spread over the groups, so that few people see the whole set.
         render_steps: Sampler steps; None for as many as suit the base model.
-        guidance_scale: Of the sampler.
+        guidance_scale: Of the sampler; None for what suits the base model.
         processes: How many measure at once (`each`), with a model and a share of the threads each.
     """
 
     def __init__(
-        self, model: str, prompts: int, render_steps: int | None, guidance_scale: float, processes: int = 1
+        self, model: str, prompts: int, render_steps: int | None, guidance_scale: float | None, processes: int = 1
     ) -> None:
         self.base: BaseModel = load_base_model(model, "cpu" if not torch.cuda.is_available() else "cuda", "float32")
         self.networks = Judge.load()
@@ -166,8 +166,8 @@ def _device_told(base: BaseModel) -> str:
 
 def sampler_key(config: RenderConfig) -> list[Any]:
     """What a result depends on of how pictures are sampled; the share of guided steps where it is not all."""
-    steps, scheduler, guided = config.sampler
-    return [steps, config.guidance_scale, scheduler, *([] if guided == 1 else [guided])]
+    steps, scheduler, guidance_scale, guided = config.sampler
+    return [steps, guidance_scale, scheduler, *([] if guided == 1 else [guided])]
 
 
 def _short_hash(content: bytes) -> str:
@@ -185,7 +185,7 @@ def add_bench_options(parser: argparse.ArgumentParser) -> None:
         "--prompts", type=int, default=len(PROMPT_SET), help="how many prompts of the fixed set a person gets"
     )
     parser.add_argument("--render-steps", type=int, help="sampler steps")
-    parser.add_argument("--guidance-scale", type=float, default=RenderConfig().guidance_scale)
+    parser.add_argument("--guidance-scale", type=float)
 
 
 def add_processes_option(parser: argparse.ArgumentParser) -> None:

@@ -112,10 +112,12 @@ def _stages(value: tuple[int, ...]) -> tuple[int, ...]:
 _STRENGTH_HINT = "use a number above 0, up to 1; 0.6 is usual"
 
 
-USUAL: dict[str, Any] = {"steps": 20, "scheduler": "ddim", "guided": 1.0}
+USUAL: dict[str, Any] = {"steps": 20, "scheduler": "ddim", "guidance_scale": 5.0, "guided": 1.0}
 """How pictures are sampled where nothing is said of it."""
 BUILTIN_STEPS = 10
 """Of the usual sampler, for the built-in model: twice as many add a hundredth of likeness (`benchmarks/fast.py`)."""
+BUILTIN_GUIDANCE_SCALE = 3.5
+"""With more of it people are less like themselves, and no more is obeyed (`benchmarks/results/tried.md`)."""
 FAST: dict[str, Any] = {"steps": 12, "scheduler": "dpm++", "guided": 0.75}
 """What `--fast` stands for; `benchmarks/fast.py` measures what it costs."""
 
@@ -125,6 +127,7 @@ class Sampler(NamedTuple):
 
     steps: int
     scheduler: str
+    guidance_scale: float
     guided: float
 
 
@@ -139,9 +142,10 @@ class Sampling(Options):
         metavar="N",
         check=at_least("steps", 1, "20 to 50 is usual"),
     )
-    guidance_scale: float = option(
-        5.0,
-        "How closely to follow the prompt; 1 switches it off.",
+    guidance_scale: float | None = option(
+        None,
+        f"How closely to follow the prompt; {USUAL['guidance_scale']:g}, on the built-in model "
+        f"{BUILTIN_GUIDANCE_SCALE:g}. 1 switches it off.",
         "--guidance-scale",
         metavar="X",
         check=not_negative("guidance scale"),
@@ -336,10 +340,12 @@ class RenderConfig(Machine, Sampling):
     def suiting(self, is_builtin: bool) -> Self:
         """The same with nothing left open of how it is sampled: as suits the built-in model, or any other.
 
-        The built-in model needs fewer steps of the usual scheduler; of the others it was not measured.
+        The built-in model needs fewer steps of the usual scheduler; of the others it was not measured. It needs less
+        guidance, too.
         """
         few = is_builtin and self.scheduler in (None, USUAL["scheduler"])
-        suits = USUAL | ({"steps": BUILTIN_STEPS} if few else {})
+        suits = USUAL | ({"guidance_scale": BUILTIN_GUIDANCE_SCALE} if is_builtin else {})
+        suits |= {"steps": BUILTIN_STEPS} if few else {}
         left = {name: value for name, value in suits.items() if getattr(self, name) is None}
         return replace(self, **left) if left else self
 
@@ -348,8 +354,9 @@ class RenderConfig(Machine, Sampling):
         """How it is sampled; of a config that has been through `suiting`."""
         assert self.steps is not None
         assert self.scheduler is not None
+        assert self.guidance_scale is not None
         assert self.guided is not None
-        return Sampler(self.steps, self.scheduler, self.guided)
+        return Sampler(self.steps, self.scheduler, self.guidance_scale, self.guided)
 
     def strength_of(self, masked: bool) -> float:
         """How much of a picture to start from may change; `masked` tells whether a mask holds the rest."""

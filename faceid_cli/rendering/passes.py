@@ -114,7 +114,7 @@ def run_pass(
             **_start(base, work),
             **_control(work),
             num_inference_steps=work.config.sampler.steps,
-            guidance_scale=work.config.guidance_scale,
+            guidance_scale=work.config.sampler.guidance_scale,
             eta=work.config.eta,
             output_type="latent",
             **_after_step(base, work, pipeline, on_step),

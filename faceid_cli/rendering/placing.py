@@ -76,7 +76,7 @@ class Placing:
         finder = self._face_finder() if pictures else None
         if finder is None:
             return [even_grid(len(picture.cast.scene.figures)) for picture in pictures]
-        guidance = 1.0 if self._base.is_builtin else plan.config.guidance_scale
+        guidance = 1.0 if self._base.is_builtin else plan.config.sampler.guidance_scale
         config = replace(plan.config, steps=min(_STEPS, plan.config.sampler.steps), hires=1.0, guidance_scale=guidance)
         wordings = [self._wordings.of(each.cast.scene.common, {}, each.config, each.words) for each in pictures]
         contexts = {name: torch.cat([each.contexts[name] for each in wordings]) for name in wordings[0].contexts}

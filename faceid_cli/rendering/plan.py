@@ -60,7 +60,7 @@ class Plan:
         Raises:
             UsageError: The scheduler cannot take what the base model predicts.
         """
-        steps, name, _ = self.config.sampler
+        steps, name, *_ = self.config.sampler
         counts = [steps_of_stages(base, name, steps, steps_taken(steps, self.strength), stages)]
         if self.config.hires > 1:
             counts.append(steps_of_stages(base, name, steps, steps_taken(steps, self.config.hires_strength), stages))

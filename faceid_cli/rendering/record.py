@@ -36,8 +36,9 @@ class RenderMetadata(Sampling):
         control: What the control image showed, one of orders.CONTROLS; "" without a ControlNet.
         control_model: The ControlNet: its name and the beginning of its weights' SHA-256.
         control_image: SHA-256 of the control image, as it was given.
-        steps: Of the sampler; this and the next two are as usual where an older picture does not say.
+        steps: Of the sampler; this and the next three are as usual where an older picture does not say.
         scheduler: One of orders.SCHEDULERS.
+        guidance_scale: How closely the prompt was followed.
         guided: The share of the steps that were guided.
         stage_steps: How many sampler steps each stage of the timesteps had, noisiest first; all passes together.
         files: Names of the files that were given, by option; without their folders.
@@ -83,6 +84,7 @@ class RenderMetadata(Sampling):
     chosen: str = ""
     steps: int = USUAL["steps"]
     scheduler: str = USUAL["scheduler"]
+    guidance_scale: float = USUAL["guidance_scale"]
     guided: float = USUAL["guided"]
     request: str = ""
     layout: str | None = NO_LAYOUT

@@ -37,6 +37,7 @@ ODD: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "batch_size": (("--batch", "3"), {"batch_size": 3}),
     "steps": (("--steps", "2"), {"steps": 2}),
     "scheduler": (("--scheduler", "euler"), {"scheduler": "euler"}),
+    "guidance_scale": (("--guidance-scale", "3"), {"guidance_scale": 3.0}),
     "guided": (("--guided", "0.75"), {"guided": 0.75}),
     "strength": (("--strength", "0.7"), {"strength": 0.7}),
     "min_likeness": (("--min-likeness", "0.25"), {"min_likeness": "0.25"}),

@@ -124,7 +124,7 @@ def test_variants_come_from_words_and_from_files(tmp_path) -> None:
     ],
 )
 def test_names_are_filled_in(output, name) -> None:
-    order = RenderOrder.of(names=("alice",), prompt="<alice>, A castle, at night!", steps=20)
+    order = RenderOrder.of(names=("alice",), prompt="<alice>, A castle, at night!", steps=20, guidance_scale=5)
     assert Job(order, 3, False, 7, Place("rows", 1), template_of(output)).path == Path(name)
 
 

@@ -63,7 +63,7 @@ def test_fast_stands_for_what_is_not_said_otherwise() -> None:
     assert fast == RenderConfig(**FAST), "it is not said again"
     said = RenderOrder.of(names=("al",), prompt="x", fast=True, steps=9, scheduler="unipc").config
     assert (said.steps, said.scheduler, said.guided) == (9, "unipc", FAST["guided"])
-    assert RenderConfig(fast=True, eta=0.5).suiting(False).sampler == (12, "ddim", 0.75)
+    assert RenderConfig(fast=True, eta=0.5).suiting(False).sampler == (12, "ddim", USUAL["guidance_scale"], 0.75)
     assert RenderConfig(fast=True, **USUAL).sampler == tuple(USUAL.values()), "also where what is said is what is usual"
 
 

@@ -14,14 +14,15 @@ from faceid_cli.errors import UsageError
 from faceid_cli.jobs.requests import request_of
 from faceid_cli.orders import RenderConfig, RenderOrder
 from faceid_cli.orders.replay import render_command
-from faceid_cli.orders.sampling import BUILTIN_STEPS, FAST, USUAL
+from faceid_cli.orders.sampling import BUILTIN_GUIDANCE_SCALE, BUILTIN_STEPS, FAST, USUAL
 from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.metadata import from_json, to_json
 from faceid_cli.rendering.record import RenderMetadata
 from faceid_cli.types import BUILTIN
 
-FEW = USUAL | {"steps": BUILTIN_STEPS}
+FEW = USUAL | {"steps": BUILTIN_STEPS, "guidance_scale": BUILTIN_GUIDANCE_SCALE}
 QUICK, PLAIN = tuple(FEW.values()), tuple(USUAL.values())
+SOFT, FIRM = QUICK[2], PLAIN[2]
 
 
 @pytest.mark.parametrize(
@@ -29,12 +30,13 @@ QUICK, PLAIN = tuple(FEW.values()), tuple(USUAL.values())
     [
         ({}, QUICK, PLAIN),
         ({"steps": 30}, (30, *QUICK[1:]), (30, *PLAIN[1:])),
-        ({"guided": 0.5}, (*QUICK[:2], 0.5), (*PLAIN[:2], 0.5)),
-        ({"scheduler": "dpm++"}, (20, "dpm++", 1.0), (20, "dpm++", 1.0)),
+        ({"guided": 0.5}, (*QUICK[:3], 0.5), (*PLAIN[:3], 0.5)),
+        ({"scheduler": "dpm++"}, (20, "dpm++", SOFT, 1.0), (20, "dpm++", FIRM, 1.0)),
         ({"scheduler": "ddim"}, QUICK, PLAIN),
-        ({"scheduler": "euler"}, (20, "euler", 1.0), (20, "euler", 1.0)),
+        ({"scheduler": "euler"}, (20, "euler", SOFT, 1.0), (20, "euler", FIRM, 1.0)),
+        ({"guidance_scale": 1.0}, (*QUICK[:2], 1.0, 1.0), (*PLAIN[:2], 1.0, 1.0)),
         ({"eta": 0.5}, QUICK, PLAIN),
-        ({"fast": True}, tuple(FAST.values()), tuple(FAST.values())),
+        ({"fast": True}, (12, "dpm++", SOFT, 0.75), (12, "dpm++", FIRM, 0.75)),
         (USUAL, PLAIN, PLAIN),
     ],
 )
@@ -60,17 +62,20 @@ def test_pictures_of_the_built_in_model_take_fewer_steps_and_say_so(tiny_base) -
 def _sampler_of(command: str, is_builtin: bool) -> tuple[object, ...]:
     words = shlex.split(command)
     said = {
-        name: kind(words[words.index(f"--{name}") + 1])
-        for name, kind in (("steps", int), ("scheduler", str), ("guided", float))
-        if f"--{name}" in words
+        name: kind(words[words.index(f"--{name.replace('_', '-')}") + 1])
+        for name, kind in (("steps", int), ("scheduler", str), ("guidance_scale", float), ("guided", float))
+        if f"--{name.replace('_', '-')}" in words
     }
     return RenderConfig(**said).suiting(is_builtin).sampler
 
 
 @pytest.mark.parametrize("is_builtin", [True, False])
 def test_a_repeated_command_means_the_same_sampler(is_builtin) -> None:
-    for steps, scheduler, guided in product((None, 12, 20, 30), (None, "ddim", "dpm++", "euler"), (None, 0.75, 1.0)):
-        config = RenderConfig(steps=steps, scheduler=scheduler, guided=guided).suiting(is_builtin)
+    for steps, scheduler, guidance, guided in product(
+        (None, 12, 20, 30), (None, "ddim", "dpm++", "euler"), (None, 3.5, 5.0), (None, 0.75, 1.0)
+    ):
+        said = {"steps": steps, "scheduler": scheduler, "guidance_scale": guidance, "guided": guided}
+        config = RenderConfig(**said).suiting(is_builtin)
         command = render_command(RenderOrder(names=("al",), prompt="x", config=config), 1, is_builtin)
         assert _sampler_of(command, is_builtin) == config.sampler, command
     unasked = RenderOrder(names=("al",), prompt="x", config=RenderConfig().suiting(is_builtin))
@@ -90,7 +95,7 @@ def test_requests_count_the_sampler_and_not_how_it_was_said() -> None:
 def test_pictures_that_do_not_say_how_they_were_sampled_were_sampled_as_usual() -> None:
     metadata = RenderMetadata(prompt="x", names=("al",), identity_ids=("1",), seed=3, width=64, height=64)
     text = json.loads(to_json(replace(metadata, **FAST)))
-    for name in FAST:
+    for name in USUAL:
         del text[name]
     found = from_json(json.dumps(text))
     assert found is not None
