@@ -48,7 +48,7 @@ from faceid_cli.evaluation.likeness import Likeness
 from faceid_cli.kept import paths
 from faceid_cli.kept.identity_file import IdentityMetadata, load_identity, save_identity
 from faceid_cli.orders import RenderConfig
-from faceid_cli.orders.pace import pace_of
+from faceid_cli.orders.pace import PACES
 from faceid_cli.rendering import passes
 from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.layouts import Cast, even_grid
@@ -113,7 +113,7 @@ class Stage:
         """A person's tokens: as they were kept, else learned now."""
         settings = settings_for(RESULTS, PHOTOS, learner)
         # Steps that are not said are those of the pace, which may change.
-        told = json.dumps([asdict(settings), asdict(pace_of("regression", PHOTOS))], sort_keys=True).encode()
+        told = json.dumps([asdict(settings), asdict(PACES["regression"])], sort_keys=True).encode()
         # Only tokens are learned, so a model that was taught something else since has people of its own.
         file = self._folder / f"{person}-{learner}-{self.base.fingerprint[4:12]}-{_short_hash(told)[:8]}.safetensors"
         if not file.exists():

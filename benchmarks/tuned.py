@@ -34,12 +34,12 @@ def settings_for(folder: Path, photos: int, name: str) -> Settings:
     found = read_settings(folder, photos).get(name)
     if found is not None:
         return tuned_settings(found)
-    return METHODS[name].defaults if name != "sefi" else as_users_get_it(photos)
+    return METHODS[name].defaults if name != "sefi" else as_users_get_it()
 
 
-def as_users_get_it(photos: int) -> Settings:
+def as_users_get_it() -> Settings:
     """faceid's own settings on a model that knows names, with all that it settles by itself."""
-    config = paced(preset("sefi", initial_token="regression"), photos)
+    config = paced(preset("sefi", initial_token="regression"))
     options = {"average_last": config.average_last} if config.average_last else {}
     defaults = METHODS["sefi"].defaults
     return replace(defaults, steps=config.steps, learning_rate=config.learning_rate, options=options)

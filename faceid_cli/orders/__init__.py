@@ -6,7 +6,6 @@ No side effects, and nothing heavy.
 from faceid_cli.orders.checks import MAX_SEED, PRECISIONS, check_seed
 from faceid_cli.orders.enrolling import EnrolOrder, is_people_word
 from faceid_cli.orders.loading import ModelOptions
-from faceid_cli.orders.pace import pace_of
 from faceid_cli.orders.rendering import CONTROLS, RenderOrder
 from faceid_cli.orders.sampling import SCHEDULERS, RenderConfig
 from faceid_cli.orders.training import PRESETS, TrainConfig, paced, preset
@@ -24,7 +23,6 @@ __all__ = [
     "TrainConfig",
     "check_seed",
     "is_people_word",
-    "pace_of",
     "paced",
     "preset",
 ]

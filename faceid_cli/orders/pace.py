@@ -22,16 +22,8 @@ class Pace:
 
 PACES = {
     "class": Pace(300, 5e-3),
-    "regression": Pace(75, 5e-3),  # a name that is nearly right has not far to go
-}
-"""By initial token."""
-
-PACES_OF_ONE_PHOTO = PACES | {
-    # Much of what one photo asks for is the photo and not the face: an average goes half of the way.
+    # A name that is nearly right has not far to go, and much of what photos ask for is the photos and not the face: an
+    # average over all steps goes half of the way.
     "regression": Pace(20, 1e-2, averaged=True),
 }
-
-
-def pace_of(initial_token: str, photos: int) -> Pace:
-    """Return what suits a settled initial token and a number of photos."""
-    return (PACES_OF_ONE_PHOTO if photos == 1 else PACES)[initial_token]
+"""By initial token."""

@@ -14,7 +14,7 @@ from faceid_cli.errors import UsageError
 from faceid_cli.orders.checks import at_least, check_seed, not_negative, one_of, within
 from faceid_cli.orders.loading import Machine
 from faceid_cli.orders.option import leaves, option
-from faceid_cli.orders.pace import pace_of
+from faceid_cli.orders.pace import PACES
 from faceid_cli.orders.sampling import read_batch
 
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
@@ -25,7 +25,7 @@ AS_SUITS = -1
 """Average over as many steps as suit what the features start from, see `pace`."""
 PRESET_NAMES = ("sefi", "sefi-paper", "textual-inversion", "prospect")
 
-_USUAL, _NAMED, _OF_ONE_PHOTO = pace_of("class", 4), pace_of("regression", 4), pace_of("regression", 1)
+_USUAL, _NAMED = PACES["class"], PACES["regression"]
 
 
 def _learning_rate(value: float) -> float:
@@ -59,8 +59,7 @@ class TrainConfig(Machine):
     method: str = option("sefi", ", ".join(PRESET_NAMES) + ".", "--preset", metavar="PRESET", choices=PRESET_NAMES)
     steps: int = option(
         0,
-        f"Optimiser steps; sefi: {_USUAL.steps}, on the built-in model {_NAMED.steps}, of one photo "
-        f"{_OF_ONE_PHOTO.steps}.",
+        f"Optimiser steps; sefi: {_USUAL.steps}, on the built-in model {_NAMED.steps}.",
         "--steps",
         metavar="N",
         check=at_least("steps", 0),
@@ -68,8 +67,7 @@ class TrainConfig(Machine):
     """0 for as many as suit what the features start from, see `pace`."""
     learning_rate: float = option(
         0.0,
-        f"Of AdamW; sefi: {_USUAL.learning_rate:g}, on the built-in model of one photo "
-        f"{_OF_ONE_PHOTO.learning_rate:g}.",
+        f"Of AdamW; sefi: {_USUAL.learning_rate:g}, on the built-in model {_NAMED.learning_rate:g}.",
         "--learning-rate",
         metavar="X",
         check=_learning_rate,
@@ -195,14 +193,13 @@ def preset(name: str, **changes: Any) -> TrainConfig:
     return TrainConfig.changed(None, {"method": name, **changes})
 
 
-def paced(config: TrainConfig, photos: int) -> TrainConfig:
+def paced(config: TrainConfig) -> TrainConfig:
     """Return settings with steps, learning rate and averaging as suits a settled initial token; what is said stays.
 
     Args:
         config: Settings whose initial token is not "auto".
-        photos: How many are learned from.
     """
-    pace = pace_of(config.initial_token, photos)
+    pace = PACES[config.initial_token]
     steps = config.steps or pace.steps
     average = config.average_last
     if average == AS_SUITS:

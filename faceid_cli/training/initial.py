@@ -32,8 +32,7 @@ def settled(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> 
     if templates == "auto":
         is_thing = not is_people_word(config.class_word) and all(crop.face is None for crop in crops)
         templates = "photo" if is_thing else "face"
-    photos = len({crop.photo_sha256 for crop in crops})
-    return paced(replace(config, initial_token=initial, token_space=space, templates=templates), photos)
+    return paced(replace(config, initial_token=initial, token_space=space, templates=templates))
 
 
 def initial_embeddings(base: BaseModel, crops: Sequence[FaceCrop], config: TrainConfig) -> dict[str, Tensor]:

@@ -155,7 +155,7 @@ def test_what_is_measured_is_what_users_get(tmp_path: Path) -> None:
     assert method.grid == ()
     for photos in (1, 4):
         measured = train_config(settings_for(tmp_path, photos, "sefi"), method.preset)
-        settled = paced(preset("sefi", initial_token="regression"), photos)
+        settled = paced(preset("sefi", initial_token="regression"))
         assert measured == replace(settled, initial_token="auto")
 
 
