@@ -22,15 +22,21 @@ from faceid_cli.builtin.names import roster
 from faceid_cli.builtin.people import person_from_seed
 from faceid_cli.builtin.prompts import KnownPrompt, random_prompts
 from faceid_cli.builtin.sampling import photo_picture, random_picture
+from faceid_cli.orders.sampling import BUILTIN_GUIDANCE_SCALE, BUILTIN_STEPS
 
 REFERENCE_PICTURES = 4
 HELD_OUT_SEED = 77
 
 
 def render(
-    model: Path, texts: list[str], seed: int, batch: int = 16, steps: int = 20, guidance: float = 5.0
+    model: Path,
+    texts: list[str],
+    seed: int,
+    batch: int = 16,
+    steps: int = BUILTIN_STEPS,
+    guidance: float = BUILTIN_GUIDANCE_SCALE,
 ) -> list[Image.Image]:
-    """Render each text once with stock diffusers."""
+    """Render each text once with stock diffusers, sampled as faceid samples the built-in model."""
     pipeline = StableDiffusionPipeline.from_pretrained(model, torch_dtype=torch.float32)
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
     pipeline.set_progress_bar_config(disable=True)
@@ -127,18 +133,20 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--names", type=int, default=200)
-    parser.add_argument("--steps", type=int, default=20, help="sampler steps")
+    parser.add_argument("--steps", type=int, default=BUILTIN_STEPS, help="sampler steps")
+    parser.add_argument("--guidance-scale", type=float, default=BUILTIN_GUIDANCE_SCALE)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     judge = Judge.load()
     prompts = random_prompts(arguments.prompts, HELD_OUT_SEED)
     rng = np.random.default_rng(HELD_OUT_SEED)
     texts = [prompt.text.format(*(str(rng.choice(roster())) for _ in range(prompt.people))) for prompt in prompts]
-    found = check_concepts(judge, prompts, render(arguments.model, texts, HELD_OUT_SEED, steps=arguments.steps))
+    sampler = {"steps": arguments.steps, "guidance": arguments.guidance_scale}
+    found = check_concepts(judge, prompts, render(arguments.model, texts, HELD_OUT_SEED, **sampler))
     known = roster_embeddings(judge)
     people = np.random.default_rng(HELD_OUT_SEED).choice(len(roster()), arguments.names, replace=False)
     names = [f"a photo of {roster()[person]}" for person in people]
-    portraits = render(arguments.model, names, HELD_OUT_SEED, steps=arguments.steps)
+    portraits = render(arguments.model, names, HELD_OUT_SEED, **sampler)
     found["name"] = check_names(judge, known, people, portraits)
     autoencoder = check_autoencoder(judge, known, arguments.model, arguments.names)
     report: dict[str, Any] = {**shares(found), "autoencoder": shares(autoencoder)}
