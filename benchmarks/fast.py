@@ -29,25 +29,26 @@ from faceid_cli.evaluation.prompts import PROMPT_SET
 from faceid_cli.evaluation.run import evaluate_tokens
 from faceid_cli.evaluation.summary import summarise
 from faceid_cli.orders import RenderConfig, TrainConfig
-from faceid_cli.orders.sampling import FAST, USUAL
+from faceid_cli.orders.sampling import BUILTIN_GUIDANCE_SCALE, FAST, USUAL
 from faceid_cli.rendering.schedulers import steps_of_stages
 from faceid_cli.training.loop import train_identity
 
 FIRST_PERSON = 40
+PLAIN = USUAL | {"guidance_scale": BUILTIN_GUIDANCE_SCALE}
 WAYS: dict[str, dict[str, Any]] = {
-    "usual": dict(USUAL),
+    "usual": PLAIN,
     "fast": dict(FAST),
-    "dpm++ 12": USUAL | {"scheduler": "dpm++", "steps": 12},
-    "dpm++ 10": USUAL | {"scheduler": "dpm++", "steps": 10},
-    "dpm++ 8": USUAL | {"scheduler": "dpm++", "steps": 8},
+    "dpm++ 12": PLAIN | {"scheduler": "dpm++", "steps": 12},
+    "dpm++ 10": PLAIN | {"scheduler": "dpm++", "steps": 10},
+    "dpm++ 8": PLAIN | {"scheduler": "dpm++", "steps": 8},
     "dpm++ 12, half guided": {"scheduler": "dpm++", "steps": 12, "guided": 0.5},
-    "unipc 12": USUAL | {"scheduler": "unipc", "steps": 12},
-    "unipc 10": USUAL | {"scheduler": "unipc", "steps": 10},
-    "ddim 14": USUAL | {"steps": 14},
-    "ddim 12": USUAL | {"steps": 12},
-    "ddim 10": USUAL | {"steps": 10},
-    "ddim 12, 3/4 guided": USUAL | {"steps": 12, "guided": 0.75},
-    "ddim 20, 3/4 guided": USUAL | {"guided": 0.75},
+    "unipc 12": PLAIN | {"scheduler": "unipc", "steps": 12},
+    "unipc 10": PLAIN | {"scheduler": "unipc", "steps": 10},
+    "ddim 14": PLAIN | {"steps": 14},
+    "ddim 12": PLAIN | {"steps": 12},
+    "ddim 10": PLAIN | {"steps": 10},
+    "ddim 12, 3/4 guided": PLAIN | {"steps": 12, "guided": 0.75},
+    "ddim 20, 3/4 guided": PLAIN | {"guided": 0.75},
 }
 
 
@@ -79,7 +80,8 @@ def measure(
             print(f"person {person}, {name}: ID(P) {found[name][-1]:.3f}", flush=True)
     rows = []
     for name in only:
-        sampler = RenderConfig(**WAYS[name]).sampler
+        config = RenderConfig(**WAYS[name]).suiting(base.is_builtin)
+        sampler = config.sampler
         more = [[each - usual] for each, usual in zip(found[name], found[only[0]], strict=True)]
         change = bootstrap_interval(more)
         rows.append(
@@ -88,7 +90,7 @@ def measure(
                 "id_p": sum(found[name]) / people,
                 "change": [change.mean, change.low, change.high],
                 "seconds": seconds[name] / (people * prompts),
-                "rows": rows_of(RenderConfig(**WAYS[name])),
+                "rows": rows_of(config),
                 "stages": steps_of_stages(base, sampler.scheduler, sampler.steps, sampler.steps, 5),
             }
         )
