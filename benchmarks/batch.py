@@ -3,6 +3,7 @@
     python -m benchmarks.batch --prompts 200                    # the built-in model; about ten minutes on one core
     python -m benchmarks.batch --prompts 24 --shell 2           # a quick look
     python -m benchmarks.batch --model FOLDER --prompts 24      # another base model, a diffusers folder
+    python -m benchmarks.batch --memory 2000                    # whether memory grows with the pictures; small ones
 
 Both render the same prompts with the same steps, size and guidance in one process, in turns of a few prompts, so that
 whatever else the machine does disturbs both alike. What a turn costs is the processor's time, and the time on the
@@ -34,6 +35,8 @@ from diffusers import StableDiffusionPipeline
 import faceid_cli
 from faceid_cli.api.batch import plan_batch, run_batch, split_options
 from faceid_cli.api.loaded import Loaded
+from faceid_cli.api.wanted import Outcome
+from faceid_cli.backbone.peak import Peak
 from faceid_cli.builtin.words import DRAWS
 from faceid_cli.model_files import model_path
 from faceid_cli.orders import RenderConfig
@@ -148,6 +151,26 @@ def compare(model: str, prompts: list[str], turn: int, shell: int, folder: Path)
     return found
 
 
+def memory(pictures: int, folder: Path) -> dict[str, Any]:
+    """Megabytes that this process holds after a tenth of many small pictures, and after each further tenth."""
+    faceid_cli.draw_samples(folder / "photos", count=2)
+    faceid_cli.enroll("alice", [folder / "photos"], steps=2, device="cpu")
+    small = {"people": (("alice",),), "width": 64, "height": 64, "steps": 1, "batch_size": 8, "device": "cpu"}
+    order, common = split_options(small)
+    rows = [{"prompt": prompt, "seed": seed} for seed, prompt in enumerate(prompts_of(pictures))]
+    peak, done, held = Peak(torch.device("cpu")), 0, list[float]()
+
+    def count(outcome: Outcome) -> None:
+        nonlocal done
+        assert outcome.status == "rendered", outcome
+        done += 1
+        if done % max(pictures // 10, 1) == 0:
+            held.append(round(peak.now / 1e6, 1))
+
+    run_batch(plan_batch(rows, order, common, folder / "pictures"), count)
+    return {"pictures": pictures, "megabytes_after_each_tenth": held}
+
+
 def seconds(costs: list[Cost], pictures: int) -> dict[str, float]:
     """Seconds a picture."""
     return {
@@ -173,10 +196,14 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=200, help="how many different prompts")
     parser.add_argument("--turn", type=int, default=8, help="prompts in a turn")
     parser.add_argument("--shell", type=int, default=0, help="prompts for the shell's loop, 0 for none")
+    parser.add_argument("--memory", type=int, metavar="N", help="look at the memory of so many pictures, and no more")
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     given = parser.parse_args()
     with own_home() as folder:
-        found = compare(given.model, prompts_of(given.prompts), given.turn, given.shell, folder)
+        if given.memory:
+            found = memory(given.memory, folder)
+        else:
+            found = compare(given.model, prompts_of(given.prompts), given.turn, given.shell, folder)
     text = json.dumps(found, indent=2)
     print(text)
     if given.output is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faceid_cli.api.already import Already
+from faceid_cli.api.claiming import claimed_batch
 from faceid_cli.api.loaded import Loaded, Once
 from faceid_cli.api.mixing import Mixer
 from faceid_cli.api.results import Results
@@ -168,6 +169,7 @@ def run_batch(
 
     Raises:
         InterruptedRunError: Ctrl-C; what was finished stays.
+        BatchError: Another process is rendering the same pictures.
     """
     note, tally = Once(on_note), Tally(len(plan.missing), on_outcome, on_progress)
     for outcome in (*plan.there, *plan.bad):
@@ -177,7 +179,9 @@ def run_batch(
     if plan.missing:
         if plan.first_seed is not None:
             note(f"the first seed is {plan.first_seed}")
-        _render(plan, tally, note, loaded or Loaded(note))
+        done = [each.job for each in plan.there if each.job is not None]
+        with claimed_batch([job.request for job in (*done, *(each.job for each in plan.missing))], plan.output.root):
+            _render(plan, tally, note, loaded or Loaded(note))
     write_sheets(tally.cells, note)
     _write_failed(plan, tally.failures, note)
 

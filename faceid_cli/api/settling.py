@@ -62,7 +62,7 @@ class Settling:
         if order.overwrite:
             return replace(wanted, target=found)
         if found is not None:
-            return Outcome(THERE, job, found, seed=job.seed)
+            return Outcome(THERE, wanted.job, found, seed=job.seed)
         return self._after_rejections(wanted) if order.min_likeness is not None else wanted
 
     def _after_rejections(self, wanted: Wanted) -> Wanted | Outcome:

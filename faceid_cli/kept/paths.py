@@ -42,6 +42,11 @@ def runs_dir() -> Path:
     return home() / "runs"
 
 
+def batches_dir() -> Path:
+    """Claims of the batches that are being rendered, a file for each while it is."""
+    return home() / "batches"
+
+
 def material_dir() -> Path:
     """What an enrolment was made of (crops, masks, landmarks), and its report: a folder per identity id."""
     return home() / "material"

@@ -154,3 +154,22 @@ def test_ctrl_c_keeps_what_is_finished(alice, faceid, monkeypatch) -> None:
     assert answer.out.count("\n") == 2
     assert "stopped by Ctrl-C; 2 pictures of 6 are finished" in answer.err
     assert len(pictures()) == 2
+
+
+def test_a_batch_that_another_process_renders_is_left_to_it(alice, faceid) -> None:
+    words = ("generate", "alice", "cup", "--seeds", "1-60", "-o", "out", "--batch", 1, "-q", *CHEAP)
+    command, environment = outside(*words)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it is at work
+        answer = faceid(*words)
+        other = faceid("generate", "alice", "night", "--seeds", "1-2", "-o", "out", "-q", *CHEAP)
+        assert process.poll() is None, "it was at work all the time"
+        assert answer.code == 1
+        assert "another process is rendering these pictures" in answer.err
+        assert other.code == 0, "others may be rendered into the same folder"
+        process.communicate(timeout=240)
+        assert process.returncode == 0
+    assert len(pictures()) == 62
+    assert faceid(*words).code == 0
+    assert len(pictures()) == 62
