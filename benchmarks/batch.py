@@ -3,6 +3,7 @@
     python -m benchmarks.batch --prompts 200                    # the built-in model; about ten minutes on one core
     python -m benchmarks.batch --prompts 24 --shell 2           # a quick look
     python -m benchmarks.batch --model FOLDER --prompts 24      # another base model, a diffusers folder
+    python -m benchmarks.batch --family sd1 --size 256 --steps 4 --prompts 8 --turn 2   # true size, random weights
     python -m benchmarks.batch --memory 2000                    # whether memory grows with the pictures; small ones
 
 Both render the same prompts with the same steps, size and guidance in one process, in turns of a few prompts, so that
@@ -33,6 +34,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 import faceid_cli
+from benchmarks.checkpoint_models import SIZES, build
 from faceid_cli.api.batch import plan_batch, run_batch, split_options
 from faceid_cli.api.loaded import Loaded
 from faceid_cli.api.wanted import Outcome
@@ -41,8 +43,9 @@ from faceid_cli.builtin.words import DRAWS
 from faceid_cli.model_files import model_path
 from faceid_cli.orders import RenderConfig
 from faceid_cli.orders.sampling import USUAL
+from faceid_cli.types import BUILTIN
 
-SETTINGS = RenderConfig(**USUAL)  # those of the plain loop
+SETTINGS = RenderConfig(**USUAL)  # those of the plain loop, but for the steps
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,12 @@ def measured(work: Callable[[], None]) -> Cost:
     return Cost(time.process_time() - processor, time.perf_counter() - clock)
 
 
-def plain_loop(pipeline: Any, prompts: list[str], seeds: range, folder: Path, size: int) -> None:
+def plain_loop(pipeline: Any, prompts: list[str], seeds: range, folder: Path, size: int, steps: int) -> None:
     """What somebody writes who has a list of prompts and diffusers."""
     for seed, prompt in zip(seeds, prompts, strict=True):
         image = pipeline(
             f"a photo of a person, {prompt}",
-            num_inference_steps=SETTINGS.steps,
+            num_inference_steps=steps,
             guidance_scale=SETTINGS.guidance_scale,
             width=size,
             height=size,
@@ -91,10 +94,12 @@ def plain_loop(pipeline: Any, prompts: list[str], seeds: range, folder: Path, si
         image.save(folder / f"{seed:05d}.png")
 
 
-def batch(loaded: Loaded, prompts: list[str], seeds: range, folder: Path, size: int) -> None:
+def batch(loaded: Loaded, prompts: list[str], seeds: range, folder: Path, size: int, steps: int) -> None:
     """The same with faceid, of an enrolled person."""
     rows = [{"prompt": prompt, "seed": seed} for prompt, seed in zip(prompts, seeds, strict=True)]
-    order, common = split_options({"people": (("alice",),), "width": size, "height": size, "device": "cpu"})
+    order, common = split_options(
+        {"people": (("alice",),), "width": size, "height": size, "steps": steps, "device": "cpu"}
+    )
     outcomes: list[str] = []
     run_batch(plan_batch(rows, order, common, folder), lambda each: outcomes.append(each.status), loaded=loaded)
     assert outcomes == ["rendered"] * len(prompts), outcomes
@@ -110,27 +115,31 @@ def shell_loop(prompts: list[str], folder: Path) -> Cost:
     return Cost(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.perf_counter() - clock)
 
 
-def compare(model: str, prompts: list[str], turn: int, shell: int, folder: Path) -> dict[str, Any]:
+def compare(
+    model: str, prompts: list[str], turn: int, shell: int, folder: Path, size: int | None, steps: int
+) -> dict[str, Any]:
     """Render everything, and return seconds a picture, and ratios."""
     faceid_cli.draw_samples(folder / "photos", count=2)
-    faceid_cli.enroll("alice", [folder / "photos"], model=model, steps=2, device="cpu")
+    learning = {} if model == BUILTIN else {"detect": False, "batch_size": 1}  # the drawings need no weights there
+    faceid_cli.enroll("alice", [folder / "photos"], model=model, steps=2, device="cpu", **learning)
     pipeline = StableDiffusionPipeline.from_pretrained(model_path(model), torch_dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    loaded, size = Loaded(lambda line: None), int(pipeline.unet.config.sample_size * pipeline.vae_scale_factor)
+    loaded = Loaded(lambda line: None)
+    size = size or int(pipeline.unet.config.sample_size * pipeline.vae_scale_factor)
     for name in ("warm", "plain", "batch", "shell"):
         (folder / name).mkdir()
-    plain_loop(pipeline, prompts[:1], range(1), folder / "warm", size)
-    batch(loaded, prompts[:1], range(1), folder / "warm", size)
+    plain_loop(pipeline, prompts[:1], range(1), folder / "warm", size, 1)
+    batch(loaded, prompts[:1], range(1), folder / "warm", size, 1)
     ours: list[Cost] = []
     theirs: list[Cost] = []
     for start in range(0, len(prompts), turn):
         chosen, seeds = prompts[start : start + turn], range(start, min(start + turn, len(prompts)))
 
         def render_plain(chosen: list[str] = chosen, seeds: range = seeds) -> None:
-            plain_loop(pipeline, chosen, seeds, folder / "plain", size)
+            plain_loop(pipeline, chosen, seeds, folder / "plain", size, steps)
 
         def render_batch(chosen: list[str] = chosen, seeds: range = seeds) -> None:
-            batch(loaded, chosen, seeds, folder / "batch", size)
+            batch(loaded, chosen, seeds, folder / "batch", size, steps)
 
         turns = [(theirs, render_plain), (ours, render_batch)]
         for costs, work in turns if (start // turn) % 2 else reversed(turns):  # neither is always the first
@@ -139,7 +148,7 @@ def compare(model: str, prompts: list[str], turn: int, shell: int, folder: Path)
         "model": model,
         "size": size,
         "prompts": len(prompts),
-        "steps": SETTINGS.steps,
+        "steps": steps,
         "threads": torch.get_num_threads(),
         "batch": seconds(ours, len(prompts)),
         "plain": seconds(theirs, len(prompts)),
@@ -193,6 +202,9 @@ def ratios(theirs: list[Cost], ours: list[Cost]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="builtin", help="base model: builtin, or a diffusers folder")
+    parser.add_argument("--family", choices=list(SIZES), help="in its place one of true size, with random weights")
+    parser.add_argument("--size", type=int, help="pixels; the base model's own by default")
+    parser.add_argument("--steps", type=int, default=USUAL["steps"], help="sampler steps")
     parser.add_argument("--prompts", type=int, default=200, help="how many different prompts")
     parser.add_argument("--turn", type=int, default=8, help="prompts in a turn")
     parser.add_argument("--shell", type=int, default=0, help="prompts for the shell's loop, 0 for none")
@@ -203,7 +215,13 @@ def main() -> None:
         if given.memory:
             found = memory(given.memory, folder)
         else:
-            found = compare(given.model, prompts_of(given.prompts), given.turn, given.shell, folder)
+            model = given.model
+            if given.family:
+                model = str(folder / given.family)
+                build(given.family, Path(model), torch.float32)
+            prompts = prompts_of(given.prompts)
+            found = compare(model, prompts, given.turn, given.shell, folder, given.size, given.steps)
+            found["model"] = given.family or given.model
     text = json.dumps(found, indent=2)
     print(text)
     if given.output is not None:
