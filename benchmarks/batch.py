@@ -120,7 +120,8 @@ def compare(
 ) -> dict[str, Any]:
     """Render everything, and return seconds a picture, and ratios."""
     faceid_cli.draw_samples(folder / "photos", count=2)
-    learning = {} if model == BUILTIN else {"detect": False, "batch_size": 1}  # the drawings need no weights there
+    # Others would want weights of a face detector, which drawings do not need.
+    learning: dict[str, Any] = {} if model == BUILTIN else {"detect": False, "batch_size": 1}
     faceid_cli.enroll("alice", [folder / "photos"], model=model, steps=2, device="cpu", **learning)
     pipeline = StableDiffusionPipeline.from_pretrained(model_path(model), torch_dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)

@@ -62,11 +62,8 @@ def measure(
 
 def tune(arguments: argparse.Namespace) -> None:
     """Find each method's settings for each number of photos, on people kept for it, and write them."""
-    bench, ledger, writing = (
-        bench_of(arguments, arguments.processes),
-        Ledger(arguments.output / "quality_tuning.jsonl"),
-        Lock(),
-    )
+    bench, ledger = bench_of(arguments, arguments.processes), Ledger(arguments.output / "quality_tuning.jsonl")
+    writing = Lock()
     people = range(FIRST_FOR_CHOOSING, FIRST_FOR_CHOOSING + arguments.people)
 
     def find(which: tuple[int, str]) -> None:
