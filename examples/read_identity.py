@@ -53,7 +53,7 @@ for layer, module in pipe.unet.named_modules():  # to_k reads the first half of 
     if layer.endswith("attn2"):
         module.to_k.register_forward_pre_hook(lambda module, text: text[0][:, :window].contiguous())
         module.to_v.register_forward_pre_hook(lambda module, text: text[0][:, window:].contiguous())
-picture = pipe(  # as `faceid generate` does: 20 steps of DDIM, guidance 5
+picture = pipe(  # as `faceid generate` does with Stable Diffusion: 20 steps of DDIM, guidance 5
     prompt_embeds=context,
     negative_prompt_embeds=negative,
     num_inference_steps=20,
