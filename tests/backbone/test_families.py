@@ -24,7 +24,7 @@ from faceid_cli.types import FaceCrop, IdentityTokens
 
 FAMILIES = ("sd1", "sd2", "sdxl")
 QUICK = TrainConfig(steps=2, batch_size=2, seed=3, attention_weight=0.1)
-SMALL = RenderConfig(steps=2, width=64, height=64)
+SMALL = RenderConfig(steps=2, width=64, height=64, guidance_scale=5.0)
 
 
 @pytest.fixture

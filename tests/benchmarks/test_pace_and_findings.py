@@ -39,8 +39,8 @@ def test_the_best_is_the_first_step_that_is_as_good_as_any() -> None:
 def test_training_goes_on_for_twice_the_usual_steps_and_an_average_over_all_stays_one(tmp_path: Path) -> None:
     found = settings_of("sefi", tmp_path, 1, None)
     assert (found.steps, found.options) == (40, {"average_last": 40})
-    found = settings_of("sefi", tmp_path, 4, None)
-    assert (found.steps, found.options) == (150, {})
+    found = settings_of("textual-inversion", tmp_path, 4, None)
+    assert (found.steps, found.options) == (300, {})
     assert settings_of("sefi", tmp_path, 1, 7).options == {"average_last": 7}
 
 

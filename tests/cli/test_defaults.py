@@ -38,6 +38,7 @@ ODD = {
     "lora": ("/a.safetensors:0.5, /b.safetensors", "loras", ("/a.safetensors:0.5", "/b.safetensors")),
     "embedding": ("/e.pt:word", "embeddings", ("/e.pt:word",)),
     "face-share": ("0.5", "face_share", 0.5),
+    "guidance-scale": ("4", "guidance_scale", 4.0),
     "face": ("left", "face", "left"),
     "preset": ("prospect", "stages", 10),
     "templates": ("photo", "templates", "photo"),
