@@ -23,6 +23,7 @@ from faceid_cli.types import OnNote, Render
 
 if TYPE_CHECKING:
     from faceid_cli.rendering.control import Control
+    from faceid_cli.rendering.layouts import Cast
     from faceid_cli.rendering.mixed import MixedPicture
     from faceid_cli.rendering.placing import Placing
     from faceid_cli.rendering.plan import Plan
@@ -191,18 +192,18 @@ class _Group:
                 self._mixer.results.failed(picture, error)
             return
         seconds = (time.perf_counter() - started) / len(batch)
-        for (picture, _), image in zip(batch, made, strict=True):
+        for (picture, asked), image in zip(batch, made, strict=True):
             if isinstance(image, Lost):
                 lost = lost_pictures(self._base, [(picture.seed, image)], 1, picture.order.config, self._network)
                 self._hopeless = lost if is_hopeless(self._base, self._network) else None
                 self._mixer.results.failed(picture, lost)
             else:
-                self._keep(picture, image, {"seconds": round(seconds, 3)})
+                self._keep(picture, image, asked.cast, {"seconds": round(seconds, 3)})
 
-    def _keep(self, picture: Wanted, image: Render, measured: Mapping[str, object]) -> None:
+    def _keep(self, picture: Wanted, image: Render, cast: Cast | None, measured: Mapping[str, object]) -> None:
         """Hand a picture on; one that is not like the person is rejected, and another seed is tried."""
         try:
-            image = self._checked(picture, image)
+            image = self._checked(picture, image, cast)
             more = {**untold(picture.order, picture.opened, picture.files, picture.chosen, self._base), **measured}
             least = picture.order.min_likeness
             threshold = None if least is None else self._mixer.loaded.threshold_of(picture.opened, least)
@@ -218,10 +219,9 @@ class _Group:
         if not is_enough and alike is not None and threshold is not None:
             self._try_again(picture, threshold.shown(alike))
 
-    def _checked(self, picture: Wanted, image: Render) -> Render:
+    def _checked(self, picture: Wanted, image: Render, cast: Cast | None) -> Render:
         """The same picture; of several people looked at, and repaired."""
         loaded = self._mixer.loaded
-        cast = cast_of(picture.order, picture.opened, picture.prompt)
         checking = None if cast is None else loaded.checking_of(picture.opened, picture.order)
         if cast is None or checking is None:
             return image
