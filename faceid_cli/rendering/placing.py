@@ -23,7 +23,7 @@ from faceid_cli.rendering.plan import Plan
 from faceid_cli.rendering.wording import Wordings
 from faceid_cli.types import IdentityTokens, OnNote
 
-_STEPS = 4
+_STEPS, _BUILTIN_STEPS = 4, 2
 """As many show where faces will be: a fifth of the usual number. On the built-in model they do so without guidance,
 too, which halves the work; of other models that is not known."""
 
@@ -76,8 +76,10 @@ class Placing:
         finder = self._face_finder() if pictures else None
         if finder is None:
             return [even_grid(len(picture.cast.scene.figures)) for picture in pictures]
-        guidance = 1.0 if self._base.is_builtin else plan.config.sampler.guidance_scale
-        config = replace(plan.config, steps=min(_STEPS, plan.config.sampler.steps), hires=1.0, guidance_scale=guidance)
+        sampler, is_builtin = plan.config.sampler, self._base.is_builtin
+        steps = min(_BUILTIN_STEPS if is_builtin else _STEPS, sampler.steps)
+        guidance = 1.0 if is_builtin else sampler.guidance_scale
+        config = replace(plan.config, steps=steps, hires=1.0, guidance_scale=guidance)
         wordings = [self._wordings.of(each.cast.scene.common, {}, each.config, each.words) for each in pictures]
         contexts = {name: torch.cat([each.contexts[name] for each in wordings]) for name in wordings[0].contexts}
         seeds = [picture.seed for picture in pictures]
