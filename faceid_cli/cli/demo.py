@@ -26,7 +26,7 @@ def demo(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show the whole way, in a minute or two.
+    """Show the whole way, in a minute.
 
     Draws pictures of a fictional person, learns the person, and renders them into new scenes.
     """
