@@ -56,7 +56,11 @@ def test_ctrl_c_ends_the_process_by_the_signal_after_everything_is_said_and_tidi
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_request_to_end_is_treated_as_ctrl_c_is(stopped, name) -> None:
     script = stopped(f"os.kill(os.getpid(), signal.{name})")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+
+    def heed() -> None:  # where the tests run under nohup, their children would not
+        signal.signal(signal.Signals[name], signal.SIG_DFL)
+
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, preexec_fn=heed)
     assert (done.returncode, done.stdout) == (-signal.Signals[name], "tidied up\n")
 
 
