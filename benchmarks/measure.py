@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 import torch
@@ -151,8 +153,16 @@ _there: list[Bench] = []
 
 
 def _open_there(threads: int, *opening: Any) -> None:
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
     _there.append(Bench(*opening))
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one is gone that it measures for, however that ended."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _measure_there(*arguments: Any) -> dict[str, Any]:
