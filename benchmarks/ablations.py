@@ -28,8 +28,9 @@ from benchmarks.baselines.loop import fit, tokens_of
 from benchmarks.baselines.tokens import engine_settings, train_config
 from benchmarks.findings import findings
 from benchmarks.ledger import Ledger, key_of, of_the_last_run
-from benchmarks.measure import FIRST_FOR_CHOOSING, add_bench_options, add_processes_option, bench_of
+from benchmarks.measure import FIRST_FOR_CHOOSING, add_bench_options, bench_of
 from benchmarks.parts import OneSide, SelectiveEngine
+from benchmarks.processes import add_processes_option
 from benchmarks.tables import beside_the_centre, interval_of, more_than, shown, table
 from faceid_cli.backbone import BaseModel
 from faceid_cli.tokens import ENCODER, class_embedding

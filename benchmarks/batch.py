@@ -1,6 +1,6 @@
 """Many prompts for one person: `faceid batch` beside a plain loop of diffusers, and beside a shell's loop.
 
-    python -m benchmarks.batch --prompts 200                    # the built-in model; about ten minutes on one core
+    python -m benchmarks.batch --prompts 200                    # the built-in model; about half an hour on one core
     python -m benchmarks.batch --prompts 24 --shell 2           # a quick look
     python -m benchmarks.batch --model FOLDER --prompts 24      # another base model, a diffusers folder
     python -m benchmarks.batch --family sd1 --size 256 --steps 4 --prompts 8 --turn 2   # true size, random weights
@@ -41,11 +41,8 @@ from faceid_cli.api.wanted import Outcome
 from faceid_cli.backbone.peak import Peak
 from faceid_cli.builtin.words import DRAWS
 from faceid_cli.model_files import model_path
-from faceid_cli.orders import RenderConfig
 from faceid_cli.orders.sampling import USUAL
 from faceid_cli.types import BUILTIN
-
-SETTINGS = RenderConfig(**USUAL)  # those of the plain loop, but for the steps
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def plain_loop(pipeline: Any, prompts: list[str], seeds: range, folder: Path, si
         image = pipeline(
             f"a photo of a person, {prompt}",
             num_inference_steps=steps,
-            guidance_scale=SETTINGS.guidance_scale,
+            guidance_scale=USUAL["guidance_scale"],
             width=size,
             height=size,
             generator=torch.Generator("cpu").manual_seed(seed),
@@ -97,9 +94,8 @@ def plain_loop(pipeline: Any, prompts: list[str], seeds: range, folder: Path, si
 def batch(loaded: Loaded, prompts: list[str], seeds: range, folder: Path, size: int, steps: int) -> None:
     """The same with faceid, of an enrolled person."""
     rows = [{"prompt": prompt, "seed": seed} for prompt, seed in zip(prompts, seeds, strict=True)]
-    order, common = split_options(
-        {"people": (("alice",),), "width": size, "height": size, "steps": steps, "device": "cpu"}
-    )
+    alike = USUAL | {"steps": steps, "width": size, "height": size, "device": "cpu"}
+    order, common = split_options({"people": (("alice",),), **alike})
     outcomes: list[str] = []
     run_batch(plan_batch(rows, order, common, folder), lambda each: outcomes.append(each.status), loaded=loaded)
     assert outcomes == ["rendered"] * len(prompts), outcomes

@@ -33,7 +33,6 @@ from faceid_cli.orders.sampling import BUILTIN_GUIDANCE_SCALE, FAST, USUAL
 from faceid_cli.rendering.schedulers import steps_of_stages
 from faceid_cli.training.loop import train_identity
 
-FIRST_PERSON = 40
 PLAIN = USUAL | {"guidance_scale": BUILTIN_GUIDANCE_SCALE}
 WAYS: dict[str, dict[str, Any]] = {
     "usual": PLAIN,
@@ -59,7 +58,7 @@ def rows_of(config: RenderConfig) -> int:
 
 
 def measure(
-    device: str, people: int, prompts: int, photos: int, steps: int, only: Sequence[str]
+    device: str, first: int, people: int, prompts: int, photos: int, steps: int, only: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Learn some people, render them in all ways, and score the pictures."""
     base = load_base_model("builtin", device, "float32")
@@ -68,7 +67,7 @@ def measure(
     chosen = [PROMPT_SET[place * len(PROMPT_SET) // prompts] for place in range(prompts)]
     found: dict[str, list[float]] = {name: [] for name in only}
     seconds = dict.fromkeys(only, 0.0)
-    for person in range(FIRST_PERSON, FIRST_PERSON + people):
+    for person in range(first, first + people):
         crops = person_crops(networks, person, photos, base.size_px)
         tokens, _ = train_identity(base, crops, TrainConfig(steps=steps))
         likeness = reference_likeness(judge, person)
@@ -101,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--first", type=int, default=40, help="number of the first person")
     parser.add_argument("--people", type=int, default=3)
     parser.add_argument("--prompts", type=int, default=6)
     parser.add_argument("--photos", type=int, default=4)
@@ -109,7 +109,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args(argv)
     rows = measure(
-        arguments.device, arguments.people, arguments.prompts, arguments.photos, arguments.steps, arguments.ways
+        arguments.device,
+        arguments.first,
+        arguments.people,
+        arguments.prompts,
+        arguments.photos,
+        arguments.steps,
+        arguments.ways,
     )
     if arguments.json is not None:
         arguments.json.write_text(

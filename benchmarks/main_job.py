@@ -1,6 +1,6 @@
 """Enrol people the built-in model never saw, render them, and score likeness and obedience, beside Textual Inversion.
 
-    python -m benchmarks.main_job --processes 2         # 20 people, 10 prompts each; about half an hour on two cores
+    python -m benchmarks.main_job --processes 2         # 20 people, 10 prompts each; about an hour on two cores
     python -m benchmarks.main_job --people 4 --methods sefi --set steps=200 --first 1000    # try settings elsewhere
 
 All methods share photos, batch size and seed, and are measured in turn in one run, each with the steps of its preset.
@@ -13,11 +13,9 @@ import argparse
 import json
 import platform
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import cache
 from itertools import repeat
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks.intervals import bootstrap_interval
+from benchmarks.processes import add_processes_option, processes_of
 from benchmarks.trial import Trial, person_crops, reference_likeness, run_trial
 from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.builtin.judge import Judge
@@ -116,8 +115,7 @@ def all_measured(configs: dict[str, TrainConfig], arguments: argparse.Namespace)
     if arguments.processes == 1:
         yield from map(measured, people, repeat(configs), repeat(arguments))
         return
-    threads = max(torch.get_num_threads() // arguments.processes, 1)
-    with ProcessPoolExecutor(arguments.processes, get_context("spawn"), torch.set_num_threads, (threads,)) as processes:
+    with processes_of(arguments.processes) as processes:
         yield from processes.map(measured, people, repeat(configs), repeat(arguments))
 
 
@@ -131,9 +129,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="change training settings")
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--render", nargs="*", default=[], metavar="FIELD=JSON", help="change settings of rendering")
-    parser.add_argument(
-        "--processes", type=int, default=1, help="people measured at once, on a share of the threads each"
-    )
+    add_processes_option(parser)
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
     configs = {method: settings(method, arguments) for method in arguments.methods}

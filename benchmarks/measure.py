@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 from typing import Any, TypeVar
 
 import torch
 
 from benchmarks.baselines import Learned
+from benchmarks.processes import processes_of
 from benchmarks.trial import person_crops, reference_likeness
 from faceid_cli.backbone import BaseModel, load_base_model
 from faceid_cli.builtin.judge import Judge
@@ -65,9 +63,7 @@ class Bench:
         self._processes: ProcessPoolExecutor | None = None
         self._at_once = processes
         if processes > 1:
-            threads = max(torch.get_num_threads() // processes, 1)
-            opening = (threads, model, prompts, render_steps, guidance_scale)
-            self._processes = ProcessPoolExecutor(processes, get_context("spawn"), _open_there, opening)
+            self._processes = processes_of(processes, _open_there, model, prompts, render_steps, guidance_scale)
 
     def __enter__(self) -> Bench:
         return self
@@ -152,17 +148,8 @@ _there: list[Bench] = []
 """The bench of a process that measures for another one."""
 
 
-def _open_there(threads: int, *opening: Any) -> None:
-    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    torch.set_num_threads(threads)
+def _open_there(*opening: Any) -> None:
     _there.append(Bench(*opening))
-
-
-def _end_with(parent: int) -> None:
-    """End this process when the one is gone that it measures for, however that ended."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def _measure_there(*arguments: Any) -> dict[str, Any]:
@@ -196,13 +183,6 @@ def add_bench_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--render-steps", type=int, help="sampler steps")
     parser.add_argument("--guidance-scale", type=float)
-
-
-def add_processes_option(parser: argparse.ArgumentParser) -> None:
-    """For programs that measure by `Bench.each`."""
-    parser.add_argument(
-        "--processes", type=int, default=1, help="how many measure at once, on a share of the threads each"
-    )
 
 
 def bench_of(arguments: argparse.Namespace, processes: int = 1) -> Bench:

@@ -27,8 +27,9 @@ import numpy as np
 from benchmarks.baselines import METHODS, Method, Settings
 from benchmarks.baselines.tokens import engine_settings
 from benchmarks.ledger import Ledger, of_the_best_settings, of_the_last_run
-from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, add_processes_option, bench_of
+from benchmarks.measure import FIRST_FOR_CHOOSING, Bench, add_bench_options, bench_of
 from benchmarks.pace import pace_goal, paces_beside
+from benchmarks.processes import add_processes_option
 from benchmarks.tables import LEAST_PEOPLE, SCORES, counted, differences, draw_figure, goals, on_the_same_people, table
 from benchmarks.tuned import read_settings, settings_for, tuned_settings, write_settings
 

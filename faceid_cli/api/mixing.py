@@ -194,7 +194,7 @@ class _Group:
         seconds = (time.perf_counter() - started) / len(batch)
         for (picture, asked), image in zip(batch, made, strict=True):
             if isinstance(image, Lost):
-                lost = lost_pictures(self._base, [(picture.seed, image)], 1, picture.order.config, self._network)
+                lost = lost_pictures(self._base, [(picture.seed, image)], 1, self._plan.config, self._network)
                 self._hopeless = lost if is_hopeless(self._base, self._network) else None
                 self._mixer.results.failed(picture, lost)
             else:

@@ -81,8 +81,8 @@ def _cause(base: BaseModel, part: str, config: RenderConfig | None, network: Any
             helps = f"--precision float32, where it was only too large for float16; else {helps}"
         return f"{weight} is not finite ({base.source}{put_in})", helps
     name = {"unet": "UNet", "vae": "VAE", "text": "text encoder"}[part]
-    if config is not None and part == "unet" and (config.guidance_scale or 0) > _USUAL_GUIDANCE:
-        return f"the guidance scale {config.guidance_scale:g} is too large", "use --guidance-scale 1 to 15"
+    if config is not None and part == "unet" and config.sampler.guidance_scale > _USUAL_GUIDANCE:
+        return f"the guidance scale {config.sampler.guidance_scale:g} is too large", "use --guidance-scale 1 to 15"
     if base.dtype != torch.float32 and part != "vae":
         return f"the {name}'s numbers grow too large for {precision}", "--precision float32, or bfloat16"
     if part == "vae":

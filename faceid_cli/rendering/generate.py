@@ -149,7 +149,7 @@ def render_batches(
                 break
             yield sound
         if lost:
-            raise lost_pictures(base, lost, len(seeds), config, network)
+            raise lost_pictures(base, lost, len(seeds), plan.config, network)
 
     return batches()
 

@@ -56,7 +56,7 @@ def _stock(base: BaseModel, prompt: str, seed: int, config: RenderConfig) -> np.
         latents=noise,
         generator=generator,
         num_inference_steps=config.steps,
-        guidance_scale=5.0 if config.guidance_scale is None else config.guidance_scale,
+        guidance_scale=config.suiting(False).sampler.guidance_scale,
     )
     return np.asarray(output.images[0]).astype(int)
 
