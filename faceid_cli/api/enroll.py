@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from faceid_cli.api.base_model import base_model
 from faceid_cli.api.preparing import AskConsent, Prepared, checked_order, prepare
 from faceid_cli.errors import InterruptedRunError, OutOfMemoryError
 from faceid_cli.faces.finder import enrolment_finder
 from faceid_cli.kept.runs import claimed_run, is_interrupted
 from faceid_cli.kept.settings import enrolment_order
+from faceid_cli.model_files import read_ahead
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.orders.option import takes
 from faceid_cli.registry.names import check_name
@@ -67,14 +69,10 @@ def enroll_order(
         return there
     order, source = checked_order(order, on_note)
     with claimed_run(order.name) as folder:
-        # These bring in torch, which takes seconds.
-        from faceid_cli.backbone import load_base_model
-
         config = order.config
+        read_ahead(source, order.options.variant if order.options else None)
         finder = enrolment_finder(source == BUILTIN, config.device, order.detect and order.box is None)
-        base = load_base_model(source, config.device, config.precision, order.options)
-        for line in base.notes:
-            on_note(line)
+        base = base_model(source, config, order.options, on_note)
         said = _on_start(order, folder)
         prepared = prepare(order, source, base, finder, folder, on_note, sheet, on_preview, ask_consent)
         if not prepared.resume and said:

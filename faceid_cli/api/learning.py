@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from faceid_cli.api.base_model import base_model
 from faceid_cli.api.enroll import OnStep
 from faceid_cli.api.preparing import Prepared, prepare
 from faceid_cli.errors import CheckpointError, FaceIDError, InterruptedRunError
@@ -170,18 +171,13 @@ class Learning(Generic[Person]):
 
     def _base_of(self, order: EnrolOrder, source: str) -> BaseModel:
         """The base model of an order. One is held at a time: who waits for another one is learned first."""
-        from faceid_cli.backbone import load_base_model
-
         key = (source, order.config.device, order.config.precision, order.options)
         if self._base is None or self._base[0] != key:
             self.finish()
             self._base = None
             self._known.clear()
             try:
-                base = load_base_model(source, order.config.device, order.config.precision, order.options)
-                for line in base.notes:
-                    self._on_note(line)
-                self._base = (key, base)
+                self._base = (key, base_model(source, order.config, order.options, self._on_note))
             except FaceIDError as error:
                 self._base = (key, error)
         found = self._base[1]

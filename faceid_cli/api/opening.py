@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from faceid_cli.api.base_model import base_model
 from faceid_cli.errors import RegistryError
 from faceid_cli.kept.identity_file import IdentityFile, load_identity
 from faceid_cli.kept.settings import read_settings
@@ -55,13 +56,7 @@ class Opened:
             ModelError: It cannot be loaded.
             OutOfMemoryError: It does not fit.
         """
-        from faceid_cli.backbone import load_base_model
-
-        base = load_base_model(self.source, self.config.device, self.config.precision, self.loading)
-        if on_note:
-            for line in base.notes:
-                on_note(line)
-        return base
+        return base_model(self.source, self.config, self.loading, on_note)
 
     def tokens(self) -> dict[str, IdentityTokens]:
         """The people's tokens by name; this brings in torch, too."""

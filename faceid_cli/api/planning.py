@@ -8,11 +8,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from faceid_cli.api.base_model import base_model
 from faceid_cli.api.preparing import checked_order, taken_in
 from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.faces.finder import enrolment_finder
 from faceid_cli.faces.intake import Intake
 from faceid_cli.kept.runs import existing_home
+from faceid_cli.model_files import read_ahead
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.types import BUILTIN, OnNote
 
@@ -83,15 +85,14 @@ def plan_enrolment(order: EnrolOrder, on_note: OnNote) -> EnrolmentPlan:
     started = time.perf_counter()
     order, source = checked_order(order, on_note)
 
+    read_ahead(source, order.options.variant if order.options else None)
+
     # These bring in torch, which takes seconds.
-    from faceid_cli.backbone import load_base_model
     from faceid_cli.training.initial import settled
     from faceid_cli.training.probing import probe
 
     finder = enrolment_finder(source == BUILTIN, order.config.device, order.detect and order.box is None)
-    base = load_base_model(source, order.config.device, order.config.precision, order.options)
-    for line in base.notes:
-        on_note(line)
+    base = base_model(source, order.config, order.options, on_note)
     intake, crops, _, masks = taken_in(order, base, finder, on_note)
     config = settled(base, crops, order.config)
     loaded = time.perf_counter() - started

@@ -10,8 +10,8 @@ import typer
 from faceid_cli.cli import options
 from faceid_cli.cli.options import examples, output_folder, spread
 from faceid_cli.cli.output import out
-from faceid_cli.cli.progress import batch_progress, duration
-from faceid_cli.cli.views import error_data, outcome_data, plural, render_data
+from faceid_cli.cli.progress import batch_progress
+from faceid_cli.cli.views import duration, error_data, outcome_data, plural, render_data
 from faceid_cli.errors import BatchError, FaceIDError, UsageError
 from faceid_cli.kept.remote import shown_path
 from faceid_cli.orders import RenderOrder

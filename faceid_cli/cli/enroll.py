@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceid_cli.cli import views
+from faceid_cli.cli.loading_line import loading_line
 from faceid_cli.cli.options import Json, Quiet, Verbose, examples, spread
 from faceid_cli.cli.output import out, pairs, table
-from faceid_cli.cli.progress import duration, loading_progress, training_progress
+from faceid_cli.cli.progress import training_progress
 from faceid_cli.cli.terminal_pictures import show_preview
+from faceid_cli.cli.views import duration
 from faceid_cli.errors import UsageError
 from faceid_cli.kept.material import material_folder
 from faceid_cli.kept.settings import enrolment_order, read_setting
@@ -133,7 +135,7 @@ def show_plan(order: EnrolOrder) -> None:
     """
     from faceid_cli.api.planning import check_plan, plan_enrolment
 
-    with loading_progress():
+    with loading_line():
         plan = plan_enrolment(order, out.note)
     lines = pairs(
         {

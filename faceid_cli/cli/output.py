@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ class Output:
     """The terminal, in one of three modes."""
 
     def __init__(self) -> None:
+        self._one_at_a_time = threading.RLock()  # the passing line is kept up to date in the background
         self.reset()
 
     def reset(self) -> None:
@@ -120,11 +122,18 @@ class Output:
 
     def passing(self, text: str) -> None:
         """Show in a terminal what is being done, in a line that goes again; "" takes it away. Elsewhere nothing."""
-        if self._passing:
-            self._write(_ERASE_LINE)
-        self._passing = visible(text) if self.live else ""
-        if self._passing:
-            self._write(self._styled(self._passing, dim=True))
+        with self._one_at_a_time:
+            if self._passing:
+                self._write(_ERASE_LINE)
+            self._passing = visible(text) if self.live else ""
+            if self._passing:
+                self._write(self._styled(self._passing, dim=True))
+
+    def still_passing(self, text: str) -> None:
+        """Say it otherwise, where something is shown as `passing`."""
+        with self._one_at_a_time:
+            if self._passing:
+                self.passing(text[: shutil.get_terminal_size().columns - 1])
 
     @property
     def can_ask(self) -> bool:
@@ -162,10 +171,11 @@ class Output:
 
     def _say(self, line: str) -> None:
         """A line of talk, above the passing one."""
-        passing = self._passing
-        self.passing("")
-        self._write(f"{line}\n")
-        self.passing(passing)
+        with self._one_at_a_time:
+            passing = self._passing
+            self.passing("")
+            self._write(f"{line}\n")
+            self.passing(passing)
 
     def _write(self, text: str) -> None:
         """Talk; nothing depends on it, so a terminal that has gone is no reason to stop a night's work."""

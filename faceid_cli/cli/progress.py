@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
+from faceid_cli.cli.loading_line import LoadingLine, loading_line
 from faceid_cli.cli.output import out
+from faceid_cli.cli.views import duration
 from faceid_cli.cli.visible import visible
 from faceid_cli.types import StepReport
 
@@ -17,15 +18,13 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 10.0
-_SECONDS_UNTIL_TOLD = 2.0
-_LOADING = "loading ..."
 _BAR_WIDTH = 20
 
 
 class TrainingDisplay:
     """Takes the reports of a training run."""
 
-    def __init__(self, moving: _MovingDisplay | None, loading: _Loading) -> None:
+    def __init__(self, moving: _MovingDisplay | None, loading: LoadingLine) -> None:
         self._moving, self._gate, self._loading = moving, _Gate(), loading
 
     def __call__(self, report: StepReport) -> None:
@@ -50,19 +49,12 @@ class TrainingDisplay:
 @contextmanager
 def training_progress() -> Iterator[TrainingDisplay]:
     """Yield what takes the reports of a training run."""
-    with _loading() as loading:
+    with loading_line() as loading:
         if out.live:
             with _moving("learning") as update:
                 yield TrainingDisplay(update, loading)
             return
         yield TrainingDisplay(None, loading)
-
-
-@contextmanager
-def loading_progress() -> Iterator[None]:
-    """Say that something is being loaded while the context lasts."""
-    with _loading():
-        yield
 
 
 @contextmanager
@@ -73,7 +65,7 @@ def render_progress(pictures: int = 1) -> Iterator[Callable[[int, int], None]]:
         number = min(done * pictures // max(total, 1) + 1, pictures)
         return f"picture {number}/{pictures}" if pictures > 1 else ""
 
-    with _loading() as loading, _moving("rendering") as update:
+    with loading_line() as loading, _moving("rendering") as update:
         gate = _Gate()
 
         def show(done: int, total: int) -> None:
@@ -90,7 +82,7 @@ def render_progress(pictures: int = 1) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def picture_progress() -> Iterator[Callable[[str, int, int], None]]:
     """Yield what takes (name, pictures done, pictures in all) of an evaluation."""
-    with _loading() as loading, _moving("evaluating", unit="pictures") as update:
+    with loading_line() as loading, _moving("evaluating", unit="pictures") as update:
         gate = _Gate()
 
         def show(name: str, done: int, total: int) -> None:
@@ -121,7 +113,7 @@ def file_progress(label: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def batch_progress() -> Iterator[Callable[[int, int], None]]:
     """Yield what takes (pictures done, pictures in all) of a batch; it counts, and says when it will be done."""
-    with _loading() as loading, _moving("rendering", unit="pictures") as update:
+    with loading_line() as loading, _moving("rendering", unit="pictures") as update:
         gate, pace = _Gate(), _Pace()
 
         def show(done: int, total: int) -> None:
@@ -134,39 +126,6 @@ def batch_progress() -> Iterator[Callable[[int, int], None]]:
                 out.note(f"{done} of {total} pictures" + ("" if left is None else f", {duration(left)} left"))
 
         yield show
-
-
-class _Loading:
-    """Says that something is being loaded: at once in a terminal, elsewhere only where it takes a while."""
-
-    _at_work: ClassVar[bool] = False  # of several displays at a time one says it
-
-    def __init__(self) -> None:
-        self._mine, self._timer = not _Loading._at_work, threading.Timer(_SECONDS_UNTIL_TOLD, out.note, [_LOADING])
-        if not self._mine:
-            return
-        _Loading._at_work = True
-        if out.live:
-            out.passing(_LOADING)
-        elif out.mode != "quiet":
-            self._timer.daemon = True  # it keeps nobody from ending
-            self._timer.start()
-
-    def end(self) -> None:
-        """What was loaded is at work; may be called again and again."""
-        if self._mine:
-            _Loading._at_work = self._mine = False
-            self._timer.cancel()
-            out.passing("")
-
-
-@contextmanager
-def _loading() -> Iterator[_Loading]:
-    loading = _Loading()
-    try:
-        yield loading
-    finally:
-        loading.end()
 
 
 class _Gate:
@@ -281,9 +240,3 @@ def fitting_fields(fields: Mapping[str, str], loss: str, room: int) -> str:
 
 def _losses(report: StepReport) -> str:
     return f"reconstruction {report.reconstruction:.4f}  attention {report.attention:.5f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from faceid_cli.api.wanted import Outcome
 
 
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
+
+
 def identity_data(identity: Identity) -> dict[str, Any]:
     """The stable JSON keys of an identity."""
     return {

@@ -3,6 +3,7 @@
 A base model is a folder in diffusers' layout, a hub id, or one `.safetensors` or `.ckpt` file of a model site.
 """
 
+from faceid_cli.model_files.ahead import read_ahead
 from faceid_cli.model_files.families import FAMILY_NAMES, NOT_SUPPORTED, SUPPORTED
 from faceid_cli.model_files.fingerprint import family_of_fingerprint, fingerprint_of
 from faceid_cli.model_files.folder import weight_variant
@@ -19,5 +20,6 @@ __all__ = [
     "is_here",
     "kin_of",
     "model_path",
+    "read_ahead",
     "weight_variant",
 ]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from faceid_cli.errors import ModelError
 from faceid_cli.kept.foreign import header_size, open_file
-from faceid_cli.model_files.fingerprint import recalled
 from faceid_cli.model_files.lora import parse_lora
+from faceid_cli.model_files.recalled import Reading, recalled
 
+_CHUNK_BYTES = 1 << 22
 OF_A_MODEL = 10
 """Digits of a checkpoint's SHA-256 that stand for it ("AutoV2")."""
 OF_AN_ADDITION = 12
@@ -71,10 +72,14 @@ def known_hashes(
 
 
 def _read(path: Path, start: int, kind: str) -> str:
-    def compute() -> str:
+    def compute(progress: Reading) -> str:
+        digest = hashlib.sha256()
         with path.open("rb") as file:
             file.seek(start)
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                progress.read(len(chunk))
+        return digest.hexdigest()
 
     try:
         return recalled([path], compute, kind)

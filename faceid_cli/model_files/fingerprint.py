@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from faceid_cli.errors import ModelError, OutputError
-from faceid_cli.kept import paths
-from faceid_cli.kept.files import write_atomically
-from faceid_cli.kept.foreign import read_json, reading
+from faceid_cli.errors import ModelError
+from faceid_cli.kept.foreign import reading
 from faceid_cli.model_files.families import COMPONENTS, canonical_name
+from faceid_cli.model_files.file_hashes import sha256_of
 from faceid_cli.model_files.folder import AGAIN, check_model_folder, family_of_folder, weight_files
 from faceid_cli.model_files.layout import Piece
+from faceid_cli.model_files.recalled import Reading, recalled
 from faceid_cli.model_files.single_file import SingleFile, read_single_file
 from faceid_cli.model_files.source import model_path
 from faceid_cli.model_files.weight_file import WeightFile, open_weight_file, read_pickled_weights
 
-_MOST_CACHE_BYTES = 64 * 2**20
 _TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64"}
 
 
@@ -40,29 +37,23 @@ def fingerprint_of(source: str, variant: str | None = None) -> str:
         return _fingerprint_of(path, variant)
 
 
-def _fingerprint_of(path: Path, variant: str | None) -> str:
-    if path.is_file():
-        files = [path, *([path.with_suffix(".yaml")] if path.with_suffix(".yaml").is_file() else [])]
-    else:
-        family = check_model_folder(path, variant)
-        files = [file for part, name in COMPONENTS[family].items() for file in weight_files(path / part, name, variant)]
-    return recalled(files, lambda: _fingerprint_of_file(path) if path.is_file() else _fingerprint(path, variant))
+def files_of(path: Path, variant: str | None = None) -> list[Path]:
+    """The files that a base model's weights are in, and what says how a single file is to be read.
 
-
-def recalled(files: list[Path], compute: Callable[[], str], kind: str = "") -> str:
-    """What was once computed of files; computed anew where paths, sizes or times are others.
-
-    Args:
-        files: The files.
-        compute: Reads them.
-        kind: What is computed, where that is something else than the fingerprint.
+    Raises:
+        ModelNotFoundError, UnsupportedModelError, ModelError: As `check_model`.
     """
-    signature = _signature(files) + kind
-    remembered = _remembered()
-    if signature not in remembered:
-        remembered[signature] = compute()
-        _remember(remembered)
-    return remembered[signature]
+    if path.is_file():
+        return [path, *([path.with_suffix(".yaml")] if path.with_suffix(".yaml").is_file() else [])]
+    family = check_model_folder(path, variant)
+    return [file for part, name in COMPONENTS[family].items() for file in weight_files(path / part, name, variant)]
+
+
+def _fingerprint_of(path: Path, variant: str | None) -> str:
+    files = files_of(path, variant)
+    if path.is_file():
+        return recalled(files, lambda progress: _fingerprint_of_file(path, progress))
+    return recalled(files, lambda progress: _fingerprint(path, variant, progress))
 
 
 def family_of_fingerprint(fingerprint: str) -> str:
@@ -71,7 +62,7 @@ def family_of_fingerprint(fingerprint: str) -> str:
     return family if colon and family in COMPONENTS else ""
 
 
-def _fingerprint(folder: Path, variant: str | None = None) -> str:
+def _fingerprint(folder: Path, variant: str | None, progress: Reading) -> str:
     digest, family = hashlib.sha256(), family_of_folder(folder)
     for component, name in COMPONENTS[family].items():
         digest.update(component.encode())
@@ -87,10 +78,17 @@ def _fingerprint(folder: Path, variant: str | None = None) -> str:
             digest.update(f"{known} {entry.dtype} {list(entry.shape)}".encode())
             for chunk in file.chunks(entry.start, entry.end):
                 digest.update(chunk)
+                progress.read(len(chunk))
     return f"{family}:{digest.hexdigest()[:16]}"
 
 
-def _fingerprint_of_file(path: Path) -> str:
+def _fingerprint_of_file(path: Path, progress: Reading) -> str:
+    with ThreadPoolExecutor(1) as pool:  # a picture tells the file's own digest: two in one go take the time of one
+        pool.submit(sha256_of, path)
+        return _fingerprint_of_pieces(path, progress)
+
+
+def _fingerprint_of_pieces(path: Path, progress: Reading) -> str:
     single = read_single_file(path)
     reader = _SafetensorsReader(path) if path.suffix.lower() == ".safetensors" else _PickleReader(path)
     digest = hashlib.sha256()
@@ -101,6 +99,7 @@ def _fingerprint_of_file(path: Path) -> str:
             digest.update(f"{name} {dtype} {shape}".encode())
             for chunk in reader.chunks(piece):
                 digest.update(chunk)
+                progress.read(len(chunk))
     return f"{single.family}:{digest.hexdigest()[:16]}"
 
 
@@ -163,25 +162,3 @@ def _shape(piece: Piece, shape: tuple[int, ...]) -> list[int]:
     if piece.transposed:
         return [shape[1], shape[0]]
     return list(shape[:2]) if piece.squeezed else list(shape)
-
-
-def _signature(files: list[Path]) -> str:
-    parts = []
-    for path in files:
-        status = path.stat()
-        parts.append(f"{os.path.realpath(path)}|{status.st_size}|{status.st_mtime_ns}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _remembered() -> dict[str, str]:
-    try:
-        content = read_json(paths.fingerprints_file(), _MOST_CACHE_BYTES)
-    except (OSError, ValueError):
-        return {}
-    known = content.items() if isinstance(content, dict) else ()
-    return {signature: found for signature, found in known if isinstance(found, str)}
-
-
-def _remember(fingerprints: dict[str, str]) -> None:
-    with suppress(OutputError):  # only a cache: an unwritable home must not stop a run
-        write_atomically(paths.fingerprints_file(), json.dumps(fingerprints, indent=1, sort_keys=True).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -13,7 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from faceid_cli.backbone import load_base_model
 from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelError
+from faceid_cli.kept import paths
 from faceid_cli.model_files import check_model, fingerprint_of
+from faceid_cli.model_files.file_hashes import sha256_of
 from faceid_cli.model_files.vocabulary import write_vocabulary
 from faceid_cli.orders import ModelOptions
 
@@ -52,6 +55,16 @@ def test_a_ckpt_file_is_the_same_model(tiny_families, tensors, tmp_path):
     assert base.fingerprint == fingerprint_of(str(tiny_families("sd1").file))
     expected = load(tiny_families("sd1").file).unet.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in base.unet.state_dict().items())
+
+
+def test_a_file_s_own_digest_is_worked_out_on_the_way(tmp_path, tiny_families) -> None:
+    """Pictures tell it; a second pass over 7 GB would take as long as the first."""
+    file = tmp_path / "model.safetensors"
+    shutil.copy(tiny_families("sd1").file, file)
+    fingerprint_of(str(file))
+    remembered = paths.fingerprints_file().read_text()
+    assert sha256_of(file) == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert paths.fingerprints_file().read_text() == remembered, "it was known"
 
 
 def test_a_ckpt_file_that_could_run_code_is_refused(tmp_path):

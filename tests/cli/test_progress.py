@@ -7,10 +7,11 @@ import time
 
 import pytest
 
-from faceid_cli.cli import progress
+from faceid_cli.cli import loading_line
 from faceid_cli.cli.output import out
 from faceid_cli.cli.progress import fitting_fields, picture_progress, render_progress, training_progress
 from faceid_cli.errors import FaceIDError
+from faceid_cli.model_files.recalled import Reading, recalled
 from faceid_cli.types import StepReport
 
 _ERASE = "\r\x1b[K"
@@ -36,7 +37,7 @@ def _pipe(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     out.reset()
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(progress, "_SECONDS_UNTIL_TOLD", 0.05)
+    monkeypatch.setattr(loading_line, "_SECONDS_UNTIL_TOLD", 0.05)
     return stream
 
 
@@ -78,6 +79,30 @@ def test_outside_of_a_terminal_it_is_told_once_and_only_where_it_takes_long(monk
         show(1, 2)
         time.sleep(0.3)
     assert pipe.getvalue() == "loading ...\n"
+
+
+def test_a_terminal_is_told_how_long_and_how_far_it_is_with_new_weights(monkeypatch, tmp_path) -> None:
+    terminal = _terminal(monkeypatch)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(loading_line, "_SECONDS_UNTIL_TOLD", 0)
+    monkeypatch.setattr(loading_line, "_SECONDS_BETWEEN", 0.05)
+    (tmp_path / "weights").write_bytes(bytes(100))
+
+    def compute(reading: Reading) -> str:
+        reading.read(25)
+        time.sleep(0.3)
+        return "found"
+
+    with training_progress():
+        recalled([tmp_path / "weights"], compute)
+        time.sleep(0.2)
+        out.note("a note")
+    shown = terminal.getvalue().split(_ERASE)
+    reading = r"loading \.\.\. \d s  \(reading new weights once: 25 %, \d s left\)"
+    assert any(re.fullmatch(reading, each) for each in shown)
+    assert re.fullmatch(r"a note\nloading \.\.\. \d s", shown[-2])
+    assert shown[-1] == "", "nothing comes after it"
+    assert max(map(len, shown)) < 60
 
 
 def test_quiet_is_quiet(monkeypatch) -> None:
