@@ -21,7 +21,6 @@ import torch.nn.functional as F
 from diffusers.models.activations import GEGLU
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
-from torch.utils.checkpoint import checkpoint
 
 _CHEAP = (nn.GroupNorm, nn.LayerNorm, nn.SiLU)
 _RECENT = 4  # how many outputs are remembered: they are used at once or not at all
@@ -44,7 +43,7 @@ def lean_backward(network: nn.Module) -> Iterator[None]:
             elif type(module) is nn.Conv2d and module.padding_mode == "zeros" and not module.weight.requires_grad:
                 stack.enter_context(_forward_replaced(module, partial(_convolve, module)))
             elif isinstance(module, GEGLU):
-                stack.enter_context(_forward_replaced(module, partial(_again_in_backward, module)))
+                stack.enter_context(_forward_replaced(module, partial(_FrozenGate.apply, module)))
         stack.enter_context(torch.autograd.graph.saved_tensors_hooks(recipes.pack, recipes.unpack))
         yield
 
@@ -56,13 +55,6 @@ def _forward_replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterato
         yield
     finally:
         del module.forward  # that of the class is in force again
-
-
-def _again_in_backward(module: nn.Module, *arguments: Any) -> Any:
-    own = type(module).forward
-    if not torch.is_grad_enabled():
-        return own(module, *arguments)
-    return checkpoint(own, module, *arguments, use_reentrant=False, preserve_rng_state=False)
 
 
 def _convolve(module: nn.Conv2d, pixels: Tensor) -> Tensor:
@@ -84,6 +76,26 @@ class _FrozenConvolution(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         (weight,) = ctx.saved_tensors
         return conv2d_input(ctx.shape, weight, gradients[0], *ctx.how), *[None] * (2 + len(ctx.how))
+
+
+class _FrozenGate(torch.autograd.Function):
+    """A gated activation that keeps its narrow input only; torch's own checkpoint would import the compiler for it."""
+
+    @staticmethod
+    def forward(ctx: Any, module: GEGLU, narrow: Tensor) -> Tensor:
+        ctx.module = module
+        ctx.save_for_backward(narrow)
+        wide: Tensor = type(module).forward(module, narrow)
+        return wide
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        (narrow,) = ctx.saved_tensors
+        projection = ctx.module.proj
+        values, gate = projection(narrow).chunk(2, dim=-1)
+        of_values = gradients[0] * F.gelu(gate)
+        of_gate = torch.ops.aten.gelu_backward(gradients[0] * values, gate)
+        return None, torch.cat([of_values, of_gate], dim=-1) @ projection.weight
 
 
 @dataclass(frozen=True)

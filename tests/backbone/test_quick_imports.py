@@ -58,6 +58,15 @@ optimizer.step()
 assert not torch.equal(weight, torch.ones(2))
 """
 
+_LEARNED_LEAN = """
+from faceid_cli.backbone.lean import lean_backward
+with lean_backward(base.unet):
+    text = torch.ones(1, 77, base.unet.config.cross_attention_dim, requires_grad=True)
+    latents = torch.ones(1, base.unet.config.in_channels, 8, 8)
+    base.unet(latents, torch.tensor([5]), text).sample.sum().backward()
+assert text.grad.abs().sum() > 0
+"""
+
 
 def python(code: str) -> list[str]:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -68,7 +77,7 @@ def python(code: str) -> list[str]:
 def test_loading_rendering_and_learning_bring_in_nothing_needless(tiny_model_dir) -> None:
     code = _RENDERED.format(folder=str(tiny_model_dir), names=_NOT_NEEDED)
     code = f"from faceid_cli.kept.own_process import claim_process; claim_process()\n{code}"
-    code += _LEARNED
+    code += _LEARNED + _LEARNED_LEAN
     code += f"print(json.dumps([name for name in {(*_NOT_OF_OURS, *_NOT_NEEDED)!r} if name in sys.modules]))\n"
     code += "import transformers\nprint(json.dumps([type(transformers).__name__, transformers.__dict__['has_run']]))"
     assert [json.loads(line) for line in python(code)] == [[], [], ["LazyPackage", False]]
