@@ -67,9 +67,9 @@ def run(checkout: Path, home: Path, source: str, device: str) -> dict[str, tuple
     return found
 
 
-def forget(folder: Path) -> None:
-    """Take a folder's weights out of the system's memory, so that they are on disk alone (Linux)."""
-    for path in folder.rglob("*.safetensors"):
+def forget(model: Path) -> None:
+    """Take a model's weights out of the system's memory, so that they are on disk alone (Linux)."""
+    for path in [model] if model.is_file() else model.rglob("*.safetensors"):
         with path.open("rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

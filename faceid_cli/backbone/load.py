@@ -27,12 +27,15 @@ from faceid_cli.kept.collector import collect_as_usual
 from faceid_cli.kept.foreign import reading
 from faceid_cli.model_files import NOT_SUPPORTED, SUPPORTED, check_model, fingerprint_of, model_path, weight_variant
 from faceid_cli.model_files.families import COMPONENTS
+from faceid_cli.model_files.fingerprint import files_of
 from faceid_cli.model_files.folder import AGAIN, read_json, variant_of, weight_files
+from faceid_cli.model_files.weight_file import open_weight_file
 from faceid_cli.orders import ModelOptions
 from faceid_cli.orders.checks import user_path
 from faceid_cli.types import BUILTIN
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_STORED = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 
 
 def load_base_model(
@@ -65,10 +68,11 @@ def load_base_model(
     with memory_errors(_memory_hint(options)), _quiet_libraries(), Undrawn():
         vae, notes = load_vae(options.vae, dtype, family) if options.vae else (None, ())
         with reading(path, ModelError, AGAIN, "the base model in", "cannot be loaded", is_out_of_memory):
+            read_as = dtype if options.loras else _type_to_read(path, options.variant, dtype)
             if path.is_file():
-                pipeline = pipeline_from_file(path, dtype, vae)
+                pipeline = pipeline_from_file(path, read_as, vae)
             else:
-                pipeline, more = _from_folder(path, dtype, family, options, vae)
+                pipeline, more = _from_folder(path, read_as, family, options, vae)
                 notes += more
             _check_parts(pipeline, family, path)
         lines, more = add_loras(pipeline, options.loras or ())
@@ -128,6 +132,19 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
     if device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def _type_to_read(path: Path, variant: str | None, dtype: torch.dtype) -> torch.dtype:
+    """As the weights are stored, where that takes no more room: the device, once they are there, casts them quicker.
+
+    So they are mapped from the file, too, and not copied. LoRAs are merged in the type that is worked in.
+    """
+    files = [file for file in files_of(path, variant) if file.suffix == ".safetensors"]
+    kinds = {entry.dtype for file in files for entry in open_weight_file(file).tensors.values()}
+    floating = [_STORED[kind] for kind in kinds if kind in _STORED]
+    if len(floating) != 1 or not kinds <= {*_STORED, "I64"}:  # positions, in older files, are whole numbers
+        return dtype
+    return floating[0] if floating[0].itemsize <= dtype.itemsize else dtype
 
 
 def _from_folder(

@@ -100,7 +100,10 @@ def vae_from_file(path: Path, dtype: torch.dtype, family: str) -> Any:
 
 
 def load_pieces(path: Path, pieces: Mapping[str, Piece], dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return a component's weights by diffusers' names, on the CPU and in the given type."""
+    """Return a component's weights by diffusers' names, on the CPU and in the given type.
+
+    Those of a safetensors file that are stored so stay in the file, and are read when they are used.
+    """
     if path.suffix.lower() == ".safetensors":
         with opened(path) as file:
             return {name: _cut(file.get_tensor(piece.key), piece, dtype) for name, piece in pieces.items()}
@@ -127,7 +130,7 @@ def _cut(tensor: Tensor, piece: Piece, dtype: torch.dtype) -> Tensor:
         tensor = tensor.t()
     if piece.squeezed:
         tensor = tensor.flatten(1)
-    return tensor.to(dtype, copy=True).contiguous()
+    return tensor.to(dtype).contiguous()
 
 
 def _empty(path: Path, build: Callable[[], Any]) -> Any:

@@ -249,3 +249,44 @@ def test_a_cached_hub_model_loads_offline(hub_cache, tiny_families):
     with pytest.raises(ModelNotFoundError, match=r"vae/diffusion_pytorch_model\.safetensors is missing") as caught:
         check_model("someone/tiny")
     assert "hf download someone/tiny" in caught.value.hint
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_weights_in_half_precision_are_cast_where_they_are_used(tiny_families, tensors, tmp_path, precision):
+    """In the file's own type they are mapped, not copied, and a GPU casts them sooner than the CPU does."""
+    half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    save_file(half, tmp_path / "half.safetensors")
+    base = load_base_model(str(tmp_path / "half.safetensors"), "cpu", precision)
+    dtype = getattr(torch, precision)
+    expected = load(tiny_families("sd1").file)
+    for part in ("unet", "text_encoder", "vae"):
+        cast = getattr(base.pipeline, part).state_dict()
+        for name, value in getattr(expected.pipeline, part).state_dict().items():
+            assert cast[name].dtype == dtype or not value.is_floating_point()
+            assert torch.equal(cast[name], value.half().to(dtype) if value.is_floating_point() else value)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not tell what is mapped")
+def test_weights_of_the_wanted_type_stay_in_the_file(tiny_families):
+    """So a model of 7 GB takes no memory twice, and is there at once."""
+    file = tiny_families("sd1").file
+    base = load(file)
+    lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    places = [tuple(int(end, 16) for end in line[0].split("-")) for line in lines if line[-1] == str(file)]
+    weights = [weight.data_ptr() for weight in base.unet.parameters()]
+    in_file = [place for place in weights if any(start <= place < end for start, end in places)]
+    assert len(in_file) == len(weights) > 100
+
+
+def test_what_is_merged_is_merged_in_the_type_that_is_worked_in(tiny_families, tensors, tmp_path):
+    """Rounded to half precision before and after, a LoRA of little weight would be lost."""
+    half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    save_file(half, tmp_path / "half.safetensors")
+    name, layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q", "to_q"
+    wide = load(tiny_families("sd1").file).unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1
+    width = getattr(wide, layer).weight.shape[0]
+    lora = {f"{name}.lora_up.weight": torch.full((width, 1), 1e-3), f"{name}.lora_down.weight": torch.ones(1, width)}
+    save_file(lora, tmp_path / "lora.safetensors")
+    found = load(tmp_path / "half.safetensors", loras=(f"{tmp_path / 'lora.safetensors'}:0.001",))
+    merged = found.unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1.to_q.weight
+    assert torch.allclose(merged - wide.to_q.weight.half().float(), torch.full_like(merged, 1e-6), atol=2e-7)
