@@ -91,12 +91,11 @@ def picture_bytes(
 def _exif(metadata: RenderMetadata) -> Image.Exif:
     """The words for web UIs, and those for faceid."""
     exif = Image.Exif()
-    exif.get_ifd(EXIF_IFD).update(
-        {
-            USER_COMMENT: b"UNICODE\0" + _encodable(parameters_text(metadata)).encode("utf-16-be"),
-            MAKER_NOTE: MAKER + to_json(metadata).encode("ascii"),
-        }
-    )
+    # What is put into `get_ifd` of a new one, older versions of Pillow leave out of the file.
+    exif[EXIF_IFD] = {
+        USER_COMMENT: b"UNICODE\0" + _encodable(parameters_text(metadata)).encode("utf-16-be"),
+        MAKER_NOTE: MAKER + to_json(metadata).encode("ascii"),
+    }
     return exif
 
 

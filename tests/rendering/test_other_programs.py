@@ -133,9 +133,9 @@ def test_what_the_web_ui_wrote_is_read(tmp_path: Path) -> None:
     info.add_text("parameters", text)
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png", pnginfo=info)
     exif = Image.Exif()
-    exif.get_ifd(EXIF_IFD)[USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
+    exif[EXIF_IFD] = {USER_COMMENT: b"UNICODE\0" + text.encode("utf-16-be")}
     Image.new("RGB", (4, 4)).save(tmp_path / "b.jpg", exif=exif)
-    exif.get_ifd(EXIF_IFD)[USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-le")
+    exif[EXIF_IFD] = {USER_COMMENT: b"UNICODE\0" + text.encode("utf-16-le")}
     Image.new("RGB", (4, 4)).save(tmp_path / "c.webp", exif=exif)
     for name in ("a.png", "b.jpg", "c.webp"):
         found = read_picture(tmp_path / name)
