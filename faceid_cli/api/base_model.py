@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from faceid_cli.kept.signals import held_signals
 from faceid_cli.model_files import read_ahead
 from faceid_cli.orders import ModelOptions, RenderConfig, TrainConfig
 from faceid_cli.types import OnNote
 
 if TYPE_CHECKING:
     from faceid_cli.backbone import BaseModel
+
+
+def begin_loading(source: str, options: ModelOptions | None) -> None:
+    """Begin to read a base model's files, and bring in torch; for who needs torch before the base model is loaded.
+
+    Args:
+        source: As of `load_base_model`.
+        options: How it will be loaded.
+    """
+    read_ahead(source, options.variant if options else None)
+    with held_signals():  # stopped while it sets itself up in C++, torch would abort the process
+        import torch  # noqa: F401
 
 
 def base_model(
@@ -27,7 +40,7 @@ def base_model(
         ModelError: It cannot be loaded.
         OutOfMemoryError: It does not fit.
     """
-    read_ahead(source, options.variant if options else None)
+    begin_loading(source, options)
 
     from faceid_cli.backbone import load_base_model
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from faceid_cli.api.base_model import base_model
+from faceid_cli.api.base_model import base_model, begin_loading
 from faceid_cli.api.preparing import AskConsent, Prepared, checked_order, prepare
 from faceid_cli.errors import InterruptedRunError, OutOfMemoryError
 from faceid_cli.faces.finder import enrolment_finder
 from faceid_cli.kept.runs import claimed_run, is_interrupted
 from faceid_cli.kept.settings import enrolment_order
-from faceid_cli.model_files import read_ahead
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.orders.option import takes
 from faceid_cli.registry.names import check_name
@@ -70,7 +69,7 @@ def enroll_order(
     order, source = checked_order(order, on_note)
     with claimed_run(order.name) as folder:
         config = order.config
-        read_ahead(source, order.options.variant if order.options else None)
+        begin_loading(source, order.options)
         finder = enrolment_finder(source == BUILTIN, config.device, order.detect and order.box is None)
         base = base_model(source, config, order.options, on_note)
         said = _on_start(order, folder)

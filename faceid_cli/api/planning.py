@@ -8,13 +8,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from faceid_cli.api.base_model import base_model
+from faceid_cli.api.base_model import base_model, begin_loading
 from faceid_cli.api.preparing import checked_order, taken_in
 from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.faces.finder import enrolment_finder
 from faceid_cli.faces.intake import Intake
 from faceid_cli.kept.runs import existing_home
-from faceid_cli.model_files import read_ahead
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.types import BUILTIN, OnNote
 
@@ -85,7 +84,7 @@ def plan_enrolment(order: EnrolOrder, on_note: OnNote) -> EnrolmentPlan:
     started = time.perf_counter()
     order, source = checked_order(order, on_note)
 
-    read_ahead(source, order.options.variant if order.options else None)
+    begin_loading(source, order.options)
 
     # These bring in torch, which takes seconds.
     from faceid_cli.training.initial import settled

@@ -24,6 +24,7 @@ from faceid_cli.cli.streams import abandon, prepare_streams
 from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError, UsageError
 from faceid_cli.kept.collector import collect_rarely
 from faceid_cli.kept.own_process import claim_process
+from faceid_cli.kept.signals import raise_dropped_interrupts
 from faceid_cli.version import __version__
 
 EPILOG = (
@@ -261,6 +262,7 @@ def entry() -> None:
     request to end (`kill`, `timeout`, a terminal that is closed) is treated in the same way: what is finished is kept.
     """
     claim_process()
+    raise_dropped_interrupts()
     collect_rarely()
     came = [signal.SIGINT]
     stopped = False

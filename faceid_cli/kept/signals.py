@@ -1,8 +1,10 @@
-"""Signals that wait: what belongs together on the disk is not torn apart by Ctrl-C or a request to end."""
+"""Ctrl-C and requests to end: they wait where files would be torn apart, and are not lost where Python drops them."""
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,35 @@ from typing import Any
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 """What ends a command: Ctrl-C, `kill` and `timeout`, a terminal that is closed."""
+
+_SECONDS_UNTIL_AGAIN = 0.05
+
+
+def raise_dropped_interrupts() -> None:
+    """Raise Ctrl-C again where Python drops it: in a callback of its memory (a weakref's, `__del__`) it leads nowhere.
+
+    Libraries have many of those while they are imported, and the command would go on as if nobody had stopped it. For
+    processes of faceid's own.
+    """
+    usual = sys.unraisablehook
+
+    def hook(dropped: sys.UnraisableHookArgs) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            usual(dropped)
+            return
+        # Raised in here, it would be dropped once more.
+        again = threading.Timer(_SECONDS_UNTIL_AGAIN, _interrupt_main)
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+
+
+def _interrupt_main() -> None:
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:  # a true signal ends what the main thread waits for in the system, too
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import threading
 
@@ -60,3 +61,47 @@ def test_other_threads_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert failed == []
+
+
+@pytest.mark.parametrize("drop", ["__del__", "weakref"])
+def test_ctrl_c_in_a_callback_of_python_s_memory_is_not_lost(drop) -> None:
+    code = f"""if True:
+        import signal, time, weakref
+        from faceid_cli.kept.signals import raise_dropped_interrupts
+
+        class Thing:
+            def __del__(self):
+                if {drop!r} == "__del__":
+                    signal.raise_signal(signal.SIGINT)
+
+        def gone(_):
+            signal.raise_signal(signal.SIGINT)
+
+        raise_dropped_interrupts()
+        thing = Thing()
+        watched = weakref.ref(thing, gone) if {drop!r} == "weakref" else None
+        try:
+            del thing
+            print("dropped")
+            time.sleep(60)
+            print("lost")
+        except KeyboardInterrupt:
+            print("stopped")
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout.split(), done.stderr) == (["dropped", "stopped"], "")
+
+
+def test_other_errors_there_are_told_as_ever() -> None:
+    code = """if True:
+        from faceid_cli.kept.signals import raise_dropped_interrupts
+
+        class Thing:
+            def __del__(self):
+                raise ValueError("told")
+
+        raise_dropped_interrupts()
+        Thing()
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "ValueError: told" in done.stderr
