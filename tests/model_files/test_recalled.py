@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 import threading
 import time
 
@@ -108,24 +106,6 @@ def test_what_is_on_disk_alone_is_read(monkeypatch, tiny_model_dir) -> None:
             ahead._read_what_is_on_disk(path)
         chunks = sum(-(-path.stat().st_size // ahead._CHUNK_BYTES) for path in files_of(tiny_model_dir))
         assert sizes == ([] if in_memory else [ahead._CHUNK_BYTES] * chunks)
-
-
-def test_it_is_begun_before_torch_is_imported() -> None:
-    code = """if True:
-        import sys
-        import faceid_cli.api.base_model as loading
-        from faceid_cli.orders import RenderConfig
-
-        def noted(*arguments):
-            print("torch" in sys.modules)
-            real(*arguments)
-
-        real, loading.read_ahead = loading.read_ahead, noted
-        loading.base_model("builtin", RenderConfig(device="cpu"), None)
-        print("torch" in sys.modules)
-    """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "True"]
 
 
 def _finish() -> None:
