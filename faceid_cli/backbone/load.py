@@ -29,6 +29,7 @@ from faceid_cli.model_files import NOT_SUPPORTED, SUPPORTED, check_model, finger
 from faceid_cli.model_files.families import COMPONENTS
 from faceid_cli.model_files.fingerprint import files_of
 from faceid_cli.model_files.folder import AGAIN, read_json, variant_of, weight_files
+from faceid_cli.model_files.single_file import read_single_file
 from faceid_cli.model_files.weight_file import open_weight_file
 from faceid_cli.orders import ModelOptions
 from faceid_cli.orders.checks import user_path
@@ -139,12 +140,22 @@ def _type_to_read(path: Path, variant: str | None, dtype: torch.dtype) -> torch.
 
     So they are mapped from the file, too, and not copied. LoRAs are merged in the type that is worked in.
     """
-    files = [file for file in files_of(path, variant) if file.suffix == ".safetensors"]
-    kinds = {entry.dtype for file in files for entry in open_weight_file(file).tensors.values()}
-    floating = [_STORED[kind] for kind in kinds if kind in _STORED]
-    if len(floating) != 1 or not kinds <= {*_STORED, "I64"}:  # positions, in older files, are whole numbers
-        return dtype
-    return floating[0] if floating[0].itemsize <= dtype.itemsize else dtype
+    kinds = _stored_types(path, variant)
+    stored = _STORED.get(next(iter(kinds)), dtype) if len(kinds) == 1 else dtype
+    return stored if stored.itemsize <= dtype.itemsize else dtype
+
+
+def _stored_types(path: Path, variant: str | None) -> set[str]:
+    """In safetensors' words; nothing of pickles."""
+    if path.is_file() and path.suffix.lower() != ".safetensors":
+        return set()
+    if path.is_file():  # where noise schedules may stand, too, and averages of the weights
+        tensors = open_weight_file(path).tensors
+        kinds = {tensors[piece.key].dtype for part in read_single_file(path).pieces.values() for piece in part.values()}
+    else:
+        entries = [entry for file in files_of(path, variant) for entry in open_weight_file(file).tensors.values()]
+        kinds = {entry.dtype for entry in entries}
+    return kinds - {"I64"}  # positions, in older files
 
 
 def _from_folder(

@@ -255,7 +255,8 @@ def test_a_cached_hub_model_loads_offline(hub_cache, tiny_families):
 def test_weights_in_half_precision_are_cast_where_they_are_used(tiny_families, tensors, tmp_path, precision):
     """In the file's own type they are mapped, not copied, and a GPU casts them sooner than the CPU does."""
     half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    save_file(half, tmp_path / "half.safetensors")
+    schedule = {"alphas_cumprod": torch.ones(1000), "model_ema.decay": torch.ones(())}
+    save_file(half | schedule, tmp_path / "half.safetensors")
     base = load_base_model(str(tmp_path / "half.safetensors"), "cpu", precision)
     dtype = getattr(torch, precision)
     expected = load(tiny_families("sd1").file)
