@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
-from faceid_cli.errors import FaceIDError
 from faceid_cli.model_files.fingerprint import files_of, fingerprint_of
 from faceid_cli.model_files.source import model_path
 
@@ -34,7 +33,7 @@ def read_ahead(source: str, variant: str | None = None) -> None:
 
 
 def _read(source: str, variant: str | None) -> None:
-    with suppress(FaceIDError, OSError):
+    with suppress(Exception):  # of whatever kind: who loads the model meets it, too
         fingerprint_of(source, variant)
         for path in files_of(model_path(source, variant), variant):
             _read_what_is_on_disk(path)

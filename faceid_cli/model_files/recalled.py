@@ -20,7 +20,7 @@ from faceid_cli.kept.foreign import read_json
 _MOST_CACHE_BYTES = 64 * 2**20
 
 
-@dataclass
+@dataclass(eq=False)
 class Reading:
     """How far files have been read, in bytes."""
 
