@@ -110,8 +110,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     sums = {"batch": arguments.batch, "calls": found.calls.total(), "bytes": moved.total(), "between_bytes": between}
     everything, weights, rest = (each / 1e9 for each in (moved.total(), found.weights.total(), between))
     print(
-        f"{sums['calls']} operators move {everything:.1f} GB, {weights:.1f} of them weights; those between the arithmetic "
-        f"{rest:.1f} GB, {rest / arguments.terabytes:.1f} ms at {arguments.terabytes} TB/s"
+        f"{sums['calls']} operators move {everything:.1f} GB, {weights:.1f} of them weights; "
+        f"those between the arithmetic {rest:.1f} GB, {rest / arguments.terabytes:.1f} ms at {arguments.terabytes} TB/s"
     )
     if arguments.json:
         arguments.json.write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
