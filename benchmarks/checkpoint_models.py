@@ -11,10 +11,24 @@ import torch
 SIZES = {"sd1": 512, "sd2": 768, "sdxl": 1024}
 
 
-def build(family: str, folder: Path, dtype: torch.dtype) -> None:
-    """Write a pipeline of true size and random weights."""
+def build(family: str, folder: Path, dtype: torch.dtype, size: int | None = None) -> None:
+    """Write a pipeline of true size and random weights.
+
+    Args:
+        family: Of `SIZES`.
+        folder: Where to.
+        dtype: Of its weights.
+        size: Pixels of its pictures; the family's own if None.
+    """
+    before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
-    pipeline_of(family).save_pretrained(folder)
+    try:
+        pipeline = pipeline_of(family)
+    finally:
+        torch.set_default_dtype(before)
+    if size is not None:
+        pipeline.unet.register_to_config(sample_size=size // pipeline.vae_scale_factor)
+    pipeline.save_pretrained(folder)
 
 
 def pipeline_of(family: str, small: bool = False) -> Any:

@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -25,18 +22,12 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.checkpoint_models import pipeline_of, tokenizer
+from benchmarks.checkpoint_models import build, tokenizer
+from benchmarks.commands import Run, run
 from faceid_cli.model_files.vocabulary import write_vocabulary
 
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 _TOKENIZER = "openai_clip-vit-large-patch14"  # as their cache calls it
-
-
-class Run(NamedTuple):
-    """What a command took."""
-
-    wall: float
-    worked: float
-    peak_gb: float
 
 
 class Task(NamedTuple):
@@ -50,16 +41,12 @@ class Task(NamedTuple):
     def prepare(self) -> None:
         """Make the base model, their tokenizer's files, and the picture."""
         dtype = torch.float16 if self.device == "cuda" else torch.float32
-        torch.set_default_dtype(dtype)
-        pipeline = pipeline_of("sd1")
-        torch.set_default_dtype(torch.float32)
-        pipeline.unet.register_to_config(sample_size=self.size // 8)
-        pipeline.save_pretrained(self.folder / "model")
+        build("sd1", self.folder / "model", dtype, self.size)
         theirs = self.folder / "tokenizers" / _TOKENIZER
         tokenizer().save_pretrained(theirs)
         write_vocabulary(theirs)  # which their older transformers reads
         photos = self.folder / "photos" / "1_person"  # their way to say how often it is shown
-        run([sys.executable, "-m", "faceid_cli", "samples", photos, "--person", 3, "--count", 1], Path.cwd())
+        run([sys.executable, "-m", "faceid_cli", "samples", photos, "--person", 3, "--count", 1], OFFLINE)
 
     def ours(self, steps: int) -> list[object]:
         """The command that learns a person."""
@@ -82,42 +69,23 @@ class Task(NamedTuple):
         ]
 
 
-def run(words: Sequence[object], folder: Path, home: Path | None = None) -> Run:
-    """Run a command to its end.
-
-    Raises:
-        SystemExit: It failed; with the end of what it said.
-    """
-    surroundings = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    if home is not None:
-        surroundings["FACEID_HOME"] = str(home)
-    started = time.perf_counter()
-    with TemporaryDirectory() as place, (Path(place) / "said").open("w+", encoding="utf-8") as said:
-        process = subprocess.Popen(list(map(str, words)), cwd=folder, env=surroundings, stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            raise SystemExit(f"{words[1]} ended with {process.returncode}: {said.read()[-2000:]}")
-    return Run(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9)
-
-
 def compare(task: Task, scripts: Path, python: Path, few: int, many: int, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds of a step and of the start, and the peak memory, "ours", "theirs" and by each other."""
     here = Path(__file__).parent.parent
+    surroundings = {**OFFLINE, "FACEID_HOME": str(task.folder / "home")}
     took: dict[tuple[str, int], list[Run]] = {}
     for turn in range(rounds):
         for steps in (few, many):
             sides = [("ours", task.ours(steps), here), ("theirs", task.theirs(python, steps), scripts)]
             for name, words, folder in sides if turn % 2 == 0 else reversed(sides):
-                took.setdefault((name, steps), []).append(run(words, folder, task.folder / "home"))
-                print(f"{name} {steps} steps: {took[name, steps][-1]}", flush=True)
+                took.setdefault((name, steps), []).append(run(words, surroundings, folder))
+                print(f"{name} {steps} steps: {took[name, steps][-1][:3]}", flush=True)
     found: dict[str, dict[str, float]] = {}
     clock = "worked" if task.device == "cpu" else "wall"
     for name in ("ours", "theirs"):
         short, long = (median(getattr(each, clock) for each in took[name, steps]) for steps in (few, many))
         step = (long - short) / (many - few)
-        peak = max(each.peak_gb for steps in (few, many) for each in took[name, steps])
+        peak = max(each.peak_bytes for steps in (few, many) for each in took[name, steps]) / 1e9
         found[name] = {"step": step, "start": short - few * step, "peak_gb": peak}
     found["ratio"] = {key: found["ours"][key] / found["theirs"][key] for key in found["ours"]}
     return found

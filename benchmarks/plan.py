@@ -8,33 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.commands import run
+
 
 def faceid(home: Path, *words: object) -> tuple[dict[str, Any], float, int]:
     """Run a command; its JSON, its seconds, and its peak memory in bytes."""
-    surroundings = {**os.environ, "FACEID_HOME": str(home)}
-    started = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-m", "faceid_cli", *map(str, words), "--json"],
-        env=surroundings,
-        cwd=Path(__file__).parent.parent,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"faceid {words[0]} ended with {process.returncode}")
-    return json.loads(said), time.perf_counter() - started, usage.ru_maxrss * 1024
+    words = (sys.executable, "-m", "faceid_cli", *words, "--json")
+    found = run(words, {"FACEID_HOME": str(home)}, Path(__file__).parent.parent)
+    return json.loads(found.said), found.wall, found.peak_bytes
 
 
 def bytes_in(folder: Path) -> int:

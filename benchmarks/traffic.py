@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Run the operator, and count it."""
-        call: Callable[..., Any] = func
-        returned = call(*args, **(kwargs or {}))
+        returned = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         taken = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         made = [each for each in tree_leaves(returned) if isinstance(each, Tensor)]
@@ -106,12 +105,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         sizes = f"weights {found.weights[name] / 1e9:7.3f} GB  others {found.others[name] / 1e9:7.3f} GB"
         print(f"{name:52} {found.calls[name]:5} calls  {sizes}")
     moved = found.others + found.weights
-    between = sum(count for name, count in moved.items() if not name.startswith(_ARITHMETIC))
-    sums = {"batch": arguments.batch, "calls": found.calls.total(), "bytes": moved.total(), "between_bytes": between}
-    everything, weights, rest = (each / 1e9 for each in (moved.total(), found.weights.total(), between))
+    others = [name for name in found.calls if not name.startswith(_ARITHMETIC)]
+    sums = {
+        "batch": arguments.batch,
+        "calls": found.calls.total(),
+        "bytes": moved.total(),
+        "between_calls": sum(found.calls[name] for name in others),
+        "between_bytes": sum(moved[name] for name in others),
+    }
+    everything, weights, rest = (each / 1e9 for each in (moved.total(), found.weights.total(), sums["between_bytes"]))
     print(
-        f"{sums['calls']} operators move {everything:.1f} GB, {weights:.1f} of them weights; "
-        f"those between the arithmetic {rest:.1f} GB, {rest / arguments.terabytes:.1f} ms at {arguments.terabytes} TB/s"
+        f"{sums['calls']} operators move {everything:.1f} GB, {weights:.1f} of them weights; {sums['between_calls']} "
+        f"between the arithmetic {rest:.1f} GB, {rest / arguments.terabytes:.1f} ms at {arguments.terabytes} TB/s"
     )
     if arguments.json:
         arguments.json.write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")

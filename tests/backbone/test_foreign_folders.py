@@ -10,6 +10,7 @@ import pytest
 from faceid_cli.backbone import load_base_model
 from faceid_cli.errors import ModelError, UnsupportedModelError
 from faceid_cli.model_files import check_model
+from faceid_cli.model_files.vocabulary import write_vocabulary
 
 
 @pytest.fixture
@@ -114,8 +115,9 @@ def test_a_list_of_shards_cannot_lead_out_of_its_folder(folder) -> None:
     ],
 )
 def test_what_only_the_libraries_notice_is_one_error_that_names_the_folder(folder, file, content) -> None:
-    if not (folder / file).exists():
-        pytest.skip("this tokenizer has another layout")
+    if not (folder / file).exists():  # most folders have this layout, which transformers no longer writes
+        (folder / "tokenizer" / "tokenizer.json").unlink()
+        write_vocabulary(folder / "tokenizer")
     if content.startswith(b"{") and file.endswith("config.json"):
         change(folder / file, **json.loads(content))
     else:

@@ -75,7 +75,7 @@ def python(code: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.skipif(version("transformers").startswith("5.0."), reason="it is imported as anybody would: see below")
+@pytest.mark.skipif(version("transformers").startswith("5.0."), reason="this one runs its own file, and brings all in")
 def test_loading_rendering_and_learning_bring_in_nothing_needless(tiny_model_dir) -> None:
     code = _RENDERED.format(folder=str(tiny_model_dir), names=_NOT_NEEDED)
     code = f"from faceid_cli.kept.own_process import claim_process; claim_process()\n{code}"
