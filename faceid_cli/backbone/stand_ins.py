@@ -118,7 +118,7 @@ class Postponed:
         if name not in sys.modules:
             return None
         spec = ModuleSpec(name, _Imported(sys.modules[name]))
-        sys.modules[name].__spec__ = spec  # else Python takes that for the better one, and runs the file again
+        _set_spec(sys.modules[name], spec)  # else Python takes that for the better one, and runs the file again
         return spec
 
 
@@ -156,4 +156,9 @@ class _Imported(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """It has run."""
-        module.__spec__ = self._spec
+        _set_spec(module, self._spec)
+
+
+def _set_spec(module: ModuleType, spec: ModuleSpec | None) -> None:
+    """Past the module's own ways: torch's modules of settings let nothing be set that is not a setting."""
+    module.__dict__["__spec__"] = spec

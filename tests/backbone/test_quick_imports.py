@@ -118,7 +118,9 @@ assert "torch" in importlib.metadata.packages_distributions()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["import torch._dynamo.eval_frame", "torch.compiler.reset()"])
+@pytest.mark.parametrize(
+    "way", ["import torch._dynamo.eval_frame", "import torch._dynamo.config", "torch.compiler.reset()"]
+)
 def test_the_compiler_comes_when_it_is_asked_for_and_knows_what_was_marked_before(way) -> None:
     code = f"""
 import sys, torch

@@ -12,10 +12,13 @@ from faceid_cli.backbone.lean_imports import _Distributions
 from faceid_cli.backbone.stand_ins import Postponed
 
 _FILES = {
-    "__init__": "from heavy_package import core\nfrom heavy_package.core import Thing\nmarked = []\n",
+    "__init__": "from heavy_package import core, settings\nfrom heavy_package.core import Thing\nmarked = []\n",
     "core": "runs = []\nruns.append(1)\nclass Thing: pass\n",
     "light": "",
     "other": "from heavy_package import core\n",
+    # As torch's modules of settings are.
+    "settings": "import sys\nfrom types import ModuleType\nclass Settings(ModuleType):\n"
+    "    def __setattr__(self, name, value): raise AttributeError(name)\nsys.modules[__name__].__class__ = Settings\n",
 }
 
 
@@ -42,6 +45,7 @@ def postponed(tmp_path, monkeypatch) -> Iterator[Postponed]:
     [
         "import heavy_package.core",
         "import heavy_package.other",
+        "import heavy_package.settings",
         "from heavy_package.core import Thing",
         "from heavy_package import marked",
         "import heavy_package; heavy_package.marked.append",

@@ -24,7 +24,7 @@ from faceid_cli.training import train_identity
 from faceid_cli.training.data import Batch
 from faceid_cli.training.engine import Engine
 from faceid_cli.training.step import Stepper
-from faceid_cli.types import FaceCrop
+from faceid_cli.types import BUILTIN, FaceCrop
 
 
 class Launched(TorchDispatchMode):
@@ -46,13 +46,14 @@ class Launched(TorchDispatchMode):
 @pytest.fixture
 def base_of(tiny_families):
     def load(family: str) -> BaseModel:
-        return load_base_model(str(tiny_families(family).folder), "cpu", "float32")
+        source = BUILTIN if family == BUILTIN else str(tiny_families(family).folder)
+        return load_base_model(source, "cpu", "float32")
 
     return load
 
 
-def crops(count: int) -> list[FaceCrop]:
-    pixels = np.random.default_rng(5).integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
+def crops(count: int, size: int = 64) -> list[FaceCrop]:
+    pixels = np.random.default_rng(5).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
     return [FaceCrop(Image.fromarray(each), None, f"hash {n}", Path(f"{n}.png")) for n, each in enumerate(pixels)]
 
 
@@ -80,12 +81,18 @@ def test_a_step_calls_hardly_more_operators_than_one_of_textual_inversion(base_o
 
 
 @pytest.mark.parametrize(
-    ("family", "class_word"), [("sd1", "old man"), pytest.param("sdxl", "person", marks=pytest.mark.slow)]
+    ("family", "class_word", "space"),
+    [
+        ("sd1", "old man", "auto"),
+        pytest.param("sdxl", "person", "auto", marks=pytest.mark.slow),
+        (BUILTIN, "person", "names"),
+    ],
 )
-def test_nothing_in_a_step_waits_for_a_gpu_or_feeds_it_from_the_cpu(base_of, family, class_word) -> None:
+def test_nothing_in_a_step_waits_for_a_gpu_or_feeds_it_from_the_cpu(base_of, family, class_word, space) -> None:
     """Either would end the capture of a step. Tensors without content show it on machines without a GPU, too."""
     base = base_of(family)
-    engine = Engine(base, crops(2), TrainConfig(steps=9, batch_size=3, class_word=class_word))
+    config = TrainConfig(steps=9, batch_size=3, class_word=class_word, initial_token="class", token_space=space)
+    engine = Engine(base, crops(2, base.size_px), config)
     state, mode = engine.new_state(), FakeTensorMode()
     batch = Batch(*(on_fake_gpu(part, mode) for part in state.draws.draw(3)))
     engine = moved_to_fake_gpu(engine, mode)
