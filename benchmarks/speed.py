@@ -29,18 +29,21 @@ import torch
 from benchmarks.checkpoint_models import pipeline_of
 from benchmarks.checkpoints import PROMPT, machine, picture, stock_steps
 from benchmarks.timing import FIRST, Results, Timed, rounded, table, take_turns, wait_for
+from benchmarks.trial import person_crops
 from faceid_cli.attention import record_attention, split_attention
 from faceid_cli.backbone import BaseModel, load_base_model, ready_to_learn
 from faceid_cli.backbone.compiling import compile_parts
 from faceid_cli.backbone.load import settle
+from faceid_cli.builtin.judge import Judge
 from faceid_cli.orders import RenderConfig, TrainConfig
 from faceid_cli.orders.sampling import USUAL
 from faceid_cli.rendering.generate import render
 from faceid_cli.rendering.schedulers import scheduler_for
 from faceid_cli.tokens import class_embedding
 from faceid_cli.training.engine import Engine
+from faceid_cli.training.initial import settled
 from faceid_cli.training.step import Stepper
-from faceid_cli.types import FaceCrop, IdentityTokens
+from faceid_cli.types import BUILTIN, FaceCrop, IdentityTokens
 
 PARTS = ("training", "together", "rendering")
 
@@ -111,12 +114,15 @@ def our_steps(name: str, engine: Engine, capture: bool, thrifty: bool, notes: li
 
 def shared_steps(base: BaseModel, people: int, batch: int, notes: list[str]) -> Timed:
     """Steps of several people's enrolments together, each as `faceid enroll --together` does them."""
-    config = TrainConfig(steps=10_000, batch_size=batch)
     known: dict[tuple[Any, ...], Any] = {}
     engines = []
     for person in range(people):
-        crops = [FaceCrop(picture(base.size_px), None, f"{person:064}", Path("picture.png"))]
-        engines.append(Engine(base, crops, replace(config, seed=person), known))
+        if base.source == BUILTIN:  # with a face, or the steps are not those of its users
+            crops = person_crops(Judge.load(), person, 1, base.size_px)
+        else:
+            crops = [FaceCrop(picture(base.size_px), None, f"{person:064}", Path("picture.png"))]
+        config = settled(base, crops, TrainConfig(steps=10_000, batch_size=batch, seed=person))
+        engines.append(Engine(base, crops, config, known))
     stepper = Stepper(engines, [engine.new_state() for engine in engines], notes.append)
     with learning(engines[0], thrifty=True) as record:
         stepper.step(record)  # shows how much memory there is to spare
