@@ -168,21 +168,14 @@ class _Group:
         from faceid_cli.rendering.finite import is_hopeless, lost_pictures
         from faceid_cli.rendering.mixed import render_mixed
 
-        started = time.perf_counter()
+        started, made = time.perf_counter(), None
         try:
             mixed = [each for _, each in batch]
             made = render_mixed(
                 self._base, mixed, self._plan, self._mask, lambda step: self._mixer.results.finished(), self._placing
             )
         except OutOfMemoryError as error:
-            if len(batch) == 1:
-                self._mixer.results.failed(batch[0][0], error)
-                return
-            self._size = len(batch) // 2
-            self._mixer.on_note(f"{len(batch)} pictures at once do not fit into memory; {self._size} are tried")
-            self._run(batch[: self._size])
-            self._run(batch[self._size :])
-            return
+            problem = OutOfMemoryError(error.message, error.hint)  # without what the error holds on to
         except OutputError:  # of an earlier picture, see `Sink.finished`
             raise
         except FaceIDError as error:
@@ -190,6 +183,9 @@ class _Group:
                 raise
             for picture, _ in batch:
                 self._mixer.results.failed(picture, error)
+            return
+        if made is None:
+            self._run_halves(batch, problem)
             return
         seconds = (time.perf_counter() - started) / len(batch)
         for (picture, asked), image in zip(batch, made, strict=True):
@@ -199,6 +195,15 @@ class _Group:
                 self._mixer.results.failed(picture, lost)
             else:
                 self._keep(picture, image, asked.cast, {"seconds": round(seconds, 3)})
+
+    def _run_halves(self, batch: list[tuple[Wanted, MixedPicture]], problem: OutOfMemoryError) -> None:
+        if len(batch) == 1:
+            self._mixer.results.failed(batch[0][0], problem)
+            return
+        half = self._size = len(batch) // 2
+        self._mixer.on_note(f"{len(batch)} pictures at once do not fit into memory; {half} are tried")
+        self._run(batch[:half])
+        self._run(batch[half:])
 
     def _keep(self, picture: Wanted, image: Render, cast: Cast | None, measured: Mapping[str, object]) -> None:
         """Hand a picture on; one that is not like the person is rejected, and another seed is tried."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from faceid_cli.api.already import REJECTED as REJECTED_FOLDER
 from faceid_cli.api.saving import OnFailed, OnSaved
 from faceid_cli.api.wanted import FAILED, REJECTED, RENDERED, OnOutcome, Outcome, Wanted
-from faceid_cli.errors import FaceIDError, NotAlikeError, UnknownNameError, UsageError
+from faceid_cli.errors import FaceIDError, NotAlikeError, OutOfMemoryError, UnknownNameError, UsageError
 from faceid_cli.jobs.rows import located
 from faceid_cli.types import OnNote, Render
 
@@ -98,9 +98,12 @@ def not_alike(picture: Wanted, score: str = "") -> NotAlikeError:
 
 
 def _copy(error: FaceIDError) -> FaceIDError:
-    """The same error once more: of each picture the place is put into its message."""
+    """The same error once more: of each picture the place is put into its message.
+
+    It is kept until all is done, so where memory was short, what led to it is left out: that holds on to all of it.
+    """
     copy = error.__class__.__new__(error.__class__)
     copy.__dict__.update(error.__dict__)
     copy.args = error.args
-    copy.__cause__ = error.__cause__ or error
+    copy.__cause__ = None if isinstance(error, OutOfMemoryError) else error.__cause__ or error
     return copy

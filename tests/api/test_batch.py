@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from diffusers import UNet2DConditionModel
 from PIL import Image
 
 import faceid_cli
@@ -71,3 +73,52 @@ def test_a_name_tells_what_was_left_open(alice, tmp_path) -> None:
         ["cup"], output=tmp_path / "{steps}-{scheduler}.png", people=(("alice",),), device="cpu", guidance_scale=1
     )
     assert [each.path for each in found] == [tmp_path / "20-ddim.png"]
+
+
+@pytest.mark.parametrize("room", [1, 3, 4])
+def test_each_picture_is_rendered_once_where_a_batch_has_to_be_halved(alice, tmp_path, monkeypatch, room) -> None:
+    """A half has to halve again, with nothing of what did not fit in memory any more."""
+    forward, held = UNet2DConditionModel.forward, []
+
+    def of_little_memory(self: Any, sample: torch.Tensor, *more: Any, **named: Any) -> Any:
+        assert [each() for each in held if each() is not None] == []
+        if len(sample) > room:
+            activations = sample + 1
+            held.append(weakref.ref(activations))
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return forward(self, sample, *more, **named)
+
+    monkeypatch.setattr(UNet2DConditionModel, "forward", of_little_memory)
+    outcomes: list[Outcome] = []
+    notes: list[str] = []
+    faceid_cli.batch(
+        [{"prompt": f"cup {number}"} for number in range(8)],
+        output=tmp_path,
+        people=(("alice",),),
+        on_outcome=outcomes.append,
+        on_note=notes.append,
+        batch_size=8,
+        guidance_scale=1,
+        **QUICK,
+    )
+    assert [each.status for each in outcomes] == 8 * ["rendered"]
+    assert {each.path for each in outcomes} == {*tmp_path.glob("*.png")}
+    assert len({each.path for each in outcomes}) == 8
+    assert notes[-1].endswith(f"{min(room, 2) if room < 4 else 4} are tried")
+
+
+def test_a_picture_that_does_not_fit_holds_no_memory_while_others_are_rendered(alice, tmp_path, monkeypatch) -> None:
+    forward, held = UNet2DConditionModel.forward, []
+
+    def of_little_memory(self: Any, sample: torch.Tensor, *more: Any, **named: Any) -> Any:
+        if sample.shape[-1] > 8:
+            activations = sample + 1
+            held.append(weakref.ref(activations))
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        assert [each() for each in held] == [None]
+        return forward(self, sample, *more, **named)
+
+    monkeypatch.setattr(UNet2DConditionModel, "forward", of_little_memory)
+    rows = [{"prompt": "night", "width": 128}, {"prompt": "cup"}]
+    found = faceid_cli.batch(rows, output=tmp_path, people=(("alice",),), **QUICK)
+    assert sorted(each.status for each in found) == ["failed", "rendered"]
