@@ -19,8 +19,8 @@ def in_float32(vae: Any, needed: bool = True) -> Iterator[None]:
         yield
         return
     dtype = vae.dtype
-    vae.to(torch.float32)
     try:
+        vae.to(torch.float32)  # in here: one that does not fit is cast half
         yield
     finally:
         vae.to(dtype)

@@ -132,7 +132,8 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
         return _DTYPES[precision]
     if device.type != "cuda":
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    with torch.cuda.device(device):  # older ones emulate it, many times slower
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 def _type_to_read(path: Path, variant: str | None, dtype: torch.dtype) -> torch.dtype:

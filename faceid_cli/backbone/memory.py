@@ -18,7 +18,13 @@ _LARGE_BYTES = 1 << 28  # of a UNet's weights: with less than that, thrift costs
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # names of glibc's settings in its malloc.h
 _TIGHT, _USUAL = (1 << 20, 1 << 20), (32 << 20, 64 << 20)  # the second: where glibc's own adjustment ends up
 
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "alloc_failed",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -57,8 +63,8 @@ def at_work(base: BaseModel, *parts: str) -> Iterator[None]:
     try:
         for module in base.parts(*parts) if base.offloads else ():
             if module.device.type != base.device.type:
+                moved.append(module)  # first: a part that does not fit is moved half
                 module.to(base.device)
-                moved.append(module)
         yield
     finally:
         for module in moved:

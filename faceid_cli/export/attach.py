@@ -210,7 +210,7 @@ def _own_words(base: BaseModel, prompt: str, people: Mapping[str, IdentityTokens
                 token = f"<{name}>_{len(ids)}"
             if ids:
                 table = encoder.module.get_input_embeddings().weight
-                sides[encoder.name] = table[ids].detach().float()[None]
+                sides[encoder.name] = table[ids].detach().float().cpu()[None]
         if len(sides) == len(base.encoders):
             words[name] = IdentityTokens(sides, sides)
     return words

@@ -85,18 +85,24 @@ class Stepper:
         )
         for state, config in zip(self._states, self._configs, strict=True):
             _set_learning_rate(state.optimizer, learning_rate_at(state.step, config))
-        self._is_untouched = True
+        self._is_untouched, problem = True, ""
         try:
             if self._may_capture and self._graph is None and self._launched >= _LAUNCHED:
                 self._capture(batch, record)
             totals, *losses = self._replay(batch) if self.is_captured else self._launch(batch, record)
-        except (RuntimeError, MemoryError):
+        except (RuntimeError, MemoryError) as error:
             if self._is_untouched:
                 for state, drawn in zip(self._states, before, strict=True):
                     state.draws.restore(drawn)
             if record is not None:
                 record.clear()
-            raise
+            if not is_out_of_memory(error):
+                raise
+            problem = f"out of memory: {error}"
+        if (
+            problem
+        ):  # a new error: the first holds on to all that the step had made, and the autoencoder has to come back
+            raise torch.OutOfMemoryError(problem)
         for place, (total, *each) in enumerate(zip(totals, *losses, strict=True)):
             self._finish(place, total, (each[0], each[1]))
 
@@ -132,7 +138,8 @@ class Stepper:
         torch.cuda.current_stream(device).wait_stream(self._stream)
         if self.is_thrifty is None:
             needed = torch.cuda.max_memory_allocated(device) - before
-            self.is_thrifty = _PLAIN_OVER_LEAN * needed > _free_bytes(device)
+            resting = sum(weight.nbytes for weight in self._engine.base.pipeline.vae.parameters())  # comes back later
+            self.is_thrifty = _PLAIN_OVER_LEAN * needed + resting > _free_bytes(device)
         return found
 
     def _work(self, batch: Batch, record: AttentionRecord | None) -> Tensor:

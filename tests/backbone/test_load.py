@@ -201,6 +201,7 @@ def test_fingerprint_survives_an_unwritable_home(model_copy, monkeypatch, tmp_pa
         RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
         RuntimeError("MPS backend out of memory"),
         OSError(12, "Cannot allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
 def test_every_out_of_memory_becomes_ours(error):

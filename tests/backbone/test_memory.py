@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import nullcontext
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,10 @@ from torch import nn
 
 from faceid_cli.attention import cross_attention_layers
 from faceid_cli.backbone import BaseModel, compiling, load_base_model, memory
+from faceid_cli.backbone.autoencoder import in_float32
 from faceid_cli.backbone.lean import lean_backward
+from faceid_cli.backbone.load import _dtype
+from faceid_cli.errors import OutOfMemoryError
 from faceid_cli.orders import ModelOptions, RenderConfig, TrainConfig
 from faceid_cli.rendering.generate import render
 from faceid_cli.training import train_identity
@@ -161,3 +167,51 @@ def test_the_autoencoder_leaves_the_gpu_while_a_person_is_learned(tiny_families)
         assert base.pipeline.vae.device.type == "cpu"
         assert base.unet.device.type == "cuda"
     assert base.pipeline.vae.device.type == "cuda"
+
+
+def test_what_a_step_without_room_had_made_is_gone_before_the_autoencoder_comes_back(load, monkeypatch):
+    """On a GPU there would be no room for it."""
+    base, held, looked = load("sd1"), [], []
+
+    @contextmanager
+    def at_rest(base: BaseModel, *parts: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            looked.append([each() for each in held])
+
+    def no_room(module: torch.nn.Module, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
+        held.append(weakref.ref(made))
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(memory, "at_rest", at_rest)
+    base.unet.conv_out.register_forward_hook(no_room)
+    with pytest.raises(OutOfMemoryError):
+        train_identity(base, crops(), QUICK)
+    assert looked[-1] == [None]
+
+
+def test_an_autoencoder_that_was_cast_half_is_whole_again(load, monkeypatch):
+    vae = load("sd1").pipeline.vae.to(torch.float16)
+    cast, tries = vae.decoder._apply, []
+
+    def no_room_at_first(function, **named):
+        tries.append(function)
+        if len(tries) == 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return cast(function, **named)
+
+    monkeypatch.setattr(vae.decoder, "_apply", no_room_at_first)
+    with pytest.raises(torch.cuda.OutOfMemoryError), in_float32(vae):
+        pass
+    assert {weight.dtype for weight in vae.parameters()} == {torch.float16}
+
+
+@pytest.mark.parametrize(("generation", "expected"), [(7, torch.float16), (9, torch.bfloat16)])
+def test_bfloat16_is_for_cards_that_have_it_natively(monkeypatch, generation, expected):
+    card = SimpleNamespace(major=generation)
+    names = {"is_available": True, "current_device": 0, "get_device_properties": card, "device": nullcontext()}
+    for name, answer in names.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda *_: True)
+    assert _dtype("auto", torch.device("cuda")) == expected
