@@ -72,6 +72,10 @@ _REFUSALS = {
     errno.EDQUOT: "free some disk space and try again",
     errno.ENAMETOOLONG: "give a shorter path",
     errno.EIO: "check the disk, or give another path",
+    errno.ENOENT: "check the path; it may have been removed meanwhile",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "give a file, not a folder",
+    errno.ELOOP: "check the links",
 }
 
 
@@ -235,7 +239,8 @@ def _refused(error: OSError) -> FaceIDError | None:
     """What the system does not let us do with a file, or None for everything else."""
     if error.errno not in _REFUSALS:
         return None
-    file, reason = error.filename or "a file", (error.strerror or str(error)).lower()
+    nameless = "the current folder" if error.errno == errno.ENOENT else "a file"
+    file, reason = error.filename or nameless, (error.strerror or str(error)).lower()
     refused = OutputError(f"cannot use {file}: {reason}", _REFUSALS[error.errno])
     refused.__cause__ = error
     return refused
@@ -282,19 +287,27 @@ def entry() -> None:
 
     atexit.register(end)  # what is registered first runs last: all others have tidied up by then
     try:
-        code = main()
-        if not sys.stdout.closed:
-            sys.stdout.flush()
+        code = _flushed(main())
     except KeyboardInterrupt:  # before or after the command itself, while modules load or files close
         code = InterruptedRunError.exit_code
     except BrokenPipeError:  # the reader, such as `head`, has gone: no error of ours, and nobody to tell
         abandon(sys.stdout)
         code = 1
-    except OSError:  # main has told why the output cannot be written
-        abandon(sys.stdout)
-        code = OutputError.exit_code
     stopped = code == InterruptedRunError.exit_code
     sys.exit(code)
+
+
+def _flushed(code: int) -> int:
+    """The exit code once all is written that was printed; main has told why it cannot be."""
+    try:
+        if not sys.stdout.closed:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        abandon(sys.stdout)
+        return OutputError.exit_code
+    return code
 
 
 def _end_by(number: signal.Signals) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -73,11 +74,12 @@ def _told(value: Any) -> Any:
 
 
 def _digest(path: Path) -> str:
+    """Of a file's content; what is no file, or cannot be read, is refused later, where it is used."""
     try:
         state = path.stat()
+        return _digest_of(path, state.st_mtime_ns, state.st_size) if stat.S_ISREG(state.st_mode) else str(path)
     except OSError:
         return str(path)
-    return _digest_of(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=256)
