@@ -72,7 +72,6 @@ _REFUSALS = {
     errno.EDQUOT: "free some disk space and try again",
     errno.ENAMETOOLONG: "give a shorter path",
     errno.EIO: "check the disk, or give another path",
-    errno.ENOENT: "check the path; it may have been removed meanwhile",
     errno.ENOTDIR: "check the path",
     errno.EISDIR: "give a file, not a folder",
     errno.ELOOP: "check the links",
@@ -237,13 +236,24 @@ def _check_words(words: Sequence[str]) -> None:
 
 def _refused(error: OSError) -> FaceIDError | None:
     """What the system does not let us do with a file, or None for everything else."""
-    if error.errno not in _REFUSALS:
+    if error.errno == errno.ENOENT and _is_nowhere():
+        refused = OutputError("the folder that this runs in is gone", "go to another one")
+    elif error.errno in _REFUSALS:
+        file, reason = error.filename or "a file", (error.strerror or str(error)).lower()
+        refused = OutputError(f"cannot use {file}: {reason}", _REFUSALS[error.errno])
+    else:
         return None
-    nameless = "the current folder" if error.errno == errno.ENOENT else "a file"
-    file, reason = error.filename or nameless, (error.strerror or str(error)).lower()
-    refused = OutputError(f"cannot use {file}: {reason}", _REFUSALS[error.errno])
     refused.__cause__ = error
     return refused
+
+
+def _is_nowhere() -> bool:
+    """Whether the folder that this runs in has been removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _usage_error(error: typer.TyperException) -> FaceIDError:

@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,25 @@ def test_a_bug_keeps_its_traceback(faceid, monkeypatch, bug) -> None:
     monkeypatch.setattr(listing, "list_identities", fail)
     with pytest.raises(type(bug), match="a bug"):
         faceid("list")
+
+
+def test_a_bug_keeps_its_traceback_to_the_end_of_the_process() -> None:
+    """What the system refuses is an OSError, too, and the console script looks at those once more."""
+    bug = "from faceid_cli.api import list\ndef fail(tag=None): raise FileNotFoundError(2, 'a bug')\n"
+    code = f"{bug}list.list_identities = fail\nfrom faceid_cli.cli.app import entry\nentry()"
+    done = subprocess.run([sys.executable, "-c", code, "list"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.endswith("FileNotFoundError: [Errno 2] a bug\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder that a process is in cannot be removed")
+def test_a_folder_that_is_gone_is_told(faceid, alice, tmp_path, monkeypatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    answer = faceid("generate", "alice", "cup", "--steps", 1)
+    assert (answer.code, answer.err) == (9, "error: the folder that this runs in is gone\n  go to another one\n")
 
 
 def test_verbose_shows_where_an_error_comes_from(faceid) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 from pathlib import Path
@@ -264,3 +265,19 @@ def test_settings_are_kept_with_the_picture(faceid, alice, photo) -> None:
     assert command[2:5] == ["alice", "old", "--seed"]
     assert command[command.index("--clip-skip") + 1] == "1"
     assert "--strength" not in command
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.parametrize("option", ["--init", "--into", "--mask"])
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_is_refused_and_other_rows_go_on(faceid, alice, photo, tmp_path, option, kind) -> None:
+    given = tmp_path / "given"
+    given.mkdir() if kind == "folder" else os.mkfifo(given)
+    more = ("--init", photo) if option == "--mask" else ()
+    answer = faceid("generate", "alice", "cup", "--seed", 1, option, given, *more, *CHEAP)
+    assert (answer.code, len(answer.err.splitlines())) == (4, 2), answer.err
+    assert str(given) in answer.err
+    rows = [{"prompt": "cup", "init": str(photo), option[2:]: str(given)}, {"prompt": "night"}]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    answer = faceid("batch", "rows.jsonl", "--for", "alice", "-o", "out", *CHEAP)
+    assert (answer.code, len(list(Path("out").glob("*.png")))) == (1, 1), answer.err
