@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import UsageError
 from faceid_cli.evaluation.judging import picture_judge
@@ -59,7 +57,7 @@ def choose_likeness(
     chosen = f"auto: likeness {best.likeness:g} of {tried} by ID(P) {best.identity_of_prompt:.3f}"
     chosen += "" if best.prompt is None else f", prompt {best.prompt:.3f}"
     chosen += f", {len(SEEDS)} pictures a level, judge {judge.name}"
-    return dataclasses.replace(config, likeness=best.likeness, likeness_keys=None, likeness_values=None), chosen
+    return config.with_likeness(best.likeness), chosen
 
 
 def _line(each: TradeOff) -> str:

@@ -66,7 +66,7 @@ def trade_offs(
     """
     found = []
     for level in levels:
-        config = replace(rendering, likeness=level, likeness_keys=None, likeness_values=None, hires=1.0)
+        config = replace(rendering.with_likeness(level), hires=1.0)
         pictures = render(base, text, {name: tokens}, seeds, config)
         scored = [
             score_picture(judge, likeness, prompt, seed, picture.image)

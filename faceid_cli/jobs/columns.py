@@ -97,8 +97,9 @@ def _read(order: type[Options], field: str, column: str, value: Any) -> dict[str
     asked, kind, default = leaves(order)[field]
     if field == "names":
         return {field: _names(column, value)}
-    is_number = _is_field_itself(column, field) and _plain(kind) in (int, float) and "=" not in str(value)
-    if asked.read is not None and not is_number:  # with "=" it says more than one number, as in alice=0.8
+    has_other_flag = f"--{field.replace('_', '-')}" not in asked.flags  # such as --size, which is read as two fields
+    is_number = has_other_flag and _is_field_itself(column, field) and _plain(kind) in (int, float)
+    if asked.read is not None and not is_number:
         if isinstance(value, list):
             return {field: tuple(value)}
         return _by_option(column, asked, value)

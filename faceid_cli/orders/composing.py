@@ -62,12 +62,15 @@ def check_regions(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def read_likeness(text: str) -> dict[str, Any]:
-    """Read "0.8" as the likeness of all, "alice=0.8,bob=1.2" as that of some.
+    """Read "0.8" as the likeness of all, "alice=0.8,bob=1.2" as that of some; the others have the usual one.
+
+    Both fields are said, or one of them would be left of what is said elsewhere, of all rows or in a record.
 
     Raises:
         UsageError: Anything else.
     """
-    found: dict[str, Any] = {}
+    of_all: float | None = None
+    of_some: dict[str, float] = {}
     for part in str(text).split(","):
         name, equals, number = part.strip().rpartition("=")
         try:
@@ -76,13 +79,14 @@ def read_likeness(text: str) -> dict[str, Any]:
             raise UsageError(
                 f"{text!r} is no likeness", "such as 0.8, or of several people alice=0.8,bob=1.2"
             ) from None
+        if name in of_some or (not equals and of_all is not None):
+            raise UsageError(f"{text!r} says a likeness twice", "one number for all; others as alice=0.8")
         if equals:
-            found["likeness_of"] = (*found.get("likeness_of", ()), f"{name}={value:g}")
-        elif "likeness" in found:
-            raise UsageError(f"{text!r} says the likeness twice", "one number for all; others as alice=0.8")
+            of_some[name] = value
         else:
-            found["likeness"] = value
-    return found
+            of_all = value
+    said = tuple(f"{name}={value:g}" for name, value in of_some.items())
+    return {"likeness": 1.0 if of_all is None else of_all, "likeness_of": said}
 
 
 def written_likeness(group: Any) -> str | None:

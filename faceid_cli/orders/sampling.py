@@ -362,14 +362,21 @@ class RenderConfig(Machine, Sampling):
         """How much of a picture to start from may change; `masked` tells whether a mask holds the rest."""
         return (0.8 if masked else 0.6) if self.strength is None else self.strength
 
+    def with_likeness(self, likeness: float) -> Self:
+        """The same with this likeness for keys and values of all people."""
+        return replace(self, likeness=likeness, likeness_of=(), likeness_keys=None, likeness_values=None)
+
     @property
     def dials(self) -> tuple[float, float, tuple[int, ...]]:
         """Likeness of the keys, likeness of the values, and the stages with the person."""
-        keys = self.likeness if self.likeness_keys is None else self.likeness_keys
-        values = self.likeness if self.likeness_values is None else self.likeness_values
-        return keys, values, self.stages
+        return self._dials(self.likeness)
 
     def dials_of(self, name: str) -> tuple[float, float, tuple[int, ...]]:
         """The same for one person, who may have a likeness of their own."""
         own = next((each.rpartition("=")[2] for each in self.likeness_of if each.rpartition("=")[0] == name), None)
-        return self.dials if own is None else (float(own), float(own), self.stages)
+        return self._dials(self.likeness if own is None else float(own))
+
+    def _dials(self, likeness: float) -> tuple[float, float, tuple[int, ...]]:
+        keys = likeness if self.likeness_keys is None else self.likeness_keys
+        values = likeness if self.likeness_values is None else self.likeness_values
+        return keys, values, self.stages

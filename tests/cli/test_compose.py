@@ -170,6 +170,56 @@ def test_rows_of_a_batch_have_likenesses_of_their_own(faceid, bob) -> None:
     assert not np.array_equal(pixels("out/1.png"), pixels("out/2.png"))
 
 
+def test_a_likeness_is_said_anew_as_a_whole(faceid, alice) -> None:
+    """One number takes the place of alice's own, and the other way round: in a row, a grid, and a change."""
+    words = ("cup", "--seed", 1, *CHEAP)
+    for likeness in (0.1, 0.4, 0.9):
+        assert faceid("generate", "alice", *words, "--likeness", likeness, "-o", f"{likeness}.png").code == 0
+    Path("jobs.csv").write_text("name,prompt,seed,likeness\nalice,cup,1,0.9\nalice,cup,1,alice=0.1\nalice,cup,1,\n")
+    for number, common in enumerate(("alice=0.4", "0.4")):
+        answer = faceid(
+            "batch", "jobs.csv", "--likeness", common, "--batch", 1, *CHEAP, "-o", f"{number}/{{index}}.png"
+        )
+        assert answer.code == 0, answer.err
+        for index, likeness in enumerate((0.9, 0.1, 0.4), 1):
+            assert np.array_equal(pixels(f"{number}/{index}.png"), pixels(f"{likeness}.png")), (common, likeness)
+    answer = faceid(
+        "generate",
+        "alice",
+        *words,
+        "--likeness",
+        "alice=0.4",
+        "--grid",
+        "likeness=0.1,0.9",
+        "--batch",
+        1,
+        "-o",
+        "g",
+        "--json",
+    )
+    assert answer.code == 0, answer.err
+    files = [each["file"] for each in map(json.loads, answer.out.splitlines()) if each.get("file", "").endswith(".png")]
+    assert np.array_equal(pixels(files[0]), pixels("0.1.png"))
+    assert np.array_equal(pixels(files[1]), pixels("0.9.png"))
+    assert faceid("generate", "alice", *words, "--likeness", "alice=0.4", "-o", "own.png").code == 0
+    assert faceid("replay", "own.png", "--change", "likeness=0.9", "-o", "changed.png").code == 0
+    assert np.array_equal(pixels("changed.png"), pixels("0.9.png"))
+
+
+def test_one_side_of_the_likeness_is_said_beside_that_of_a_person(faceid, alice) -> None:
+    words = ("generate", "alice", "cup", "--seed", 1, *CHEAP)
+    for number, likeness in enumerate(("0.4", "alice=0.4")):
+        assert faceid(*words, "--likeness", likeness, "--likeness-k", 0.1, "-o", f"{number}.png").code == 0
+    assert faceid(*words, "--likeness", 0.4, "-o", "both.png").code == 0
+    assert np.array_equal(pixels("0.png"), pixels("1.png"))
+    assert not np.array_equal(pixels("0.png"), pixels("both.png"))
+
+
+def test_nobody_has_two_likenesses(faceid, alice) -> None:
+    answer = faceid("generate", "alice", "cup", "--likeness", "alice=0.4,alice=1.9", *CHEAP)
+    assert (answer.code, "says a likeness twice" in answer.err) == (2, True)
+
+
 def test_rows_of_a_batch_have_layouts_of_their_own(faceid, bob) -> None:
     Path("jobs.csv").write_text(
         "names,prompt,layout,seed\n"

@@ -97,7 +97,8 @@ def test_a_prompt_without_a_mark_is_said_of_the_person() -> None:
 def test_levels_of_likeness_are_tried_on_keys_and_values_alike_and_at_the_first_size(tiny_base) -> None:
     feature = 3 + class_embedding(tiny_base, "person").view(1, 1, -1)
     tokens, seen = IdentityTokens({ENCODER: feature}, {ENCODER: torch.flip(feature, (-1,))}), {}
-    for name, dials in {"plain": {}, "set": {"likeness_keys": 0.1, "likeness_values": 0.2, "hires": 1.5}}.items():
+    others = {"likeness_keys": 0.1, "likeness_values": 0.2, "likeness_of": ("x=0.3",), "hires": 1.5}
+    for name, dials in {"plain": {}, "set": others}.items():
         judge = SeesFaces(20)
         config = RenderConfig(steps=2, **dials)
         seen[name] = trade_offs(
