@@ -9,7 +9,7 @@ from faceid_cli.api.opening import Opened
 from faceid_cli.errors import UsageError
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.checks import user_path
-from faceid_cli.orders.composing import AUTO, MOST_PEOPLE, NO_LAYOUT, is_layout_file
+from faceid_cli.orders.composing import AUTO, MOST_PEOPLE, is_layout_file
 from faceid_cli.rendering.layout_figure import draw_layout
 from faceid_cli.rendering.layouts import Cast, check_people, given_layout, grid_of, read_layout_file
 from faceid_cli.rendering.save import plan_output, save_picture
@@ -38,14 +38,6 @@ def with_layout(order: RenderOrder) -> RenderOrder:
     return replace(order, config=replace(config, layout=None, region=regions))
 
 
-def has_regions(order: RenderOrder) -> bool:
-    """Whether each person of the order's pictures gets a region of their own."""
-    config = order.config
-    if config.region:
-        return True
-    return config.layout != NO_LAYOUT and (len(order.names) > 1 or config.layout is not None)
-
-
 def cast_of(order: RenderOrder, opened: Opened, prompt: str) -> Cast | None:
     """The people of a picture that has several, and their regions as far as they are known; None for one without any.
 
@@ -58,7 +50,7 @@ def cast_of(order: RenderOrder, opened: Opened, prompt: str) -> Cast | None:
         UsageError: Regions for a single person, or what is wrong with a layout, see `rendering.layouts`.
     """
     config = order.config
-    if not has_regions(order):
+    if not order.has_regions:
         return None
     scene = read_scene(prompt, {person.name: person.class_word for person in opened.people})
     count = len(scene.figures)

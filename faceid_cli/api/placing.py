@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from faceid_cli.api.composing import has_regions, with_layout
+from faceid_cli.api.composing import with_layout
 from faceid_cli.api.opening import Opened
 from faceid_cli.api.origins import origins_of
 from faceid_cli.builtin.words import unknown_words
 from faceid_cli.errors import UsageError
+from faceid_cli.kept.settings import fields_with_defaults
 from faceid_cli.model_files.file_hashes import sha256_of
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.emphasis import doubtful_weights, plain_text, weighted_parts
+from faceid_cli.orders.idle import idle_options
 from faceid_cli.orders.replay import render_command
 from faceid_cli.rendering.prompts import parse_embedding, place_people
 from faceid_cli.types import BUILTIN, OnNote, Render
@@ -31,8 +33,10 @@ def placed(order: RenderOrder, opened: Opened, on_note: OnNote | None) -> tuple[
     files = _embeddings(order, on_note)
     prompt = place_people(order.prompt, order.names, list(files))
     if on_note:
+        for line in idle_options(order, fields_with_defaults(RenderOrder)):
+            on_note(line)
         _tell_doubts(prompt, order.config.negative_prompt, opened.is_builtin, on_note)
-        if has_regions(order) and any(weight != 1 for _, weight in weighted_parts(prompt)):
+        if order.has_regions and any(weight != 1 for _, weight in weighted_parts(prompt)):
             on_note("weights in the prompt count for nothing where people have regions; `--layout none` keeps them")
     return order, prompt, files
 

