@@ -38,3 +38,5 @@ def deferred_interrupt() -> Iterator[InterruptFlag]:
         yield flag
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if flag.raised:  # since it was last looked at
+        raise KeyboardInterrupt

@@ -146,10 +146,11 @@ def _train(runs: Sequence[Run], stepper: Stepper, count: int, on_step: OnStep | 
                     on_step(_report(longest, recent, len(runs)))
             except KeyboardInterrupt:
                 interrupt.raised = True
+            if not interrupt.raised:
+                for each in runs:
+                    each.save_if_due()
             if interrupt.raised:
                 raise _interrupted(runs)
-            for each in runs:
-                each.save_if_due()
 
 
 @contextmanager

@@ -12,6 +12,8 @@ import torch
 from faceid_cli.errors import CheckpointError, InterruptedRunError
 from faceid_cli.training import train_identity
 from faceid_cli.training.checkpoint import FILE_NAME
+from faceid_cli.training.interrupt import deferred_interrupt
+from faceid_cli.training.run import Run
 from faceid_cli.types import StepReport
 
 
@@ -44,6 +46,18 @@ def test_ctrl_c_within_a_step_lets_the_step_finish(tiny_base, tmp_path, quick, m
 
     with pytest.raises(InterruptedRunError, match="interrupted after step 3 of 4"):
         train_identity(tiny_base, make_crops(), quick, tmp_path, on_step=press_ctrl_c)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_while_the_last_step_is_saved_is_not_lost(tiny_base, tmp_path, quick, make_crops, monkeypatch):
+    monkeypatch.setattr(Run, "save_if_due", lambda run: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(InterruptedRunError, match="interrupted after step 1 of 1"):
+        train_identity(tiny_base, make_crops(), replace(quick, steps=1, average_last=0), tmp_path)
+
+
+def test_ctrl_c_at_the_end_of_the_deferral_is_not_lost():
+    with pytest.raises(KeyboardInterrupt), deferred_interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
