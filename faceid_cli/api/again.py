@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from faceid_cli.api.already import Already
 from faceid_cli.api.opening import Opened
 from faceid_cli.jobs.requests import request_of
 from faceid_cli.kept.settings import fields_with_defaults
 from faceid_cli.model_files import fingerprint_of
-from faceid_cli.orders import RenderOrder
+from faceid_cli.model_files.file_hashes import sha256_of
+from faceid_cli.model_files.lora import parse_lora
+from faceid_cli.orders import ModelOptions, RenderOrder
+from faceid_cli.orders.checks import user_path
 from faceid_cli.orders.replay import render_command
 from faceid_cli.rendering.metadata import opened_file, read_metadata
 from faceid_cli.types import BUILTIN, Render, RenderRequest
@@ -27,8 +31,20 @@ def requests_of(order: RenderOrder, opened: Opened, prompt: str, seeds: Sequence
         seeds: Of the pictures.
     """
     fingerprint = fingerprint_of(opened.source, opened.loading.variant)
-    ids, loading = [person.id for person in opened.people], opened.loading.kept()
-    return {seed: request_of(order, prompt, ids, fingerprint, loading, seed) for seed in seeds}
+    loading = put_in(opened.loading)
+    return {seed: request_of(order, prompt, opened.digests, fingerprint, loading, seed) for seed in seeds}
+
+
+def put_in(loading: ModelOptions) -> dict[str, Any]:
+    """What is put into a base model, by name and by content: under the same name may be another file by now.
+
+    Raises:
+        ModelError: A file cannot be read.
+    """
+    paths = [path for path, _ in map(parse_lora, loading.loras or ())]
+    paths += [] if loading.vae is None else [user_path(Path(loading.vae))]
+    found = [file for path in paths for file in ([path] if path.is_file() else sorted(path.glob("**/*.safetensors")))]
+    return {**loading.kept(), "files": [sha256_of(file) for file in found]} if found else loading.kept()
 
 
 def files_there(order: RenderOrder, requests: Mapping[int, str]) -> dict[int, Path]:

@@ -49,6 +49,11 @@ class Opened:
         """Whether the base model is the one that ships with faceid."""
         return self.source == BUILTIN
 
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Of the people's tokens, in order; equal of people who come back from a backup, or are learned alike again."""
+        return tuple(self.stored[person.name].digest for person in self.people)
+
     def base(self, on_note: OnNote | None = None) -> BaseModel:
         """Load the base model; this brings in torch, which takes seconds.
 

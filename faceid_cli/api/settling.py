@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from faceid_cli.api.again import put_in
 from faceid_cli.api.already import Already
 from faceid_cli.api.loaded import People
 from faceid_cli.api.opening import Opened
@@ -18,7 +20,7 @@ from faceid_cli.jobs.expand import BadRow, Job
 from faceid_cli.jobs.requests import rejected, request_of
 from faceid_cli.jobs.rows import located
 from faceid_cli.model_files import fingerprint_of
-from faceid_cli.orders import RenderOrder
+from faceid_cli.orders import ModelOptions, RenderOrder
 from faceid_cli.types import OnNote
 
 
@@ -36,7 +38,7 @@ class Settling:
         self._people, self._already = People(on_note), already or Already()
         self._times: Counter[str] = Counter()
         self._last: tuple[RenderOrder, Any] | None = None
-        self._fingerprints: dict[tuple[str, str | None], str] = {}
+        self._models: dict[tuple[str, ModelOptions], tuple[str, Mapping[str, Any]]] = {}
 
     def settle(self, job: Job | BadRow) -> Wanted | Outcome:
         """What is to be done for a picture."""
@@ -48,10 +50,10 @@ class Settling:
             return Outcome(FAILED, job, error=located(error, job.place), seed=job.seed)
 
     def _settle(self, job: Job) -> Wanted | Outcome:
-        opened, order, prompt, files, fingerprint = self._of_order(job.order)
+        opened, order, prompt, files, (fingerprint, loading) = self._of_order(job.order)
         wanted = Wanted(job, opened, order, prompt, files, "", retries=self._retries)
         seed = None if job.is_drawn else job.seed
-        asked = partial(request_of, order, prompt, wanted.ids, fingerprint, opened.loading.kept(), seed)
+        asked = partial(request_of, order, prompt, opened.digests, fingerprint, loading, seed)
         once = asked(0)
         number = self._times[once]  # the same row once more is another picture, under another name
         self._times[once] += 1
@@ -79,12 +81,12 @@ class Settling:
             opened = self._people.of(order)
             order_alone = order if order.output is None else replace(order, output=None)
             settled, prompt, files = placed(order_alone, opened, self._note)
-            self._last = order, (opened, settled, prompt, files, self._fingerprint(opened))
+            self._last = order, (opened, settled, prompt, files, self._model(opened))
         return self._last[1]
 
-    def _fingerprint(self, opened: Opened) -> str:
-        """Of the base model, whose files are looked at once and not for each row."""
-        key = opened.source, opened.loading.variant
-        if key not in self._fingerprints:
-            self._fingerprints[key] = fingerprint_of(*key)
-        return self._fingerprints[key]
+    def _model(self, opened: Opened) -> tuple[str, Mapping[str, Any]]:
+        """Fingerprint of the base model, and what is put into it; files are looked at once and not for each row."""
+        key = opened.source, opened.loading
+        if key not in self._models:
+            self._models[key] = fingerprint_of(opened.source, opened.loading.variant), put_in(opened.loading)
+        return self._models[key]

@@ -26,7 +26,7 @@ _SAID_APART = ("names", "prompt", "model", "variant", "vae", "loras")
 def request_of(
     order: RenderOrder,
     prompt: str,
-    ids: Sequence[str],
+    people: Sequence[str],
     fingerprint: str,
     loading: Mapping[str, Any],
     seed: int | None,
@@ -38,9 +38,9 @@ def request_of(
     Args:
         order: The order; seed, count and output are not looked at.
         prompt: Normalised, people as `<name>`.
-        ids: Of the people, in order.
+        people: Digests of their tokens, in order.
         fingerprint: Of the base model's weights.
-        loading: What was put into it.
+        loading: What was put into it, with digests of files.
         seed: Of the picture; None for one that nobody asked for.
         number: Which of several pictures with the same request it is.
     """
@@ -48,7 +48,7 @@ def request_of(
     said = {name: _told(value) for name, default in _counting().items() if (value := values[name]) != default}
     files = {name: _digest(path) for name, path in order.files.items()}
     words = [_digest(user_path(text.partition(":")[0])) for text in order.embeddings]
-    request = [prompt, list(ids), fingerprint, dict(loading), said, files, words, seed, number]
+    request = [prompt, list(people), fingerprint, dict(loading), said, files, words, seed, number]
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -313,7 +313,7 @@ class RenderConfig(Machine, Sampling):
         read=read_batch,
         is_repeated=False,
     )
-    fit_batch: bool = option(False, "Halve the batch until it fits into memory.")
+    fit_batch: bool = option(False, "Halve the batch until it fits into memory.", is_repeated=False)
     fast: bool = option(
         False,
         f"As --steps {FAST['steps']} --scheduler {FAST['scheduler']} --guided {FAST['guided']}, "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import time
+
 import pytest
 
 from faceid_cli.builtin.names import roster
@@ -43,3 +46,25 @@ def test_what_it_draws_is_known() -> None:
 )
 def test_unknown_words_are_found(prompt: str, unknown: tuple[str, ...]) -> None:
     assert unknown_words(prompt) == unknown
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers")
+def test_ctrl_c_while_names_are_drawn_is_not_lost() -> None:
+    """numpy's `choice` drops one of ten."""
+    started = time.perf_counter()
+    roster.__wrapped__()
+    seconds = time.perf_counter() - started
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+
+    def draw_until(part: int) -> None:
+        signal.setitimer(signal.ITIMER_REAL, seconds * part / 100)
+        for _ in range(10):
+            roster.__wrapped__()
+
+    try:
+        for part in range(1, 60):
+            with pytest.raises(KeyboardInterrupt):
+                draw_until(part)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from faceid_cli.registry.store import Registry
 from tests.cli.batches import CHEAP, lines, outside, pictures, pixels
@@ -68,6 +70,38 @@ def test_generate_with_a_seed_and_a_folder_goes_on_too(faceid, alice) -> None:
     assert "there already: out/alice-1.png, out/alice-2.png (--overwrite renders again)" in answer.err
     assert [each["seed"] for each in answer.data["renders"]] == [5, 6, 7]
     assert faceid(*words, "-n", 2, "--steps", 1, "-q").out == "out/alice-4.png\nout/alice-5.png\n", "another request"
+
+
+def test_who_comes_back_from_a_backup_is_the_same(faceid, alice) -> None:
+    words = ("generate", "alice", "cup", "--seed", 5, "-o", "out", *CHEAP)
+    Path("out").mkdir()
+    assert faceid(*words).code == 0
+    assert faceid("backup", "all.zip").code == 0
+    assert faceid("restore", "all.zip", "--replace").code == 0
+    assert "there already: out/alice.png" in faceid(*words).err
+
+
+def test_another_file_of_the_same_name_makes_another_picture(faceid, alice, tiny_model_dir) -> None:
+    shutil.copytree(tiny_model_dir / "vae", "mine")
+    words = ("generate", "alice", "cup", "--seed", 5, "-o", "out", "--vae", "mine", *CHEAP)
+    Path("out").mkdir()
+    Path("p.txt").write_text("night\n", encoding="utf-8")
+    rows = ("batch", "p.txt", "--for", "alice", "--seed", 5, "-o", "rows", "--vae", "mine", "--json", *CHEAP)
+    for _ in range(2):
+        assert faceid(*words, "-q").out == "out/alice.png\n"
+        assert lines(faceid(*rows))[-1]["status"] == "done"
+    assert lines(faceid(*rows))[0]["status"] == "there"
+    weights = Path("mine/diffusion_pytorch_model.safetensors")
+    save_file({name: -value for name, value in load_file(weights).items()}, weights)
+    assert faceid(*words, "-q").out == "out/alice-2.png\n"
+    assert lines(faceid(*rows))[0]["status"] == "rendered"
+
+
+def test_a_batch_that_is_fitted_makes_the_same_picture(faceid, alice) -> None:
+    words = ("generate", "alice", "cup", "--seed", 5, "-o", "out", *CHEAP)
+    Path("out").mkdir()
+    assert faceid(*words).code == 0
+    assert "there already: out/alice.png" in faceid(*words, "--batch", "auto").err
 
 
 def test_what_failed_is_tried_again(faceid, alice, monkeypatch) -> None:
