@@ -195,10 +195,12 @@ def check_outcomes(plan: BatchPlan, outcomes: Mapping[str, int]) -> None:
     """
     failed = outcomes.get(FAILED, 0)
     if failed:
-        file = failed_file(plan)
+        file = shown_path(failed_file(plan))
+        is_whole = all(each.row is None or each.row.values for each in plan.bad)
+        which = "their rows" if is_whole else "those of their rows that say anything"
         raise BatchError(
             f"{failed} of {plan.pictures + len(plan.bad)} pictures failed",
-            f"their rows are in {shown_path(file)}: faceid batch {shown_path(file)}",
+            f"{which} are in {file}: faceid batch {file}",
         )
 
 

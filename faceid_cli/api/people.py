@@ -14,7 +14,7 @@ from faceid_cli.api.preparing import checked_order
 from faceid_cli.api.row_files import content_of, write_failed_rows
 from faceid_cli.api.teaching import learn_spread
 from faceid_cli.errors import BatchError, FaceIDError, InterruptedRunError, UsageError
-from faceid_cli.jobs.columns import ERROR, options_of
+from faceid_cli.jobs.columns import ERROR, fields_said, options_of
 from faceid_cli.jobs.reading import kind_of_people, read_rows
 from faceid_cli.jobs.rows import FieldError, Place, Row, located
 from faceid_cli.kept.settings import enrolment_order
@@ -313,8 +313,13 @@ def _failed_row(outcome: PersonOutcome) -> dict[str, Any]:
     """A row that can be given again, with everything that its order said, and why it failed."""
     person, error = outcome.person, outcome.error
     is_read = "name" in person.said and "photos" in person.said
-    values = {name: _plain(value) for name, value in person.said.items()} if is_read else dict(person.row.values)
-    return {**values, ERROR: "" if error is None else error.message}
+    own = {} if is_read else person.row.values
+    left = {name: value for name, value in person.said.items() if name not in fields_said(own, EnrolOrder)}
+    return {
+        **{name: _plain(value) for name, value in left.items()},
+        **own,
+        ERROR: "" if error is None else error.message,
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -50,6 +51,24 @@ def options_of(columns: Mapping[str, Any], order: type[Options] = RenderOrder) -
                 raise FieldError(column, f"says again what another column says: {name}")
             found[name] = each
     return found
+
+
+def fields_said(columns: Mapping[str, Any], order: type[Options] = RenderOrder) -> set[str]:
+    """Fields of an order, and of pictures "seeds", that columns say something of, whether or not it can be read."""
+    said: set[str] = set()
+    for column, value in columns.items():
+        with suppress(FieldError):
+            said |= {SEEDS} if column.strip().lower() == SEEDS else {field_of(column, order)}
+        with suppress(FieldError):  # some say several
+            said |= set(options_of({column: value}, order))
+    return said
+
+
+def written(value: Any) -> Any:
+    """A value as JSON has it; files with their whole paths."""
+    if isinstance(value, tuple | list):
+        return [written(each) for each in value]
+    return str(value.absolute()) if isinstance(value, Path) else value
 
 
 def field_of(label: str, order: type[Options] = RenderOrder) -> str:

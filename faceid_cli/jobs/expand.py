@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import FaceIDError
-from faceid_cli.jobs.columns import REQUEST, SEEDS, options_of
+from faceid_cli.jobs.columns import REQUEST, SEEDS, fields_said, options_of, written
 from faceid_cli.jobs.grid import Axis, Cell, cells, read_axes
 from faceid_cli.jobs.naming import Template, slug_of, template_of
 from faceid_cli.jobs.rows import FieldError, Place, Row, located
@@ -121,7 +121,7 @@ class Expansion:
                         sheet += len(seeds)
                     drawn += len(seeds) if are_drawn else 0
             except FaceIDError as error:
-                yield BadRow(row, located(error, row.place))
+                yield BadRow(self._whole(row), located(error, row.place))
                 continue
             index += len(made)
             yield from made
@@ -132,6 +132,18 @@ class Expansion:
         left_out = {"seed", SEEDS} if said & {"seed", SEEDS} else set()
         left_out |= {"count"} if SEEDS in said else {SEEDS} if "count" in said else set()
         return {name: value for name, value in self.common.items() if name not in left_out}
+
+    def _whole(self, row: Row) -> Row:
+        """A row with what all rows have in common, so that it can be given again alone."""
+        if not row.values:
+            return row
+        said = fields_said(row.values)
+        common = {name: written(value) for name, value in self._common_for(row).items() if name not in said}
+        if len(self.people) == 1 and "names" not in said:
+            common["names"] = list(self.people[0])
+        if "output" not in said:
+            common["output"] = self.output.whole
+        return replace(row, values={**common, **row.values})
 
     def _variants(self, given: Mapping[str, Any], folder: Path | None, number: int) -> list[str]:
         if "prompt" not in given:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import FaceIDError
-from faceid_cli.jobs.columns import ERROR, REQUEST
+from faceid_cli.jobs.columns import ERROR, REQUEST, written
 from faceid_cli.jobs.expand import Job, holders
 from faceid_cli.jobs.naming import literal
 from faceid_cli.jobs.rows import Row
@@ -36,12 +35,6 @@ def _values(job: Job) -> dict[str, Any]:
     for name, (_, _, default) in leaves(RenderOrder).items():
         for holder in holders(job.order):
             if name not in found and name in vars(holder) and (value := getattr(holder, name)) != default:
-                found[name] = _json(value)
+                found[name] = written(value)
     request = {REQUEST: job.request} if job.request else {}
     return {**found, "output": literal(shown_path(whole_path(job.path))), **request}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_json(each) for each in value]
-    return str(value.absolute()) if isinstance(value, Path) else value

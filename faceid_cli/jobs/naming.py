@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Any
 
 from faceid_cli.errors import UsageError
-from faceid_cli.kept.remote import local_path, remote_path, shown_path
+from faceid_cli.kept.remote import is_remote, local_path, remote_path, shown_path, whole_path
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.orders.option import leaves
@@ -41,6 +41,14 @@ class Template:
         """The folder above everything that is filled in."""
         before = self.text.partition("{")[0]
         return self.folder / before.rpartition("/")[0] if "/" in before else self.folder
+
+    @property
+    def whole(self) -> str:
+        """The template from the root on, as `template_of` reads it."""
+        text = Path(self.text)
+        if text.is_absolute() or is_remote(text):
+            return shown_path(text)
+        return f"{literal(shown_path(whole_path(self.folder)))}/{self.text}"
 
     def path(self, values: Mapping[str, Any]) -> Path:
         """The file's name for one picture.

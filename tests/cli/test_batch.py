@@ -117,6 +117,26 @@ def test_failed_rows_can_be_given_again(faceid, bob, add_person) -> None:
     assert [line["status"] for line in lines(both)] == ["there", "there", "done"]
 
 
+def test_rows_that_could_not_be_read_are_given_again_with_what_all_rows_say(faceid, alice) -> None:
+    """Only what is wrong has to be mended."""
+    common = ("--steps", 1, "--guidance-scale", 2, "--size", "64x64", "--device", "cpu", "--likeness", "alice=0.5")
+    rows = ({"prompt": "cup", "seed": "abc", "scheduler": "euler"}, {"prompt": "night", "seed": 2, "guidance": "x"})
+    Path("rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows) + "no JSON\n")
+    answer = faceid("batch", "rows.jsonl", "--for", "alice", *common, "-o", "out/{name}-{seed}.png")
+    assert "3 of 3 pictures failed\n  those of their rows that say anything are in out/failed.jsonl" in answer.err
+    Path("mended.jsonl").write_text(
+        Path("out/failed.jsonl").read_text().replace('"abc"', "1").replace('"guidance": "x"', '"guidance": 3')
+    )
+    answer = faceid("batch", "mended.jsonl", "-q")
+    assert answer.code == 0, answer.err
+    first, second = (read_metadata(Path(line)) for line in answer.out.splitlines())
+    assert pictures() == ["alice-1.png", "alice-2.png"]
+    for made, seed, guidance in ((first, 1, 2), (second, 2, 3)):
+        assert (made.seed, made.steps, made.guidance_scale, made.width) == (seed, 1, guidance, 64)
+        assert made.likeness_of == ("alice=0.5",)
+    assert first.scheduler == "euler"
+
+
 def test_rows_of_yaml_fail_alone_whatever_they_hold(faceid, alice) -> None:
     odd = ("2020-01-01", "{2020-01-01: 1}", "!!binary aGVsbG8=", "!!set {a}", ".inf")
     Path("jobs.yaml").write_text("".join(f"- {{prompt: cup, steps: {each}}}\n" for each in odd), encoding="utf-8")

@@ -104,6 +104,7 @@ def test_who_fails_stops_nobody_and_can_be_given_again(faceid, people, options) 
     failed = [json.loads(line) for line in Path("failed-people.jsonl").read_text().splitlines()]
     assert [row.get("name") for row in failed] == ["eve", "b b", "Ann", "dan", "fay"]
     assert "no such file or folder" in failed[0]["error"]
+    assert {row["steps"] for row in failed} == {2}, "those that could not be read, too"
     (people / "eve").mkdir()
     Image.open(people / "bob" / "0.png").save(people / "eve" / "0.png")
     Path("failed-people.jsonl").write_text(json.dumps(failed[0]) + "\n")
