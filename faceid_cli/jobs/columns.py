@@ -34,6 +34,7 @@ def options_of(columns: Mapping[str, Any], order: type[Options] = RenderOrder) -
         FieldError: An unknown column, one that is there twice, or a value that cannot be.
     """
     found: dict[str, Any] = {}
+    usual: dict[str, Any] = {}
     for column, value in columns.items():
         if column == ERROR:
             continue
@@ -41,16 +42,20 @@ def options_of(columns: Mapping[str, Any], order: type[Options] = RenderOrder) -
             found[REQUEST] = str(value)
             continue
         is_seeds = column.strip().lower() == SEEDS and order is RenderOrder
+        own = SEEDS if is_seeds else field_of(column, order)
         try:
-            read = _seeds(column, value) if is_seeds else _read(order, field_of(column, order), column, value)
+            read = _seeds(column, value) if is_seeds else _read(order, own, column, value)
             checked = _checked(order, column, read)
         except (TypeError, ValueError, OverflowError):  # lists, and numbers of any size, where an option has others
             raise FieldError(column, "has a value that it cannot have") from None
         for name, each in checked.items():
+            if name != own and name in leaves(order) and each == leaves(order)[name][2]:
+                usual[name] = each  # which a column of its own may say otherwise
+                continue
             if name in found:
                 raise FieldError(column, f"says again what another column says: {name}")
             found[name] = each
-    return found
+    return {**usual, **found}
 
 
 def fields_said(columns: Mapping[str, Any], order: type[Options] = RenderOrder) -> set[str]:
