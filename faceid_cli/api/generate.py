@@ -25,7 +25,7 @@ from faceid_cli.orders.rendering import FOR_SEVERAL
 from faceid_cli.rendering.guiding import read_guidance, with_face_mask
 from faceid_cli.rendering.provenance import wanted_provenance
 from faceid_cli.rendering.record import metadata_of
-from faceid_cli.rendering.save import OutputPlan, plan_output, save_over, save_render
+from faceid_cli.rendering.save import OutputPlan, check_output_place, plan_output, save_over, save_render
 from faceid_cli.types import OnNote, OnProgress, Render
 
 
@@ -66,6 +66,7 @@ def render_order(
     seeds = _seeds(order.seed, order.count)
     if order.output is not None:  # the registry will keep the whole path
         check_text("--output", str(order.output.absolute()))
+        check_output_place(order.output)
     if order.min_likeness is not None:
         return render_alike(order, seeds, on_progress, on_note)
     opened = open_people(order.names, order.config, order.model, order.options, on_note)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ from faceid_cli.orders.checks import user_path
 from faceid_cli.types import BUILTIN
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_ONE_AT_A_TIME = threading.Lock()  # loading changes libraries for all of the process, see `Undrawn`
 _STORED = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 
 
@@ -66,7 +68,7 @@ def load_base_model(
     path = model_path(source, options.variant)
     family = check_model(source, options.variant)
     fingerprint = fingerprint_of(source, options.variant)
-    with memory_errors(_memory_hint(options)), _quiet_libraries(), Undrawn():
+    with _ONE_AT_A_TIME, memory_errors(_memory_hint(options)), _quiet_libraries(), Undrawn():
         vae, notes = load_vae(options.vae, dtype, family) if options.vae else (None, ())
         with reading(path, ModelError, AGAIN, "the base model in", "cannot be loaded", is_out_of_memory):
             read_as = dtype if options.loras else _type_to_read(path, options.variant, dtype)

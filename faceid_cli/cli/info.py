@@ -133,6 +133,7 @@ def _of_record(record: RenderMetadata) -> dict[str, str]:
     from faceid_cli.orders import RenderConfig
     from faceid_cli.orders.composing import NO_LAYOUT
     from faceid_cli.orders.option import leaves
+    from faceid_cli.orders.sampling import USUAL
 
     usual = {name: default for name, (_, _, default) in leaves(RenderConfig).items()}
     told = {
@@ -149,7 +150,9 @@ def _of_record(record: RenderMetadata) -> dict[str, str]:
     others = {
         name.replace("_", " "): _in_words(getattr(record, name))
         for name, default in usual.items()
-        if name not in told and hasattr(record, name) and getattr(record, name) not in (default, NO_LAYOUT)
+        if name not in told
+        and hasattr(record, name)
+        and getattr(record, name) not in (default, USUAL.get(name), NO_LAYOUT)
     }
     return {
         "people": ", ".join(record.names),
@@ -158,7 +161,7 @@ def _of_record(record: RenderMetadata) -> dict[str, str]:
         "seed": str(record.seed),
         "steps": f"{record.steps} of {record.scheduler}",
         "guidance scale": f"{record.guidance_scale:g}",
-        "size": f"{record.width} x {record.height} px, first pass",
+        "size": f"{record.width} x {record.height} px{', first pass' if record.hires != 1 else ''}",
         **others,
         "base model": f"{record.base_model} ({record.base_fingerprint})",
         "put into it": ", ".join(record.additions),
@@ -167,6 +170,7 @@ def _of_record(record: RenderMetadata) -> dict[str, str]:
         "strength": f"{record.strength:g}" if record.init else "",
         "control": f"{record.control} {record.control_model}" if record.control else "",
         "likeness chosen": record.chosen,
+        "similarity": "" if record.similarity is None else f"{record.similarity:.2f}, to the person's photos",
         "alike": ", ".join(f"{name} {similarity:.2f}" for name, similarity in record.likenesses.items()),
         "repaired": ", ".join(record.repaired),
         "rendered": f"{record.precision} on {record.device}" if record.device else record.precision,

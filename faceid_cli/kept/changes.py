@@ -13,6 +13,8 @@ from faceid_cli.orders.option import leaves
 
 _APART = ("output", "overwrite", "min_likeness", "tries")
 """What has an option of its own wherever changes can be said, or is about other pictures than the one."""
+_PARTS = ("likeness_of", "fit_batch")
+"""What is said as a part of another option."""
 
 
 def read_changes(texts: Iterable[str]) -> dict[str, Any]:
@@ -28,7 +30,11 @@ def read_changes(texts: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        field = known.get(name.strip().lstrip("-").replace("_", "-").lower())
+        label = name.strip().lstrip("-").replace("_", "-").lower()
+        field = known.get(label)
+        if label.replace("-", "_") in _APART:
+            hint = "give -o PATH" if label == "output" else "it tells which pictures are kept"
+            raise UsageError(f"{text!r} changes nothing in a picture", hint)
         if not equals or field is None:
             near = get_close_matches(name.strip().lstrip("-"), known, n=1)
             hint = f"did you mean {near[0]}={value or 'VALUE'}?" if near else f"options are: {', '.join(sorted(known))}"
@@ -41,7 +47,7 @@ def _known() -> dict[str, str]:
     """Fields of a rendering by what they are called."""
     found = {"name": "names"}
     for field, (asked, _, _) in leaves(RenderOrder).items():
-        if field in _APART or not (asked.flags or asked.off or field in ("names", "prompt")):
+        if field in (*_APART, *_PARTS):
             continue
         flags = [flag.removeprefix("--") for flag in asked.flags if flag.startswith("--")]
         found |= dict.fromkeys((field.replace("_", "-"), *flags), field)
@@ -51,9 +57,11 @@ def _known() -> dict[str, str]:
 def _read(field: str, value: str) -> dict[str, Any]:
     asked, kind, default = leaves(RenderOrder)[field]
     if field == "names":
-        return {field: tuple(each.strip() for each in value.split(",") if each.strip())}
+        return {field: tuple(each.strip() for each in value.replace("+", ",").split(",") if each.strip())}
     if field == "prompt":
         return {field: value}
     if not value:
         return {field: default} | ({"height": None} if field == "width" else {})
+    if field == "width" and value.isdecimal():  # else it is read as --size
+        return {field: int(value)}
     return Kept(field, asked, kind, default, (RenderOrder,), of_preset=False).read(value)

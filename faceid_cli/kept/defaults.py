@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from faceid_cli.errors import FaceIDError, UsageError
 from faceid_cli.orders import PRESETS, EnrolOrder, RenderOrder, TrainConfig
 from faceid_cli.orders.option import Option, Options, leaves, whole_path
+from faceid_cli.orders.sampling import FAST
 from faceid_cli.types import OnNote
 
 Order = TypeVar("Order", RenderOrder, EnrolOrder)
@@ -175,6 +176,8 @@ def with_defaults(
     closed = set(without) | {leaf for name in said & set(order.groups) for leaf in leaves(order.groups[name])}
     if "method" in said:  # a preset that is named brings its own
         closed |= _OF_PRESETS
+    if given.get("fast"):
+        closed |= FAST.keys()
     values = _values(order, texts)
     used = [key for key in values if not (said | closed) & set(values[key])]
     mine = {name: value for key in used for name, value in values[key].items()}

@@ -95,6 +95,27 @@ def _plan(output: Path, default_stem: str, count: int, kind: str, is_told: bool)
     return plan
 
 
+def check_output_place(output: Path) -> None:
+    """Check all of it that can be checked without making anything.
+
+    Args:
+        output: As of `plan_output`.
+
+    Raises:
+        UsageError, OutputError: As of `plan_output`.
+    """
+    if is_remote(output):
+        return
+    output = user_path(output)
+    with _as_output_error(output):
+        if output.suffix and not output.is_dir() and output.suffix.lower() not in SUFFIXES:
+            raise other_format(output)
+        if not output.is_dir():
+            _check_no_file(output)
+            _check_parent(output.parent, output)
+        check_writable(output if output.is_dir() else output.parent)
+
+
 def save_picture(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata | None = None) -> Path:
     """Write one picture under the plan's first free name, whole or not at all; never over an existing file.
 
@@ -161,11 +182,15 @@ def _write(data: bytes, plan: OutputPlan) -> Path:
 def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
-    if folder.exists():
-        raise OutputError(f"{folder} is a file, not a folder", "give a file name that ends in .png, or another folder")
+    _check_no_file(folder)
     _check_parent(folder.parent, folder)
     with _as_output_error(folder):
         folder.mkdir(exist_ok=True)
+
+
+def _check_no_file(folder: Path) -> None:
+    if not folder.suffix and folder.exists():
+        raise OutputError(f"{folder} is a file, not a folder", "give a file name that ends in .png, or another folder")
 
 
 def _check_parent(parent: Path, output: Path) -> None:

@@ -130,3 +130,11 @@ def test_missing_weights_are_told_before_the_base_model_is_loaded(
     assert answer.code == 5
     assert answer.err.startswith("error: weights for finding faces in photographs are missing: ")
     assert "--no-detect and --box work without" in answer.err
+
+
+@pytest.mark.parametrize(("output", "code"), [("nosuch/y.jpg", 9), ("y.gif", 2), ("rows.csv/y.png", 9)])
+def test_a_place_that_cannot_be_is_told_before_the_base_model_is_loaded(faceid, alice, output, code) -> None:
+    Path("rows.csv").touch()
+    answer = faceid("generate", "alice", "cup", "--seed", 1, "-o", output)
+    assert answer.code == code
+    assert answer.err.startswith("error: "), "and nothing of loading"

@@ -16,6 +16,7 @@ from faceid_cli.kept.defaults import OPTIONS
 from faceid_cli.kept.settings import enrolment_order, rendering_order, write_setting
 from faceid_cli.orders import EnrolOrder, RenderOrder
 from faceid_cli.orders.option import leaves
+from faceid_cli.orders.sampling import FAST
 from faceid_cli.rendering.metadata import read_metadata
 
 ONE = {"names": ("anna",), "prompt": "x"}
@@ -186,6 +187,14 @@ def test_a_preset_that_is_named_brings_its_own_settings() -> None:
     assert (order.config.steps, order.config.stages, order.config.class_word) == (300, 10, "woman")
     assert enrolment_order({**LEARN, "method": "prospect", "steps": 5}).config.steps == 5
     assert enrolment_order(dict(LEARN)).config.steps == 9
+
+
+def test_fast_brings_its_own_settings() -> None:
+    for key, value in (("generate.steps", "9"), ("scheduler", "euler"), ("guided", "1")):
+        write_setting(key, value)
+    config = rendering_order({**ONE, "fast": True}, None).config
+    assert {name: getattr(config, name) for name in FAST} == FAST
+    assert rendering_order(ONE, None).config.steps == 9
 
 
 def test_a_group_that_is_given_whole_is_left_as_it_is() -> None:

@@ -61,6 +61,7 @@ def test_another_seed_is_tried_and_the_others_are_put_aside_with_their_scores(fa
     assert (metadata.similarity, metadata.seed, made["seed"]) == (0.9, 2_000_007, 2_000_007)
     assert sorted(path.name for path in Path("out/rejected").iterdir()) == ["alice-0.20.png", "alice-0.30.png"]
     assert read_metadata(Path("out/rejected/alice-0.20.png")).similarity == 0.2
+    assert "0.20, to the person's photos" in faceid("info", "out/rejected/alice-0.20.png").out
     assert len(judge.seen) == 3
     same = faceid("generate", "alice", "cup", "--seed", 2_000_007, "-o", "same.png", *CHEAP)
     assert same.code == 0

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from faceid_cli.errors import OutputError, UsageError
+from faceid_cli.errors import FaceIDError, OutputError, UsageError
 from faceid_cli.rendering import save
-from faceid_cli.rendering.save import plan_output, save_picture
+from faceid_cli.rendering.save import check_output_place, plan_output, save_picture
 
 RED = Image.new("RGB", (8, 8), (255, 0, 0))
 
@@ -80,20 +80,30 @@ def test_the_usual_permissions(tmp_path: Path) -> None:
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_paths_that_cannot_work(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"there is no folder") as caught:
-        plan_output(tmp_path / "no" / "out.png", "a", 1)
-    assert caught.value.exit_code == 9
-    with pytest.raises(OutputError, match=r"there is no folder"):
-        plan_output(tmp_path / "no" / "deeper", "a", 1)
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        ("no/out.png", OutputError, "there is no folder"),
+        ("no/deeper", OutputError, "there is no folder"),
+        ("file", OutputError, "file is a file, not a folder"),
+        ("file/out.png", OutputError, "file is not a folder"),
+        ("out.gif", UsageError, "pictures are PNG, JPEG or WebP files"),
+    ],
+)
+def test_paths_that_cannot_work(tmp_path: Path, path: str, error: type[FaceIDError], message: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"file is a file, not a folder"):
-        plan_output(tmp_path / "file", "a", 1)
-    with pytest.raises(OutputError, match=r"file is not a folder"):
-        plan_output(tmp_path / "file" / "out.png", "a", 1)
-    with pytest.raises(UsageError, match=r"pictures are PNG, JPEG or WebP files"):
-        plan_output(tmp_path / "out.gif", "a", 1)
+    for check in (check_output_place, lambda output: plan_output(output, "a", 1)):
+        with pytest.raises(error, match=message) as caught:
+            check(tmp_path / path)
+        assert caught.value.exit_code == {OutputError: 9, UsageError: 2}[error]
     assert _names(tmp_path) == ["file"]
+
+
+def test_what_is_only_checked_is_not_made(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "new", tmp_path / "new.png", tmp_path / "there.png"):
+        (tmp_path / "there.png").touch()
+        check_output_place(path)
+    assert _names(tmp_path) == ["there.png"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind the superuser")
