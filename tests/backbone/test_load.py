@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -221,3 +222,12 @@ def test_out_of_memory_behind_another_error_is_found():
 def test_other_runtime_errors_stay():
     with pytest.raises(RuntimeError, match="shapes do not fit"), memory_errors(""):
         raise RuntimeError("shapes do not fit")
+
+
+def test_threads_load_one_after_the_other(tiny_model_dir):
+    """Loading changes libraries for the whole process; two at once left them so, and weights without numbers."""
+    with ThreadPoolExecutor(4) as pool:
+        bases = list(pool.map(lambda _: load_base_model(str(tiny_model_dir), "cpu", "float32"), range(8)))
+    assert {weight.device.type for base in bases for weight in base.unet.parameters()} == {"cpu"}
+    first = bases[0].unet.conv_in.weight
+    assert all(torch.equal(base.unet.conv_in.weight, first) for base in bases)
