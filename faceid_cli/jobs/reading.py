@@ -11,7 +11,7 @@ from typing import Any
 
 from faceid_cli.errors import FaceIDError, UsageError
 from faceid_cli.jobs.kohya import read_line
-from faceid_cli.jobs.rows import FieldError, Place, Row
+from faceid_cli.jobs.rows import FieldError, Place, Row, located, row_of
 from faceid_cli.kept.foreign import parse_json
 
 _KINDS = {
@@ -39,7 +39,7 @@ def read_rows(name: str, content: bytes, kind: str = "auto", what: str = "a prom
         what: Is to be written into it, for the hint of an empty one.
 
     Raises:
-        UsageError: Not UTF-8, no rows at all, or YAML that is none.
+        UsageError: Not UTF-8, no rows at all, YAML that is none, or CSV whose first line cannot be read.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -76,7 +76,8 @@ def _text(name: str, text: str) -> Iterator[Row]:
 def _csv(name: str, text: str) -> Iterator[Row]:
     head = text.partition("\n")[0]
     mark = max(",;\t", key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
+    # Strict, or a quote that is never closed takes all lines behind it into its cell.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True, strict=True)
     columns: list[str] | None = None
     while True:
         line = reader.line_num + 1
@@ -85,22 +86,34 @@ def _csv(name: str, text: str) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield Row(Place(name, line), {}, UsageError(f"this is no CSV: {error}"))
+            refused = _no_csv(error, line, reader.line_num)
+            if columns is None:  # no row says anything without them
+                raise located(refused, Place(name, line)) from error
+            yield Row(Place(name, line), {}, refused)
             continue
         if not any(cell.strip() for cell in cells):
             continue
         if columns is None:
             columns = [cell.strip() for cell in cells]
             continue
-        place, values = Place(name, line), dict(zip(columns, cells, strict=False))
-        said = {column: value for column, value in values.items() if value.strip()}
+        place = Place(name, line)
+        row = row_of(place, [(column, cell) for column, cell in zip(columns, cells, strict=False) if cell.strip()])
         if len(cells) > len(columns):
             extra = UsageError(
                 f"there are {len(cells)} cells and {len(columns)} columns", 'put prompts with commas into quotes: "..."'
             )
-            yield Row(place, said, extra)
+            yield Row(place, row.values, extra)
             continue
-        yield Row(place, said)
+        yield row
+
+
+def _no_csv(error: csv.Error, first: int, last: int) -> UsageError:
+    """What is wrong with a row that takes these lines."""
+    reason = "a quote is never closed" if "unexpected end" in str(error) else str(error)
+    lost = f", so lines {first} to {last} are not read" if last > first else ""
+    return UsageError(
+        f"this is no CSV: {reason}{lost}", 'a cell in quotes ends with one; quotes within are doubled: "a ""red"" hat"'
+    )
 
 
 def _jsonl(name: str, text: str) -> Iterator[Row]:

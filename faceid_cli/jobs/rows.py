@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,19 @@ class FieldError(UsageError):
     def __init__(self, field: str, message: str, hint: str | None = None) -> None:
         super().__init__(message, hint)
         self.field = field
+
+
+def row_of(place: Place, said: Iterable[tuple[str, Any]]) -> Row:
+    """A row of columns and values; one with an error where a column is said twice."""
+    values: dict[str, Any] = {}
+    error = None
+    for column, value in said:
+        label = column
+        while label in values:
+            error = FieldError(column, "is there twice", "leave out one of them")
+            label += " (again)"  # which is no option either, where the row is given again as it is
+        values[label] = value
+    return Row(place, values, error)
 
 
 def located(error: FaceIDError, place: Place) -> FaceIDError:

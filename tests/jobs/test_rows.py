@@ -64,6 +64,41 @@ def test_lines_of_csv_are_counted_as_an_editor_does() -> None:
     assert "3 cells and 2 columns" in rows[1].error.message
 
 
+def test_a_quote_that_is_never_closed_loses_no_row_without_a_word() -> None:
+    first, bad = read_rows("a.csv", b'name,prompt\nada,cup\nada,"castle\nada,beach\nada,forest\n')
+    assert (first.values, first.error) == ({"name": "ada", "prompt": "cup"}, None)
+    assert bad.place.line == 3
+    assert bad.error is not None
+    assert "a quote is never closed, so lines 3 to 5 are not read" in bad.error.message
+    bad, last = read_rows("a.csv", b'name,prompt\nada,"castle\nada,"beach"\nada,forest\n')
+    assert bad.error is not None
+    assert "lines 2 to 3 are not read" in bad.error.message
+    assert last.values == {"name": "ada", "prompt": "forest"}
+
+
+def test_quotes_of_csv_may_hold_lines_and_quotes_and_stand_within_a_cell() -> None:
+    text = 'name,prompt\nada,a "b" c\nada, "x, y"\nada,"a ""b"" c"\nada,"two\nlines"\n'
+    prompts = ['a "b" c', "x, y", 'a "b" c', "two\nlines"]
+    assert values("a.csv", text) == [{"name": "ada", "prompt": prompt} for prompt in prompts]
+
+
+def test_a_word_behind_a_closed_quote_is_refused_in_its_row_alone() -> None:
+    bad, good = read_rows("a.csv", b'name,prompt\nada,"castle" at night\nada,beach\n')
+    assert bad.error is not None
+    assert "expected after" in bad.error.message
+    assert good.error is None
+
+
+def test_a_column_that_is_there_twice_is_refused_where_both_have_a_value() -> None:
+    both, first, second = read_rows("a.csv", b"name,prompt,prompt\nada,cup,hat\nada,cup,\nada,,hat\n")
+    assert isinstance(both.error, FieldError)
+    assert (both.error.field, both.error.message) == ("prompt", "is there twice")
+    assert set(both.values.values()) == {"ada", "cup", "hat"}, "nothing is lost of what has to be mended"
+    with pytest.raises(FieldError, match="no such option"):
+        options_of(both.values)
+    assert (first.values["prompt"], second.values["prompt"]) == ("cup", "hat")
+
+
 def test_jsonl_and_yaml_hold_objects_and_plain_prompts() -> None:
     expected = [{"prompt": "a", "seed": 3}, {"prompt": "b"}, {"names": ["a", "b"], "prompt": "c"}]
     assert values(
@@ -98,6 +133,7 @@ def test_a_row_that_is_no_json_does_not_keep_others_from_it() -> None:
     [
         ("a.txt", "café".encode("latin1"), "not UTF-8"),
         ("a.txt", b"# nothing\n", "has no rows"),
+        ("a.csv", b'name,"prompt\nada,cup\n', "a.csv, line 1: this is no CSV"),
         ("a.yaml", b"prompt: a\n", "no list of rows"),
         ("a.yaml", b"- [a\n", "cannot be read as YAML"),
         ("a.yaml", LAUGHS, "too large with its aliases"),
