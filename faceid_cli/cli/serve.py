@@ -51,7 +51,7 @@ def _answer(service: Any, line: bytes) -> dict[str, Any]:
     """The answer to a line: with the request's id, and with what came of each picture."""
     found: dict[str, Any] = {"command": "serve", "id": None}
     try:
-        request = parse_json(line)
+        request = parse_json(line, is_written_by_hand=True)
         if not isinstance(request, dict):
             raise UsageError("a request is a JSON object", 'such as {"id": 1, "name": "alice", "prompt": "a castle"}')
         found["id"] = request.pop("id", None)
@@ -62,7 +62,7 @@ def _answer(service: Any, line: bytes) -> dict[str, Any]:
         failed = [each for each in pictures if each["status"] == "failed"]
         return {**found, "status": "failed" if failed else "done", "pictures": pictures}
     except ValueError as error:
-        return {**found, "status": "failed", "error": error_data(UsageError(f"this is no JSON: {error}"))}
+        return {**found, "status": "failed", "error": error_data(UsageError(f"this cannot be read as JSON: {error}"))}
     except FaceIDError as error:
         return {**found, "status": "failed", "error": error_data(error)}
 

@@ -22,7 +22,7 @@ def read_line(line: str) -> dict[str, Any]:
     """A prompt of a text file as columns.
 
     Raises:
-        FieldError: A suffix that means nothing here, or has no value.
+        FieldError: A suffix that means nothing here, has no value, or is there twice.
     """
     marks = list(_SUFFIX.finditer(line))
     if not marks:
@@ -36,5 +36,7 @@ def read_line(line: str) -> dict[str, Any]:
             raise FieldError(f"--{name}", "means nothing in a file of prompts", f"{known} do; CSV has all options")
         if not value:
             raise FieldError(f"--{name}", "has no value", "leave it out, or give one")
+        if _SUFFIXES[name] in found:
+            raise FieldError(f"--{name}", "is there twice", "leave out one of them")
         found[_SUFFIXES[name]] = value
     return found

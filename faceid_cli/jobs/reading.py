@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,9 @@ def _jsonl(name: str, text: str) -> Iterator[Row]:
             continue
         place = Place(name, number)
         try:
-            value = parse_json(line)
+            value = parse_json(line, is_written_by_hand=True)
         except ValueError as error:
-            yield Row(place, {}, UsageError(f"this is no JSON: {error}", "write an object a line"))
+            yield Row(place, {}, UsageError(f"this cannot be read as JSON: {error}", "write an object a line"))
             continue
         yield _row(place, value)
 
@@ -141,12 +142,21 @@ def _yaml(name: str, text: str) -> Iterator[Row]:
             raise UsageError(f"{name} is no list of rows", "begin each row with a dash: - prompt: ...")
         if _letters(top, {}) > _MOST_LETTERS:
             raise UsageError(f"{name} is too large with its aliases written out", "write rows without them")
-        for node in top.value:
-            yield _row(Place(name, node.start_mark.line + 1), loader.construct_object(node, deep=True))
+        twice = [_key_twice(node) for node in top.value]  # before merged keys (<<) are put among the others
+        for node, key in zip(top.value, twice, strict=True):
+            place, value = Place(name, node.start_mark.line + 1), loader.construct_object(node, deep=True)
+            error = FieldError(key, "is there twice", "leave out one of them") if key else None
+            yield _row(place, value) if error is None else Row(place, {}, error)
     except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{name} cannot be read as YAML: {' '.join(str(error).split())}") from error
     finally:
         loader.dispose()
+
+
+def _key_twice(node: Any) -> str:
+    """A key that a row of YAML has twice; "" where it has none."""
+    keys = [key.value for key, _ in node.value if isinstance(key.value, str)] if node.id == "mapping" else []
+    return next((key for key, times in Counter(keys).items() if times > 1), "")
 
 
 def _letters(node: Any, known: dict[int, int]) -> int:

@@ -24,10 +24,11 @@ def read_changes(texts: Iterable[str]) -> dict[str, Any]:
     (with commas between) can be changed, too. No value at all goes back to what is usual.
 
     Raises:
-        UsageError: No such option, or a value that it cannot have.
+        UsageError: No such option, one that is changed twice, or a value that it cannot have.
     """
     known = _known()
     found: dict[str, Any] = {}
+    said: set[str] = set()
     for text in texts:
         name, equals, value = text.partition("=")
         label = name.strip().lstrip("-").replace("_", "-").lower()
@@ -39,7 +40,11 @@ def read_changes(texts: Iterable[str]) -> dict[str, Any]:
             near = get_close_matches(name.strip().lstrip("-"), known, n=1)
             hint = f"did you mean {near[0]}={value or 'VALUE'}?" if near else f"options are: {', '.join(sorted(known))}"
             raise UsageError(f"{text!r} changes nothing", hint)
-        found |= _read(field, value.strip())
+        read = _read(field, value.strip())
+        if field in said or not found.keys().isdisjoint(read):
+            raise UsageError(f"{text!r} changes again what another change does", "leave out one of them")
+        said.add(field)
+        found |= read
     return found
 
 

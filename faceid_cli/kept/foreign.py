@@ -95,26 +95,30 @@ def read_bytes(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
-def parse_json(content: bytes | str) -> Any:
+def parse_json(content: bytes | str, is_written_by_hand: bool = False) -> Any:
     """Parse JSON as the standard has it: UTF-8, and without NaN and infinity, which other programs cannot read.
+
+    Args:
+        content: The JSON.
+        is_written_by_hand: Refuse a key that an object has twice: one of the two would be lost.
 
     Raises:
         ValueError: It is none.
     """
     text = content.decode("utf-8") if isinstance(content, bytes) else content
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return json.loads(text, parse_constant=_no_number, object_pairs_hook=_once if is_written_by_hand else None)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
-def read_json(path: Path, most: int = MAX_JSON_BYTES) -> Any:
+def read_json(path: Path, most: int = MAX_JSON_BYTES, is_written_by_hand: bool = False) -> Any:
     """Read a JSON file of at most so many bytes.
 
     Raises:
         OSError, ValueError: As `read_bytes` and `parse_json`.
     """
-    return parse_json(read_bytes(path, most))
+    return parse_json(read_bytes(path, most), is_written_by_hand)
 
 
 def header_size(file: IO[bytes]) -> int:
@@ -130,6 +134,15 @@ def header_size(file: IO[bytes]) -> int:
     if length > MAX_HEADER_BYTES:
         raise ValueError(f"its list of tensors has {length} bytes, and may have {MAX_HEADER_BYTES}")
     return length
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key!r} is there twice")
+        found[key] = value
+    return found
 
 
 def _no_number(text: str) -> NoReturn:

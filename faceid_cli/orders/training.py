@@ -216,7 +216,7 @@ def read_more(texts: Iterable[str]) -> dict[str, Any]:
     """Read "SETTING=VALUE", several times.
 
     Raises:
-        UsageError: No such setting, or a value of another type.
+        UsageError: No such setting, one that is set twice, or a value of another type.
     """
     known, found = more_settings(), {}
     for text in texts:
@@ -224,6 +224,8 @@ def read_more(texts: Iterable[str]) -> dict[str, Any]:
         kind = known.get(name)
         if kind is None:
             raise UsageError(f"{text!r} sets nothing", f"settings are: {', '.join(known)}")
+        if name in found:
+            raise UsageError(f"{name} is set twice", "leave out one of them")
         try:
             found[name] = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
         except (ValueError, KeyError):

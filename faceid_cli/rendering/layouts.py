@@ -144,7 +144,7 @@ def read_layout_file(path: Path) -> tuple[str, ...]:
     """
     how = 'write {"alice": [0.0, 0.1, 0.5, 1.0], "bob": [0.5, 0.1, 1.0, 1.0]}, in shares of the picture'
     with reading(path, UsageError, how, "layout"):
-        found: Any = read_json(path, _MOST_BYTES)
+        found: Any = read_json(path, _MOST_BYTES, is_written_by_hand=True)
         if not isinstance(found, Mapping) or not found:
             raise ValueError("no regions by name")
         texts = tuple(f"{name}={','.join(str(float(edge)) for edge in edges)}" for name, edges in found.items())

@@ -32,19 +32,21 @@ def test_every_request_has_an_answer_and_a_bad_one_ends_nothing(serve, alice, mo
         {"id": 1, "name": "alice", "prompt": "cup", "seed": 3},
         "nonsense",
         "[1]",
+        '{"name": "alice", "prompt": "cup", "seed": 3, "seed": 4}',
         {"id": "b", "name": "nobody", "prompt": "cup"},
         {"id": 4, "name": "alice", "prompt": "cup", "setps": 2},
         {"id": 5, "name": "alice", "prompt": "night", "seeds": "1-2", "output": "out/{seed}.png"},
         {"id": 6, "name": "alice", "prompt": "cup", "seed": 3},
     )
-    assert [answer["id"] for answer in answers] == [1, None, None, "b", 4, 5, 6]
-    assert [answer["status"] for answer in answers] == ["done", *["failed"] * 4, "done", "done"]
+    assert [answer["id"] for answer in answers] == [1, None, None, None, "b", 4, 5, 6]
+    assert [answer["status"] for answer in answers] == ["done", *["failed"] * 5, "done", "done"]
     assert answers[0]["pictures"][0]["file"] == "out/00001-alice-3.png"
     assert answers[0]["pictures"][0]["settings"]["steps"] == 1
-    assert answers[3]["pictures"][0]["error"]["exit_code"] == 3
-    assert answers[4]["pictures"][0]["error"]["field"] == "setps"
-    assert [each["file"] for each in answers[5]["pictures"]] == ["out/1.png", "out/2.png"]
-    assert answers[6]["pictures"][0]["status"] == "there"
+    assert "'seed' is there twice" in answers[3]["error"]["message"]
+    assert answers[4]["pictures"][0]["error"]["exit_code"] == 3
+    assert answers[5]["pictures"][0]["error"]["field"] == "setps"
+    assert [each["file"] for each in answers[6]["pictures"]] == ["out/1.png", "out/2.png"]
+    assert answers[7]["pictures"][0]["status"] == "there"
     assert len(loads) == 1
 
 

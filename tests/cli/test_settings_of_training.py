@@ -21,10 +21,11 @@ def test_settings_reach_the_training(faceid, photos, tiny_model_dir, quick) -> N
         ("self_attention=maybe", "self_attention is true or false, not 'maybe'"),
         ("stepz=3", "'stepz=3' sets nothing"),
         ("loss_weighting=min-snr", "'loss_weighting=min-snr' sets nothing"),
+        ("warm_up=3 warm_up=30", "warm_up is set twice"),
         ("initial_token=search", "unknown initial token 'search'"),
     ],
 )
 def test_settings_that_cannot_be(faceid, photos, text, message) -> None:
-    answer = faceid("enroll", "alice", photos, "--set", text)
+    answer = faceid("enroll", "alice", photos, *(word for each in text.split() for word in ("--set", each)))
     assert answer.code == 2
     assert message in answer.err

@@ -7,7 +7,7 @@ import pytest
 from faceid_cli.errors import UsageError
 from faceid_cli.jobs.columns import field_of, options_of
 from faceid_cli.jobs.reading import read_rows
-from faceid_cli.jobs.rows import FieldError
+from faceid_cli.jobs.rows import FieldError, located
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.option import leaves
 
@@ -97,6 +97,27 @@ def test_a_column_that_is_there_twice_is_refused_where_both_have_a_value() -> No
     with pytest.raises(FieldError, match="no such option"):
         options_of(both.values)
     assert (first.values["prompt"], second.values["prompt"]) == ("cup", "hat")
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "good", "message"),
+    [
+        ("a.jsonl", '{"steps": 2, "steps": 3}', '{"prompt": "b"}', ": 'steps' is there twice"),
+        ("a.yaml", "- prompt: a\n  steps: 2\n  steps: 3", "- prompt: b", ", steps: is there twice"),
+        ("a.txt", "castle --s 2 --s 5", "b", ", --s: is there twice"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused_in_its_row_alone(name, bad, good, message) -> None:
+    first, second = read_rows(name, f"{bad}\n{good}\n".encode())
+    assert first.error is not None
+    assert located(first.error, first.place).message.endswith(message)
+    assert (second.values, second.error) == ({"prompt": "b"}, None)
+
+
+def test_merged_keys_of_yaml_may_be_said_anew() -> None:
+    text = "- &a {prompt: a, steps: 2}\n- &b\n  <<: *a\n  prompt: b\n- *b\n"
+    assert values("a.yaml", text)[1:] == [{"prompt": "b", "steps": 2}] * 2
+    assert [row.error for row in read_rows("a.yaml", text.encode())] == [None] * 3
 
 
 def test_jsonl_and_yaml_hold_objects_and_plain_prompts() -> None:

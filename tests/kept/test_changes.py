@@ -67,6 +67,14 @@ def test_what_changes_nothing_is_refused(text: str, message: str, hint: str) -> 
     assert hint in (raised.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    "texts", [("steps=3", "steps=1"), ("guidance-scale=3", "guidance_scale=1"), ("size=64x64", "width=72x72")]
+)
+def test_an_option_that_is_changed_twice_is_refused(texts: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match=f"'{texts[1]}' changes again what another change does"):
+        read_changes(texts)
+
+
 def test_what_was_read_makes_an_order() -> None:
     changes = read_changes(["init=a.png", "strength=0.5", "scheduler=Euler a"])
     order = RenderOrder.of(names=("a",), prompt="x", **changes)

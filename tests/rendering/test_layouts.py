@@ -86,7 +86,8 @@ def test_a_layout_file_is_json_of_regions_by_name(tmp_path: Path) -> None:
     file = tmp_path / "layout.json"
     file.write_text(json.dumps({"alice": [0, 0.1, 0.5, 1], "bob": [0.5, 0.1, 1, 1]}))
     assert read_layout_file(file) == ("alice=0.0,0.1,0.5,1.0", "bob=0.5,0.1,1.0,1.0")
-    for wrong in ("[]", '{"alice": 3}', '{"alice": [0, 0, 2, 1]}', "nonsense", '{"alice": [0, 0, NaN, 1]}'):
+    twice = '{"alice": [0, 0, 0.5, 1], "bob": [0.5, 0, 1, 1], "alice": [0, 0, 1, 1]}'
+    for wrong in ("[]", '{"alice": 3}', '{"alice": [0, 0, 2, 1]}', "nonsense", '{"alice": [0, 0, NaN, 1]}', twice):
         file.write_text(wrong)
         with pytest.raises(UsageError):
             read_layout_file(file)
