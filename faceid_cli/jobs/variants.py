@@ -31,31 +31,42 @@ def variants_of(prompt: str, folder: Path | None, count: int | None, seed: int) 
         seed: Of the random ones.
 
     Raises:
-        UsageError: It cannot be read, a file is missing or empty, or there are too many.
+        UsageError: It cannot be read, a file is missing, empty or not UTF-8, or there are too many.
     """
     if not has_variants(prompt):
         return [prompt]
     # Only prompts with variants need it, and it takes a moment.
     from dynamicprompts.generators import CombinatorialPromptGenerator, RandomPromptGenerator
-    from dynamicprompts.wildcards import WildcardManager
+
+    from faceid_cli.jobs.wildcards import wildcards_in
 
     logging.getLogger("dynamicprompts").setLevel(logging.ERROR)
-    manager = WildcardManager(folder)
+    manager = wildcards_in(folder)
     for wildcard in _WILDCARD.findall(prompt):
         if not manager.get_values(wildcard):
-            where = f"no {wildcard}.txt in {folder}" if folder is not None else "there is no folder of such files"
-            raise UsageError(f"__{wildcard}__ stands for nothing: {where}", "give the folder with --wildcards FOLDER")
+            raise _nothing(wildcard, folder)
     text = _MARK.sub(r"<\1>", prompt)  # {name} would read as a variant with one choice
     try:
         if count is not None:
-            return list(RandomPromptGenerator(manager, seed=seed).generate(text, count))
-        found = list(islice(dict.fromkeys(CombinatorialPromptGenerator(manager).generate(text, _MOST + 1)), _MOST + 1))
+            found = list(RandomPromptGenerator(manager, seed=seed).generate(text, count))
+        else:
+            every = CombinatorialPromptGenerator(manager).generate(text, _MOST + 1)
+            found = list(islice(dict.fromkeys(every), _MOST + 1))
+    except UsageError:  # a file that another file mentions
+        raise
     except Exception as error:  # the package raises whatever its parser does
         reason = " ".join(str(error).split())
         raise UsageError(f"the variants of {prompt!r} cannot be read: {reason}", "write them as {red|blue}") from error
-    if len(found) > _MOST:
+    if count is None and len(found) > _MOST:
         raise UsageError(f"{prompt!r} has more than {_MOST} variants", "render some of them: --variants N")
+    for wildcard in (each for variant in found for each in _WILDCARD.findall(variant)):
+        raise _nothing(wildcard, folder)  # of a file that another file mentions
     return found
+
+
+def _nothing(wildcard: str, folder: Path | None) -> UsageError:
+    where = f"no {wildcard}.txt in {folder}" if folder is not None else "there is no folder of such files"
+    return UsageError(f"__{wildcard}__ stands for nothing: {where}", "give the folder with --wildcards FOLDER")
 
 
 def seeded(seed: int, place: int) -> int:

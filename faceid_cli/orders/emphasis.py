@@ -75,11 +75,12 @@ def check_negative(prompt: str) -> str:
     """The same for a negative prompt, in which nobody is marked.
 
     Raises:
-        UsageError: Also for braces.
+        UsageError: Also for braces, and for `__file__`.
     """
-    braces = re.search(r"\{[^{}]*\}", prompt)
-    if braces:
-        raise UsageError(f"{braces.group()!r} means nothing in a negative prompt", "write (words:1.3) for weights")
+    found = re.search(r"\{[^{}]*\}|__[\w*/.-]+__", prompt)
+    if found:
+        hint = "write (words:1.3) for weights" if "{" in found.group() else "only a prompt stands for several"
+        raise UsageError(f"{found.group()!r} means nothing in a negative prompt", hint)
     return check_weights(check_prompt(prompt))
 
 

@@ -112,6 +112,23 @@ def test_variants_come_from_words_and_from_files(tmp_path) -> None:
     assert (len(some), some) == (3, variants_of("{a|b|c|d|e|f} {g|h|i|j}", None, 3, 7))
 
 
+def test_files_of_variants_are_utf_8_with_or_without_a_mark(tmp_path) -> None:
+    (tmp_path / "hats.txt").write_text("\ufeffred\r\ncafé\r\n", encoding="utf-8", newline="")
+    (tmp_path / "colours.txt").write_bytes("café\n".encode("latin1"))
+    (tmp_path / "both.txt").write_text("__hats__\n__colours__\n", encoding="utf-8")
+    (tmp_path / "lost.txt").write_text("a __shoes__\n", encoding="utf-8")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "coats.v1.txt").write_text("fur\n", encoding="utf-8")
+    assert sorted(variants_of("__hats__ __deep/coats.v1__", tmp_path, None, 0)) == ["café fur", "red fur"]
+    for count in (None, 20):
+        for prompt in ("a __colours__", "a __both__", "a __c*__"):
+            with pytest.raises(UsageError, match=r"colours.txt is not UTF-8 \(byte 4\)") as raised:
+                variants_of(prompt, tmp_path, count, 0)
+            assert "iconv" in (raised.value.hint or "")
+        with pytest.raises(UsageError, match="__shoes__ stands for nothing"):
+            variants_of("a __lost__", tmp_path, count, 0)
+
+
 @pytest.mark.parametrize(
     ("output", "name"),
     [

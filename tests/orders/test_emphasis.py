@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from faceid_cli.errors import UsageError
@@ -112,9 +114,10 @@ def test_the_hint_shows_the_same_prompt_as_text() -> None:
     assert weighted_parts(r"a sign \(16:9\)") == (("a sign (16:9)", 1.0),)
 
 
-def test_braces_mean_nothing_in_a_negative_prompt() -> None:
-    with pytest.raises(UsageError, match=r"'\{bad\}' means nothing"):
-        RenderConfig(negative_prompt="{bad}, ugly")
+@pytest.mark.parametrize("mark", ["{bad}", "{red|blue}", "__hats__", "__of/*__"])
+def test_variants_mean_nothing_in_a_negative_prompt(mark: str) -> None:
+    with pytest.raises(UsageError, match=f"'{re.escape(mark)}' means nothing"):
+        RenderConfig(negative_prompt=f"{mark}, ugly")
 
 
 @pytest.mark.parametrize(
