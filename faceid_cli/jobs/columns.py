@@ -137,13 +137,14 @@ def _is_field_itself(column: str, field: str) -> bool:
 def _by_option(column: str, asked: Option, value: Any) -> dict[str, Any]:
     assert asked.read is not None
     try:
-        return dict(asked.read(str(value)))
+        return dict(asked.read(_text(column, value)))
     except UsageError as error:
         raise FieldError(column, error.message, error.hint) from error
 
 
 def _names(column: str, value: Any) -> tuple[str, ...]:
-    parts = [str(each) for each in value] if isinstance(value, list) else str(value).replace("+", ",").split(",")
+    said = value if isinstance(value, list) else _text(column, value).replace("+", ",").split(",")
+    parts = [_text(column, each) for each in said]
     names = tuple(part.strip() for part in parts)
     if not all(names):
         raise FieldError(column, f"{value!r} leaves out a name", "several people of one picture: alice+bob")
@@ -159,14 +160,21 @@ def _value(column: str, kind: Any, default: Any, value: Any) -> Any:
     if plain is float:
         return _number(column, value)
     if get_origin(plain) is tuple:
-        parts = value if isinstance(value, list) else [part.strip() for part in str(value).split(",")]
-        found, kinds = tuple(str(part) for part in parts if str(part)), get_args(plain)
+        parts = value if isinstance(value, list) else [part.strip() for part in _text(column, value).split(",")]
+        found, kinds = tuple(text for part in parts if (text := _text(column, part))), get_args(plain)
         if found and Ellipsis not in kinds and len(found) != len(kinds):
             raise FieldError(column, f"has {len(found)} of {len(kinds)} values", "write them with commas between")
         return found
-    if isinstance(value, list | dict):
+    return Path(_text(column, value)) if plain is Path else _text(column, value)
+
+
+def _text(column: str, value: Any) -> str:
+    """A value as it was written."""
+    if isinstance(value, bool):  # in YAML, words such as these
+        raise FieldError(column, f"{value!r} is no text", 'put yes, no, on, off, true and false into quotes: "yes"')
+    if isinstance(value, list | tuple | dict | set | bytes):
         raise FieldError(column, f"{value!r} is no single value")
-    return Path(str(value)) if plain is Path else str(value)
+    return str(value)
 
 
 def _plain(kind: Any) -> Any:

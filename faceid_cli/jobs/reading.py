@@ -134,6 +134,8 @@ def _yaml(name: str, text: str) -> Iterator[Row]:
     import yaml
 
     loader = yaml.SafeLoader(text)
+    as_written = dict.fromkeys((f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp")), _as_written)
+    loader.yaml_constructors = {**loader.yaml_constructors, **as_written}
     try:
         top = loader.get_single_node()
         if top is None:
@@ -151,6 +153,18 @@ def _yaml(name: str, text: str) -> Iterator[Row]:
         raise UsageError(f"{name} cannot be read as YAML: {' '.join(str(error).split())}") from error
     finally:
         loader.dispose()
+
+
+def _as_written(loader: Any, node: Any) -> Any:
+    """A number, or its text where YAML has a way of its own to write it: 010 is no 8, and 12:30 no 750."""
+    text = str(loader.construct_scalar(node))
+    for kind in (int, float):
+        try:
+            if str(number := kind(text)) == text:
+                return number
+        except ValueError:
+            continue
+    return text
 
 
 def _key_twice(node: Any) -> str:

@@ -131,6 +131,26 @@ def test_jsonl_and_yaml_hold_objects_and_plain_prompts() -> None:
     assert values("a.json", '[{"prompt": "a", "seed": 3}, "b", {"names": ["a", "b"], "prompt": "c"}]') == expected
 
 
+def test_words_that_yaml_takes_for_others_are_to_be_in_quotes() -> None:
+    bad, good = values("a.yaml", '- prompt: yes\n- prompt: "yes"\n')
+    with pytest.raises(FieldError, match="True is no text") as raised:
+        options_of(bad)
+    assert "into quotes" in (raised.value.hint or "")
+    assert options_of(good) == {"prompt": "yes"}
+
+
+@pytest.mark.parametrize("text", ["010", "12:30", "1.50", "0x1F", "1_000", "2020-1-1", "4.5", "42"])
+def test_numbers_and_dates_of_yaml_are_text_as_they_were_written(text) -> None:
+    (row,) = values("a.yaml", f"- prompt: {text}\n")
+    assert options_of(row) == {"prompt": text}
+
+
+def test_a_number_of_yaml_with_a_nought_before_it_is_no_octal_one() -> None:
+    (row,) = values("a.yaml", "- {seed: 010, steps: 7, guidance: 7.50}\n")
+    assert options_of(row) == {"seed": 10, "steps": 7, "guidance_scale": 7.5}
+    assert (type(row["steps"]), row["steps"]) == (int, 7)
+
+
 def test_a_pipe_is_told_by_its_first_letter_or_by_format() -> None:
     assert values("standard input", '{"prompt": "a"}') == [{"prompt": "a"}]
     assert values("standard input", "{name} at night") == [{"prompt": "{name} at night"}]
@@ -203,6 +223,8 @@ def test_columns_may_be_shortened_where_that_means_one_option() -> None:
         ({"seeds": "1,3-4"}, {"seeds": (1, 3, 4)}),
         ({"guidance": 5}, {"guidance_scale": 5.0}),
         ({"error": "what went wrong before"}, {}),
+        ({"prompt": 42}, {"prompt": "42"}),
+        ({"init": Path("a.png")}, {"init": Path("a.png")}),
     ],
 )
 def test_values_are_read_as_their_options_take_them(columns, expected) -> None:
@@ -219,6 +241,13 @@ def test_values_are_read_as_their_options_take_them(columns, expected) -> None:
         ({"size": "large"}, "size"),
         ({"auto": "perhaps"}, "auto"),
         ({"prompt": ["a"]}, "prompt"),
+        ({"prompt": True}, "prompt"),
+        ({"prompt": b"a"}, "prompt"),
+        ({"name": False}, "name"),
+        ({"names": ["alice", True]}, "names"),
+        ({"lora": True}, "lora"),
+        ({"init": True}, "init"),
+        ({"size": True}, "size"),
         ({"seed": -1}, "seed"),
         ({"seeds": "a-b"}, "seeds"),
         ({"name": "alice+"}, "name"),
