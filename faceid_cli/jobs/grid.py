@@ -25,6 +25,11 @@ class Axis:
     label: str
     values: tuple[tuple[str, Mapping[str, Any]], ...]
 
+    @property
+    def fields(self) -> set[str]:
+        """All options that any of its values sets."""
+        return {name for _, options in self.values for name in options}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -38,9 +43,9 @@ def read_axes(texts: Sequence[str]) -> tuple[Axis, ...]:
     """Read "guidance=5,7.5"; with ";" between values that have commas themselves.
 
     Raises:
-        UsageError: No option of that name, or values that it cannot have.
+        UsageError: No option of that name, values that it cannot have, or two sides that set the same.
     """
-    axes = []
+    axes: list[Axis] = []
     for text in texts:
         for part in text.split():
             label, equals, values = part.partition("=")
@@ -54,6 +59,12 @@ def read_axes(texts: Sequence[str]) -> tuple[Axis, ...]:
             options = axis.values[0][1]
             if not options or not options.keys().isdisjoint(_NOT_OF_A_GRID):  # by whatever name they are called
                 raise UsageError(f"{label} is no side of a grid", "several seeds: --seeds 0-3")
+            for other in axes:
+                if not axis.fields.isdisjoint(other.fields):
+                    raise UsageError(
+                        f"the sides {other.label} and {label} of the grid set the same",
+                        "write all values into one side",
+                    )
             axes.append(axis)
     return tuple(axes)
 

@@ -92,6 +92,16 @@ def test_what_is_said_apart_is_no_side_of_a_grid_by_whatever_name(label) -> None
         read_axes([f"{label}=1,2"])
 
 
+@pytest.mark.parametrize(
+    "sides", ["steps=2,3 steps=4,5", "guidance=3,5 guidance-scale=7", "size=512x512,640x640 width=512,640"]
+)
+def test_sides_of_a_grid_that_set_the_same_are_refused(sides) -> None:
+    first, second = (side.partition("=")[0] for side in sides.split())
+    for texts in ([sides], sides.split()):
+        with pytest.raises(UsageError, match=f"the sides {first} and {second} of the grid set the same"):
+            read_axes(texts)
+
+
 def test_without_anybody_a_row_says_what_is_missing() -> None:
     (bad,) = expand({"prompt": "a"}, people="")
     assert isinstance(bad, BadRow)
