@@ -10,6 +10,7 @@ from typing import Any
 
 from faceid_cli.api.again import put_in
 from faceid_cli.api.already import Already
+from faceid_cli.api.composing import cast_of
 from faceid_cli.api.loaded import People
 from faceid_cli.api.opening import Opened
 from faceid_cli.api.placing import placed
@@ -81,6 +82,7 @@ class Settling:
             opened = self._people.of(order)
             order_alone = order if order.output is None else replace(order, output=None)
             settled, prompt, files = placed(order_alone, opened, self._note)
+            cast_of(settled, opened, prompt)  # what is wrong with a layout is known before anything is rendered
             self._last = order, (opened, settled, prompt, files, self._model(opened))
         return self._last[1]
 
