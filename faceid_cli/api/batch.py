@@ -254,6 +254,8 @@ def _render(plan: BatchPlan, tally: Tally, note: OnNote, loaded: Loaded) -> None
 def _rows(jobs: Path | str | Iterable[Mapping[str, Any] | str], kind: str) -> tuple[list[Row], Path | None]:
     """Rows, and a folder of wildcards that lies beside their file."""
     if not isinstance(jobs, str | Path):
+        if kind != "auto":
+            raise UsageError("--rows-format says what a file of rows is, and there is none", "leave it out")
         rows = [{"prompt": row} if isinstance(row, str) else dict(row) for row in jobs]
         return [Row(Place("", number if len(rows) > 1 else 0), row) for number, row in enumerate(rows, 1)], None
     name, content = content_of(jobs, "prompts or rows")

@@ -42,7 +42,9 @@ def generate(
     prompts: Annotated[
         str | None,
         typer.Option(
-            "--prompts", metavar="FILE", help="Prompts or rows from a file, or - for a pipe; see faceid batch."
+            "--prompts",
+            metavar="FILE",
+            help="Prompts or rows from a file, or - for a pipe; a row that names people is theirs. See faceid batch.",
         ),
     ] = None,
     dry_run: DryRun = False,

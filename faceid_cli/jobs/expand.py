@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from faceid_cli.errors import FaceIDError
+from faceid_cli.errors import FaceIDError, UsageError
 from faceid_cli.jobs.columns import REQUEST, SEEDS, fields_said, options_of, written
 from faceid_cli.jobs.grid import Axis, Cell, cells, read_axes
 from faceid_cli.jobs.naming import Template, slug_of, template_of
 from faceid_cli.jobs.rows import FieldError, Place, Row, located
-from faceid_cli.jobs.variants import seeded, variants_of
+from faceid_cli.jobs.variants import has_variants, seeded, variants_of
 from faceid_cli.kept.settings import rendering_order
 from faceid_cli.orders import MAX_SEED, RenderConfig, RenderOrder
 from faceid_cli.orders.batching import MOST_SEEDS, BatchOrder
+from faceid_cli.orders.checks import user_path
 from faceid_cli.orders.rendering import NOT_FOR_SEVERAL, suffix_of
 from faceid_cli.types import OnNote
 
@@ -100,11 +101,11 @@ class Expansion:
             start: How many pictures there were before these.
 
         Raises:
-            UsageError: A grid that cannot be.
+            UsageError: A grid that cannot be, or a folder of wildcards that is none.
         """
-        axes = read_axes(self.batch.grid)
+        axes, wildcards = read_axes(self.batch.grid), self._wildcards(beside)
+        self._tell_idle_variants(rows)
         index, drawn, sheet = start, 0, 0
-        wildcards = self.batch.wildcards or beside
         for number, row in enumerate(rows):
             made: list[Job] = []
             try:
@@ -144,6 +145,20 @@ class Expansion:
         if "output" not in said:
             common["output"] = self.output.whole
         return replace(row, values={**common, **row.values})
+
+    def _wildcards(self, beside: Path | None) -> Path | None:
+        if self.batch.wildcards is None:
+            return beside
+        folder = user_path(self.batch.wildcards)
+        if not folder.is_dir():
+            raise UsageError(f"--wildcards {folder}: there is no such folder", "give one with files such as hats.txt")
+        return folder
+
+    def _tell_idle_variants(self, rows: Sequence[Row]) -> None:
+        if self.batch.variants is None or self.on_note is None:
+            return
+        if not any(has_variants(str(value)) for row in rows for value in row.values.values()):
+            self.on_note("no prompt has variants such as {red|blue} or __file__, so --variants changes nothing")
 
     def _variants(self, given: Mapping[str, Any], folder: Path | None, number: int) -> list[str]:
         if "prompt" not in given:

@@ -207,6 +207,10 @@ def test_prompts_come_from_a_pipe(alice, faceid) -> None:
         (("batch", "p.txt", "--seeds", "x"), "'x' names no seeds"),
         (("generate", "alice"), "missing argument 'PROMPT'"),
         (("generate", "alice", "x", "--prompts", "p.txt"), "give either PROMPT or --prompts FILE"),
+        (("generate", "alice", "x", "--wildcards", "hats"), "--wildcards hats: there is no such folder"),
+        (("batch", "p.txt", "--for", "alice", "--wildcards", "p.txt"), "--wildcards p.txt: there is no such folder"),
+        (("generate", "alice", "x", "--rows-format", "csv"), "--rows-format says what a file of rows is"),
+        (("batch", "p.txt", "--for", "alice", "--grid", "steps=2,3", "steps=4"), "of the grid set the same"),
         (("generate", "alice", "x", "--seeds", "1-2", "--seed", 3), "seeds: each picture has one of these seeds"),
     ],
 )
@@ -216,6 +220,29 @@ def test_what_cannot_be_is_said_before_anything_is_done(faceid, alice, words, me
     assert (answer.code, answer.out) == (2, "")
     assert message in answer.err
     assert [path.name for path in Path().iterdir()] == ["p.txt"]
+
+
+def test_variants_of_prompts_that_have_none_are_told_to_change_nothing(faceid, alice) -> None:
+    Path("p.txt").write_text("cup\n{red|blue} hat\n", encoding="utf-8")
+    words = ("--dry-run", "--variants", 2, "--seed", 1)
+    assert "--variants changes nothing" in faceid("generate", "alice", "cup", *words).err
+    assert "--variants changes nothing" not in faceid("generate", "alice", "{red|blue} cup", *words).err
+    assert "--variants changes nothing" not in faceid("batch", "p.txt", "--for", "alice", *words).err
+
+
+def test_people_of_rows_are_not_those_of_the_command(faceid, bob) -> None:
+    Path("jobs.csv").write_text("name,prompt\nbob,cup\n,night\n", encoding="utf-8")
+    answer = faceid("generate", "alice", "--prompts", "jobs.csv", "--dry-run", "--json")
+    assert [line["names"] for line in lines(answer)] == [["bob"], ["alice"]]
+    assert "a row that names people is theirs" in " ".join(faceid("generate", "--help").out.split())
+
+
+def test_a_layout_that_does_not_fit_is_known_before_anything_is_rendered(faceid, alice) -> None:
+    Path("p.txt").write_text("cup\n<alice> and a man\n", encoding="utf-8")
+    answer = faceid("batch", "p.txt", "--for", "alice", "--layout", "left-right", "--dry-run")
+    assert answer.code == 1
+    assert "p.txt, line 1: the prompt has nobody but alice" in answer.err
+    assert "1 picture to render" in answer.err
 
 
 def test_errors_are_json_too(faceid, alice) -> None:
