@@ -20,7 +20,7 @@ from faceid_cli.jobs.rows import FieldError, Place, Row, located
 from faceid_cli.kept.settings import enrolment_order
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.orders.checks import user_path
-from faceid_cli.orders.enrolling import box_text
+from faceid_cli.orders.enrolling import box_text, rivals_of
 from faceid_cli.orders.option import parted, takes
 from faceid_cli.orders.people import PeopleOrder
 from faceid_cli.registry.names import check_name
@@ -245,7 +245,8 @@ def _wanted(row: Row, common: Mapping[str, Any], names: dict[str, Place], note: 
     try:
         if row.error is not None:
             raise row.error
-        said |= options_of(row.values, EnrolOrder)
+        own = options_of(row.values, EnrolOrder)
+        said = {name: value for name, value in common.items() if name not in rivals_of(own)} | own
         for column in ("name", "photos"):
             if not said.get(column):
                 raise FieldError(column, "is missing")

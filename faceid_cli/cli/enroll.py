@@ -71,9 +71,18 @@ def enroll(
             raise UsageError(f"unexpected argument {name!r}", "--from and --each say who is learned")
         enroll_many(given)
         return
+    _check_one(given)
+    enroll_one(name, photos, {key: value for key, value in given.items() if key not in leaves(PeopleOrder)}, plan)
+
+
+def _check_one(given: dict[str, Any]) -> None:
+    """Refuse what is said of many people where one is learned."""
     if any(given.get(key) for key in leaves(WorkersOrder)):
         raise UsageError("one person is learned on one device", "give --device, or many people with --from or --each")
-    enroll_one(name, photos, {key: value for key, value in given.items() if key not in leaves(PeopleOrder)}, plan)
+    flags = [asked.flags[0] for key, (asked, _, _) in leaves(PeopleOrder).items() if given.get(key)]
+    if flags:
+        what = f"{', '.join(flags)} {'is' if len(flags) == 1 else 'are'} about many people"
+        raise UsageError(what, "leave that out for one person, or give many with --from or --each")
 
 
 def enroll_one(name: str | None, photos: list[Path] | None, given: dict[str, Any], plan: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -21,6 +21,7 @@ from faceid_cli.kept.locks import locked
 from faceid_cli.kept.signing import check_installed, signing_key
 from faceid_cli.orders import EnrolOrder, RenderOrder
 from faceid_cli.orders.checks import PRECISIONS, check_device, check_text, one_of, user_path
+from faceid_cli.orders.enrolling import check_rivals, rivals_of
 from faceid_cli.orders.option import Options
 from faceid_cli.types import BUILTIN, OnNote
 
@@ -194,8 +195,18 @@ def rendering_order(given: dict[str, Any], on_note: OnNote | None = None, withou
 
 
 def enrolment_order(given: dict[str, Any], on_note: OnNote | None = None) -> EnrolOrder:
-    """Make an order to learn a person, in the same way."""
-    return with_defaults(EnrolOrder, given, _set_texts(), on_note=on_note)
+    """Make an order to learn a person, in the same way; a default that means nothing beside what is said gives way.
+
+    Raises:
+        UsageError: Options that cannot be, or of which one leaves another without a meaning.
+        FaceIDError: The settings are damaged.
+    """
+    check_rivals(given)
+    order = with_defaults(EnrolOrder, given, _set_texts(), rivals_of(given), on_note)
+    if given.get("preview") and not order.preview_every and given.get("preview_every") is None:
+        raise UsageError("--preview says what samples show, and none are rendered", "such as: --preview-every 50")
+    # Two defaults may contradict each other, too: what is recorded of the order can be said again.
+    return order if order.detect else replace(order, face="auto", face_share=None)
 
 
 def take_settings(stored: dict[str, str] | None) -> None:

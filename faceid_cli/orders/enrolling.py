@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from faceid_cli.errors import UsageError
 from faceid_cli.orders.checks import FACES, at_least, check_prompt, user_path
 from faceid_cli.orders.loading import MODEL, ModelOptions
-from faceid_cli.orders.option import Options, group, option, option_of, required
+from faceid_cli.orders.option import Options, group, leaves, option, option_of, required
 from faceid_cli.orders.training import TrainConfig
 from faceid_cli.types import Box
 
@@ -53,6 +53,39 @@ def box_text(box: Box) -> str:
 
 def _box_text(group: Any) -> str | None:
     return group.box and box_text(group.box)
+
+
+_RIVALS = {
+    ("detect", "box"): "--no-detect looks for no face, --box says where it is",
+    ("detect", "face"): "--no-detect looks for no face, --face chooses one",
+    ("detect", "face_share"): "--no-detect takes photos whole, --face-share cuts them around the face",
+    ("box", "face"): "--box and --face both say which face is meant",
+}
+"""Options of which one leaves the other without a meaning, and why."""
+
+
+def rivals_of(said: Mapping[str, Any]) -> set[str]:
+    """Options, by the names of their fields, that mean nothing beside what is said."""
+    named = _unusual(said)
+    return {other for pair in _RIVALS for one, other in (pair, pair[::-1]) if one in named and other not in named}
+
+
+def check_rivals(said: Mapping[str, Any]) -> None:
+    """Check options that were said in one breath.
+
+    Raises:
+        UsageError: One of them leaves another without a meaning.
+    """
+    named = _unusual(said)
+    for pair, why in _RIVALS.items():
+        if named.issuperset(pair):
+            raise UsageError(why, "give one of them")
+
+
+def _unusual(said: Mapping[str, Any]) -> set[str]:
+    """Which options of _RIVALS are said to be other than usual."""
+    usual = {name: default for name, (_, _, default) in leaves(EnrolOrder).items()}
+    return {name for pair in _RIVALS for name in pair if said.get(name) not in (None, usual[name])}
 
 
 def photo_paths(value: Iterable[Path | str] | Path | str) -> tuple[Path, ...]:

@@ -18,6 +18,7 @@ from faceid_cli.orders import EnrolOrder, RenderOrder
 from faceid_cli.orders.option import leaves
 from faceid_cli.orders.sampling import FAST
 from faceid_cli.rendering.metadata import read_metadata
+from faceid_cli.types import Box
 
 ONE = {"names": ("anna",), "prompt": "x"}
 LEARN = {"name": "anna", "photos": ("x",)}
@@ -146,6 +147,26 @@ def test_defaults_that_contradict_each_other_or_what_is_said_are_told(faceid, al
     assert answer.code == 2
     assert "a default of yours does not go with what was said: `faceid config list`" in answer.err
     assert "default of yours" not in faceid("generate", "alice", "a cup", "--steps", 0).err
+
+
+def test_defaults_that_mean_nothing_beside_what_is_said_give_way() -> None:
+    for key, text in (("face", "left"), ("face-share", "0.5"), ("preview", "castle")):
+        write_setting(key, text)
+    notes: list[str] = []
+    order = enrolment_order({**LEARN, "detect": False}, notes.append)
+    assert (order.face, order.face_share, order.preview) == ("auto", None, "castle")
+    assert notes == ["your own defaults: preview castle (`faceid config list`)"]
+    boxed = enrolment_order({**LEARN, "box": Box(1, 2, 30, 40)})
+    assert (boxed.face, boxed.face_share) == ("auto", 0.5)
+    write_setting("detect", "off")
+    order = enrolment_order(dict(LEARN))
+    assert (order.detect, order.face, order.face_share) == (False, "auto", None), "so that its command can be said"
+    assert enrolment_order({**LEARN, "face": "right"}).detect
+    with pytest.raises(UsageError, match="--preview says what samples show"):
+        enrolment_order({**LEARN, "preview": "beach"})
+    assert enrolment_order({**LEARN, "preview": "beach", "preview_every": 0}).preview == "beach", "none on purpose"
+    write_setting("preview-every", "50")
+    assert enrolment_order({**LEARN, "preview": "beach"}).preview_every == 50
 
 
 def test_a_setting_written_by_hand_is_blamed(faceid, alice) -> None:

@@ -168,6 +168,20 @@ def test_a_checkpoint_of_other_settings_is_given_up(people, tiny_model_dir) -> N
     assert [note for note in notes if note.startswith("bob: starting anew")]
 
 
+def test_a_row_may_say_otherwise_than_the_command(faceid, people, tiny_model_dir) -> None:
+    rows = [
+        {"name": "ann", "photos": str(people / "ann"), "box": "10,10,40,40"},
+        {"name": "bob", "photos": str(people / "bob"), "box": "10,10,40,40", "detect": False},
+    ]
+    outcomes = faceid_cli.enroll_people(
+        rows, steps=1, batch_size=1, detect=False, device="cpu", model=str(tiny_model_dir)
+    )
+    by_name = {each.person.row.values["name"]: each for each in outcomes}
+    assert by_name["ann"].status == "enrolled"
+    assert by_name["bob"].error is not None
+    assert "--no-detect looks for no face, --box says where it is" in by_name["bob"].error.message
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

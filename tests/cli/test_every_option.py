@@ -49,6 +49,7 @@ ODD: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "method": (("--preset", "prospect"), {"method": "prospect"}),
     "split_keys_values": (("--kv-split",), {"split_keys_values": True}),  # unlike that preset
     "templates": (("--templates", "photo"), {"templates": "photo"}),
+    "class_word": (("--class", "old man"), {"class_word": "old man"}),
     "face": (("--face", "left"), {"face": "left"}),
     "box": (("--box", "1.5,2,30,40"), {"box": Box(1.5, 2, 30, 40)}),
     "face_share": (("--face-share", "0.5"), {"face_share": 0.5}),
@@ -222,8 +223,9 @@ def test_every_option_of_an_enrolment_reaches_it(faceid, photos, monkeypatch) ->
         raise UsageError("seen")
 
     monkeypatch.setattr(enroll, "checked_order", stop)
-    # --if-missing does not go with --replace; tests/cli/test_again.py has it.
-    words, expected = together(EnrolOrder, ("name", "photos", "if_missing"))
+    # --if-missing does not go with --replace, which tests/cli/test_again.py has, nor --no-detect with --box and --face.
+    monkeypatch.setitem(ODD, "box", ((), {}))
+    words, expected = together(EnrolOrder, ("name", "photos", "if_missing", "detect"))
     more = ("--set", "warm_up=3", "--set", "self_attention=true", "--set", "background_weight=0.5")
     answer = faceid("enroll", "alice", photos, *words, *more)
     assert "seen" in answer.err
