@@ -145,11 +145,17 @@ def _inside(box: Box, size_px: int) -> Box | None:
     return Box(left, top, width, height) if width > 0 and height > 0 else None
 
 
-def whole_crop(photo: Photo, size_px: int, face: Face | None = None) -> FaceCrop:
-    """The largest square from the middle of the photo, resized; all of it where the photo is square."""
+def whole_crop(photo: Photo, size_px: int, face: Face | None = None, framing: Framing = Framing()) -> FaceCrop:
+    """The largest square from the middle of the photo, resized; all of it where the photo is square.
+
+    Another framing than the plain one comes closer, and moves the square. There is no more room to step back into, so a
+    framing for that comes closer by as much.
+    """
     width, height = photo.image.size
-    side = min(width, height)
-    return _cut(photo, face, Box((width - side) / 2, (height - side) / 2, side, side), size_px)
+    side = min(width, height) / (1 + abs(framing.face_share / FACE_SHARE - 1))
+    left = _within((width - side) / 2 + side * framing.aside, side, width)
+    top = _within((height - side) / 2 + side * framing.down, side, height)
+    return _cut(photo, face, Box(left, top, side, side), size_px)
 
 
 def checked_box(box: Box, photo: Photo) -> Face:

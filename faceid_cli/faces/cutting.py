@@ -27,7 +27,7 @@ class IntakeOptions:
     Attributes:
         size_px: Side of the crops: the base model's resolution.
         which: Which face where photos show several: AUTO, or a word of `choose_face`.
-        detect: False takes the middle of every photo whole, with no face in the crop.
+        detect: False takes the middle of every photo whole, with no face in the crop; `jitter` moves within it.
         box: The face box, given by hand, in pixels of the upright photo; for a single photo.
         strict: Stop at the first photo that cannot be used, instead of leaving it out.
         keep_poor: Keep near copies and poor photos, too.
@@ -77,14 +77,14 @@ def cut_crop(
     Raises:
         PhotoError: A box that does not lie in the photo, or a face too small to learn from.
     """
-    shaken = framing != _PLAIN
+    shaken, whole_framing = framing != _PLAIN, framing
     if options.face_share is not None:
         framing = replace(framing, face_share=options.face_share * framing.face_share / _PLAIN.face_share)
     if options.box is not None:
         face = checked_box(options.box, photo)
         return crop_face(photo, face, options.size_px, _closer(framing, photo, face) if shaken else framing)
     if finder is None or chosen is None:
-        return whole_crop(photo, options.size_px)
+        return whole_crop(photo, options.size_px, framing=whole_framing)
     face = faces[chosen]
     if shaken:
         framing = _closer(framing, photo, face)

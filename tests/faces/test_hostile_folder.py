@@ -172,6 +172,16 @@ def test_jittered_copies_differ_and_repeat(finder: FaceFinder, drawings: list[Im
     assert [crop.image.tobytes() for crop in first] == [crop.image.tobytes() for crop in again]
 
 
+@pytest.mark.parametrize("size", [(96, 96), (96, 140)])
+def test_jittered_copies_differ_where_no_face_is_looked_for(tmp_path: Path, size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    plain, jittered = (take_in([tmp_path], None, IntakeOptions(64, detect=False, jitter=n)).crops for n in (0, 3))
+    assert len({crop.image.tobytes() for crop in jittered}) == 4
+    assert jittered[0].image.tobytes() == plain[0].image.tobytes()
+    assert all(crop.face is None for crop in jittered)
+
+
 def test_more_room_around_the_face(finder: FaceFinder, drawings: list[Image.Image], tmp_path: Path) -> None:
     drawings[0].resize((512, 512)).save(tmp_path / "a.png")
     (crop,) = take_in([tmp_path], finder, IntakeOptions(SIZE_PX, face_share=0.6)).crops
