@@ -9,7 +9,7 @@ from faceid_cli.api.opening import Opened
 from faceid_cli.errors import UsageError
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.checks import user_path
-from faceid_cli.orders.composing import AUTO, MOST_PEOPLE, is_layout_file
+from faceid_cli.orders.composing import AUTO, MOST_PEOPLE, check_named, is_layout_file
 from faceid_cli.rendering.layout_figure import draw_layout
 from faceid_cli.rendering.layouts import Cast, check_people, given_layout, grid_of, read_layout_file
 from faceid_cli.rendering.save import plan_output, save_picture
@@ -27,9 +27,7 @@ def with_layout(order: RenderOrder) -> RenderOrder:
         UsageError: A layout file and regions at once, a file that holds none, or the likeness of a stranger.
     """
     config = order.config
-    for text in config.likeness_of:
-        if (name := text.rpartition("=")[0]) not in order.names:
-            raise UsageError(f"{name} has a likeness, and is not in the picture", f"it has {', '.join(order.names)}")
+    check_named(config.likeness_of, order.names)
     if config.layout is None or not is_layout_file(config.layout):
         return order
     if config.region:

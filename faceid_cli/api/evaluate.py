@@ -17,6 +17,7 @@ from faceid_cli.kept.material import SCORES, keep_json
 from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import ModelOptions, RenderConfig
 from faceid_cli.orders.checks import check_output, user_path
+from faceid_cli.orders.composing import check_named
 from faceid_cli.orders.workers import WorkersOrder
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.metadata import png_bytes
@@ -93,7 +94,7 @@ def evaluate(
 
     Raises:
         UnknownNameError: Nobody of that name.
-        UsageError: Nobody enrolled, prompts or a judge that cannot work.
+        UsageError: Nobody enrolled, prompts or a judge that cannot work, the likeness of somebody else.
         PhotoError: Given photos without a usable face.
         WeightsMissingError: The judge's weights are not on this machine.
         OutputError: The folder cannot be written.
@@ -107,7 +108,9 @@ def evaluate(
     if where is not None and where.are_wanted and not isinstance(judge, str):
         raise UsageError("a judge of your own cannot go to other processes", "name one of faceid's")
     people = _people([names] if isinstance(names, str) else names)
-    all_opened = [opened([person], config, model, options, on_note) for person in people]
+    if config is not None:
+        check_named(config.likeness_of, [person.name for person in people])
+    all_opened = [opened([person], _of(person, config), model, options, on_note) for person in people]
     _check_folder(output)
 
     # These bring in torch, which takes seconds.
@@ -208,6 +211,14 @@ def _people(names: Sequence[str] | None) -> list[Identity]:
         raise UsageError("nobody is enrolled", "faceid enroll NAME PHOTOS")
     # People of one base model follow each other, so that each is loaded once and only one is held.
     return sorted(people, key=lambda person: person.base_model) if names is None else people
+
+
+def _of(person: Identity, config: RenderConfig | None) -> RenderConfig | None:
+    """How to render one of the people: likenesses of the others are not theirs."""
+    if config is None:
+        return None
+    own = tuple(text for text in config.likeness_of if text.rpartition("=")[0] == person.name)
+    return replace(config, likeness_of=own)
 
 
 def _for(name: str, on_picture: OnPicture) -> Callable[[int, int], None]:

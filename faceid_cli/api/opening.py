@@ -11,6 +11,7 @@ from faceid_cli.errors import RegistryError
 from faceid_cli.kept.identity_file import IdentityFile, load_identity
 from faceid_cli.kept.settings import read_settings
 from faceid_cli.orders import ModelOptions, RenderConfig, TrainConfig
+from faceid_cli.orders.composing import check_named
 from faceid_cli.registry.sources import checked_options, options_for, source_for
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import BUILTIN, Identity, IdentityTokens, OnNote
@@ -91,6 +92,7 @@ def open_people(
 
     Raises:
         UnknownNameError: Nobody of that name.
+        UsageError: How to render speaks of the likeness of somebody else.
         IdentityFileError: A person's file is missing or damaged.
         ModelError: The base model is missing, has changed, is not that of all of them, or is of another family.
     """
@@ -106,7 +108,15 @@ def opened(
     options: ModelOptions | None = None,
     on_note: OnNote | None = None,
 ) -> Opened:
-    """The same for people who have been looked up."""
+    """The same for people who have been looked up.
+
+    Raises:
+        UsageError: How to render speaks of the likeness of somebody else.
+        RegistryError: A person's entry in the registry is damaged.
+        IdentityFileError, ModelError: As `open_people`.
+    """
+    if config is not None:
+        check_named(config.likeness_of, [person.name for person in people])
     for person in people:
         if person.damaged:
             raise RegistryError(

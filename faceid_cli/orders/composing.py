@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from faceid_cli.errors import UsageError
@@ -111,6 +111,21 @@ def check_likeness_of(value: tuple[str, ...]) -> tuple[str, ...]:
         if not name:
             raise UsageError(f"{text!r} is nobody's likeness", "write it as NAME=X, such as alice=0.8")
     return tuple(value)
+
+
+def check_named(likeness_of: Iterable[str], names: Collection[str]) -> None:
+    """Check that likenesses of single people are of those who are there.
+
+    Args:
+        likeness_of: "NAME=X" each.
+        names: Of the people.
+
+    Raises:
+        UsageError: The likeness of a stranger.
+    """
+    for text in likeness_of:
+        if (name := text.rpartition("=")[0]) not in names:
+            raise UsageError(f"{name} has a likeness, and is not in the picture", f"it has {', '.join(names)}")
 
 
 def composed(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from faceid_cli.cli.app import main
 from faceid_cli.cli.evaluate import _table as evaluation_table
 from faceid_cli.cli.output import Output
 from faceid_cli.evaluation.summary import Summary
-from faceid_cli.kept.identity_file import IdentityMetadata, save_identity
+from faceid_cli.kept.identity_file import IdentityMetadata, load_identity, save_identity
 from faceid_cli.kept.material import material_folder
 from faceid_cli.model_files import fingerprint_of
 from faceid_cli.photo_files import read_photo
@@ -91,6 +91,24 @@ def test_evaluate_prints_a_table_and_writes_everything(faceid, carol, prompts) -
     unchanging = ("prompt", "similarity", "concepts", "faces", "face_box")
     for first, second in zip(report["pictures"], again["pictures"], strict=True):
         assert {key: first[key] for key in unchanging} == {key: second[key] for key in unchanging}
+
+
+def test_of_several_people_each_has_their_own_likeness(faceid, carol, prompts) -> None:
+    features = {"text_encoder": load_identity(registered("carol")).keys["text_encoder"]}
+    add("dave", sorted(carol.iterdir()), features)
+    words = ("evaluate", "--all", "--prompts", prompts, "--likeness", "dave=0.2", "--json", *RENDERING)
+    answer = faceid(*words)
+    assert answer.code == 0, answer.err
+    said = {
+        each["name"]: json.loads(Path(each["folder"], "scores.json").read_text())["rendering"]["likeness_of"]
+        for each in answer.data["evaluations"]
+    }
+    assert said == {"carol": [], "dave": ["dave=0.2"]}
+
+
+def registered(name: str) -> Path:
+    with Registry.open() as registry:
+        return registry.get(name).path
 
 
 def test_the_table_fits_into_a_narrow_terminal(monkeypatch) -> None:
