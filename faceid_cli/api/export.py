@@ -222,6 +222,9 @@ def _check_options(target: Target, said: Mapping[str, object]) -> None:
         if name not in target.options:
             takers = [each.name for each in TARGETS.values() if name in each.options]
             raise UsageError(f"--to {target.name} has no --{name}", f"that is for {', '.join(takers)}")
+    if "single" in said and (idle := [f"--{name}" for name in ("sampler", "steps") if name in said]):
+        what = f"{' and '.join(idle)} {'means' if len(idle) == 1 else 'mean'} nothing beside --single"
+        raise UsageError(what, "one token for all stages goes with every sampler and number of steps: leave that out")
 
 
 def _target(person: Exported, where: Path, replace: bool) -> Path:

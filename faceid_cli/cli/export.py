@@ -77,6 +77,7 @@ def export(
     if bundle is not None:
         if to != "faceid" or output is not None:
             raise UsageError("--bundle writes one file of its own", "leave out --to and -o")
+        _check_bundle(lossy=lossy, single=single, token=token, sampler=sampler, steps=steps, prompt=prompt)
         parts = [part.strip() for part in with_.split(",") if part.strip()]
         _say([export_bundle(names, bundle, parts, replace)])
         return
@@ -95,6 +96,13 @@ def export(
         prompt=prompt,
     )
     _say(made)
+
+
+def _check_bundle(**of_targets: object) -> None:
+    """Refuse what is said of files for other programs."""
+    said = [f"--{name}" for name, value in of_targets.items() if value not in (None, False, "")]
+    if said:
+        raise UsageError(f"--bundle has no {', '.join(said)}: it holds people whole", "leave that out")
 
 
 def _described(target: dict[str, str]) -> list[str]:

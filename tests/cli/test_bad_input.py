@@ -65,6 +65,20 @@ def home_files() -> set[str]:
         ),
         (("import", "{photos}/0.png"), 11, "is not a safetensors file"),
         (("export", "alice", "-o", "alice.pt"), 2, "cannot export to alice.pt"),
+        (("export", "alice", "--bundle", "a.faceid", "--lossy"), 2, "--bundle has no --lossy: it holds people whole"),
+        (
+            (
+                *("export", "alice", "--bundle", "a.faceid", "--single", "--token", "values"),
+                *("--sampler", "Euler a", "--steps", 5, "--prompt", "hello"),
+            ),
+            2,
+            "--bundle has no --single, --token, --sampler, --steps, --prompt: it holds people whole",
+        ),
+        (
+            ("export", "alice", "--to", "a1111", "--single", "--sampler", "Euler a", "--steps", 5),
+            2,
+            "--sampler and --steps mean nothing beside --single",
+        ),
     ],
 )
 def test_bad_input_gets_one_clear_line_and_changes_nothing(
