@@ -22,7 +22,7 @@ from faceid_cli.model_files import fingerprint_of
 from faceid_cli.model_files.weight_file import PICKLES
 from faceid_cli.model_files.widths import token_widths
 from faceid_cli.orders import ModelOptions
-from faceid_cli.orders.checks import user_path
+from faceid_cli.orders.checks import check_class_word, user_path
 from faceid_cli.registry.engine import plain_errors
 from faceid_cli.registry.journal import Journal
 from faceid_cli.registry.names import check_name, is_name
@@ -132,7 +132,7 @@ def import_people(
         if _is_bundle(path):
             found = _bundled(path, stack, name, tags, note, on_note, most)
         elif is_inversion := _is_foreign(path):
-            found = [_inversion(path, name, tags, note, model, class_word or "person")]
+            found = [_inversion(path, name, tags, note, model, check_class_word(class_word or "person"))]
         else:
             found = [_native(path, load_identity(path), name, tags, note, on_note)]
         if (model is not None or class_word is not None) and not is_inversion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ _FILLED_IN = re.compile(
 )
 """What other programs, and shells without quotes, fill in."""
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+]+:/")  # s3://bucket, of which a path makes s3:/bucket
+_BETWEEN_LETTERS = " -'\u2019"
 _LISTS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".md", ".list")
 
 
@@ -114,6 +116,29 @@ def check_text(where: str, value: str) -> str:
             "save the list, or name the file, as UTF-8, such as with: iconv -f LATIN1 -t UTF-8 LIST",
         )
     return value
+
+
+def check_class_word(value: str) -> str:
+    """Return a class word without spaces around it.
+
+    In sentences, brackets would be read as weights, and `<name>` as a person.
+
+    Raises:
+        UsageError: It is empty, or holds more than letters, digits, spaces, hyphens and apostrophes.
+    """
+    word = " ".join(value.split())
+    hint = "use a word such as person, woman or man"
+    if not word:
+        raise UsageError("the class word is empty", hint)
+    if not all(_is_plain(letter) for letter in word) or not any(letter.isalnum() for letter in word):
+        raise UsageError(f"the class word {value!r} is not a plain word", f"{hint}, or a few such as old man")
+    return word
+
+
+def _is_plain(letter: str) -> bool:
+    """Whether a character stands in words of some script: accents that are characters of their own do, too."""
+    kind = unicodedata.category(letter)
+    return kind[0] in "LM" or kind == "Nd" or letter in _BETWEEN_LETTERS
 
 
 def check_seed(seed: int) -> int:

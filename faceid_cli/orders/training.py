@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import at_least, check_seed, not_negative, one_of, within
+from faceid_cli.orders.checks import at_least, check_class_word, check_seed, not_negative, one_of, within
 from faceid_cli.orders.loading import Machine
 from faceid_cli.orders.option import leaves, option
 from faceid_cli.orders.pace import PACES
@@ -37,12 +37,6 @@ def _learning_rate(value: float) -> float:
 def _templates(value: str) -> str:
     if value not in TEMPLATE_SETS:
         raise UsageError(f"unknown template set {value!r}", "use face or photo")
-    return value
-
-
-def _class_word(value: str) -> str:
-    if not value.strip():
-        raise UsageError("the class word is empty", "use a word such as person, woman or man")
     return value
 
 
@@ -101,7 +95,7 @@ class TrainConfig(Machine):
         check=not_negative("lambda"),
     )
     class_word: str = option(
-        "person", "What they are: person, woman, man, ..., dog, car.", "--class", metavar="WORD", check=_class_word
+        "person", "What they are: person, woman, man, ..., dog, car.", "--class", metavar="WORD", check=check_class_word
     )
     """What the person is to the text encoder before training, and in the reference prompt."""
     templates: str = option(

@@ -49,6 +49,13 @@ def test_every_layout_becomes_a_person_of_one_stage(faceid, tiny_model_dir, file
     assert (data["method"], data["tags"]) == ({"method": "textual-inversion-file"}, ["theirs"])
 
 
+def test_the_class_word_is_a_plain_one(faceid, tiny_model_dir) -> None:
+    WRITERS["kohya.safetensors"](Path("anna.safetensors"))
+    answer = faceid("import", "anna.safetensors", "--model", tiny_model_dir, "--class", "(woman:2)")
+    assert answer.code == 2
+    assert "the class word '(woman:2)' is not a plain word" in answer.err
+
+
 def test_pictures_are_those_of_the_embedding(faceid, tiny_model_dir) -> None:
     WRITERS["kohya.safetensors"](Path("anna.safetensors"))
     assert faceid("import", "anna.safetensors", "--model", tiny_model_dir).code == 0

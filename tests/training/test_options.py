@@ -44,6 +44,27 @@ def test_settings_that_cannot_be(changes, message) -> None:
         TrainConfig(**changes)
 
 
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        ("  woman ", "woman"),
+        ("old\t man", "old man"),
+        ("bird-of-prey", "bird-of-prey"),
+        ("'50s car", "'50s car"),
+        ("человек", "человек"),
+        ("व्यक्ति", "व्यक्ति"),
+    ],
+)
+def test_class_words_of_any_script_are_kept_without_what_is_around_them(word, kept) -> None:
+    assert TrainConfig(class_word=word).class_word == kept
+
+
+@pytest.mark.parametrize("word", ["", " ", "(person:2)", "[person]", "<ada>", "man, old", "a_b", "man|woman", "-"])
+def test_class_words_that_a_sentence_would_read_otherwise_are_refused(word) -> None:
+    with pytest.raises(UsageError, match="class word"):
+        TrainConfig(class_word=word)
+
+
 def test_the_learning_rate_rises_and_falls() -> None:
     config = TrainConfig(steps=100, learning_rate=1.0, warm_up=9, learning_rate_schedule="cosine")
     rates = [learning_rate_at(step, config) for step in range(100)]
