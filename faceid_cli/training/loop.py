@@ -79,7 +79,7 @@ def train_runs(
     """Do the steps of several runs together: each pass of the frozen networks takes the rows of all of them.
 
     Each ends with the tokens that it would end with alone, up to rounding. Runs that have fewer steps leave earlier;
-    one whose loss is no longer a number leaves, and the others go on.
+    one that went astray leaves, and the others go on.
 
     Args:
         runs: On one base model, with equal `shared_settings`.
@@ -99,8 +99,9 @@ def train_runs(
         try:
             while True:
                 with _interruptible(left):
-                    for each in left:
-                        each.preview()
+                    for place, each in enumerate(left):
+                        if place not in stepper.astray:
+                            each.preview()
                 done = [each for each in left if each.is_finished]
                 if done or stepper.astray:
                     break

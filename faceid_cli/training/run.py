@@ -104,18 +104,27 @@ class Run:
 
     def tokens(self) -> IdentityTokens:
         """The tokens that the run would end with now; after the last step, those that it ends with."""
-        state, config = self.state, self.config
-        tokens = _current_tokens(state, config)
-        if not state.sums:
-            return tokens
-        count = state.step - max(config.steps - config.average_last, 0)
-        keys = {name: (state.sums[f"{name}.keys"] / count).float() for name in tokens.keys}
-        values = {name: (state.sums[f"{name}.values"] / count).float() for name in tokens.values}
-        return IdentityTokens(keys, values, config.class_word)
+        return tokens_of(self.state, self.config)
 
     def report(self) -> TrainReport:
         """How it went."""
         return TrainReport(tuple(self.state.losses), self.state.seconds, self.resumed_from)
+
+
+def tokens_of(state: RunState, config: TrainConfig) -> IdentityTokens:
+    """The tokens that a run ends with if it ends where it stands.
+
+    Args:
+        state: Where it stands.
+        config: Its settings, settled.
+    """
+    tokens = _current_tokens(state, config)
+    if not state.sums:
+        return tokens
+    count = state.step - max(config.steps - config.average_last, 0)
+    keys = {name: (state.sums[f"{name}.keys"] / count).float() for name in tokens.keys}
+    values = {name: (state.sums[f"{name}.values"] / count).float() for name in tokens.values}
+    return IdentityTokens(keys, values, config.class_word)
 
 
 def _current_tokens(state: RunState, config: TrainConfig) -> IdentityTokens:

@@ -19,9 +19,11 @@ from faceid_cli.backbone.memory import is_out_of_memory
 from faceid_cli.errors import FaceIDError
 from faceid_cli.kept.foreign import reason_of
 from faceid_cli.tokens import ENCODER, features_of
+from faceid_cli.training.astray import too_large
 from faceid_cli.training.checkpoint import RunState
 from faceid_cli.training.data import Batch
 from faceid_cli.training.engine import Engine, SharedEngine
+from faceid_cli.training.run import tokens_of
 from faceid_cli.training.schedule import learning_rate_at
 from faceid_cli.types import OnNote
 
@@ -45,7 +47,8 @@ class Stepper:
     Attributes:
         is_thrifty: Whether passes should keep less for the backward pass than they might; None where that is not
             known yet, as before the first step on a GPU.
-        astray: Whose loss is no longer a number, by their place among the states: their run has not taken the step.
+        astray: By their place among the states, whose loss is no longer a number, so that their run has not taken the
+            step, and who ended with what cannot be used.
     """
 
     def __init__(self, engines: Sequence[Engine], states: Sequence[RunState], on_note: OnNote | None = None) -> None:
@@ -118,6 +121,10 @@ class Stepper:
         state.losses.append(losses)
         if state.step > config.steps - config.average_last:
             _add_to_sums(state, self._features[place] if self.is_captured else _features(state))
+        if state.step == config.steps:
+            problem = too_large(self._engine.base, tokens_of(state, config))
+            if problem is not None:
+                self.astray[place] = problem
 
     def close(self) -> None:
         """Let go of the graph and its memory."""

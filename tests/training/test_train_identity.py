@@ -194,6 +194,25 @@ def test_diverged_training_says_so(tiny_base, quick, make_crops):
         train_identity(tiny_base, make_crops(), replace(quick, learning_rate=1e30))
 
 
+@pytest.mark.parametrize("average_last", [0, 1])
+@pytest.mark.parametrize(
+    ("learning_rate", "what"), [(1e9, r"\de\+\d+ times as large as the words of the base model"), (1e30, "no number")]
+)
+def test_what_no_text_encoder_makes_sense_of_is_not_kept(
+    tiny_base, tmp_path, quick, make_crops, average_last, learning_rate, what
+):
+    config = replace(quick, steps=1, learning_rate=learning_rate, average_last=average_last)
+    seen: list[int] = []
+    folder = tmp_path / "run"
+    with pytest.raises(FaceIDError, match=f"went astray: what was learned is {what}") as caught:
+        train_identity(
+            tiny_base, make_crops(), config, folder, preview_every=1, on_preview=lambda step, _: seen.append(step)
+        )
+    assert "--learning-rate" in caught.value.hint
+    assert seen == [0], "no sample is rendered of it"
+    assert not list(folder.glob("*")), "nothing is left that could be gone on from"
+
+
 @pytest.mark.parametrize(
     "error", [MemoryError(), torch.cuda.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")]
 )
