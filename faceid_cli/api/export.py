@@ -21,7 +21,7 @@ from faceid_cli.export.writing import check_free, write_folder
 from faceid_cli.kept.archive import write_archive
 from faceid_cli.kept.identity_file import load_identity, save_identity
 from faceid_cli.kept.material import material_folder
-from faceid_cli.orders.checks import check_output, user_path
+from faceid_cli.orders.checks import at_least, check_output, user_path
 from faceid_cli.registry.sources import without_folders
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.prompts import place_people
@@ -140,6 +140,8 @@ def export_to(
     given = {"single": single or None, "token": token, "sampler": sampler, "steps": steps, "prompt": prompt or None}
     said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     _check_options(target, said)
+    if steps is not None:
+        at_least("sampler steps", 1)(steps)
     if to == _NATIVE:
         made = export_identities(names, output, replace)
         return [Export(to, (name,), path, f"on another machine: faceid import {path.name}") for name, path in made]

@@ -77,7 +77,14 @@ def export(
     if bundle is not None:
         if to != "faceid" or output is not None:
             raise UsageError("--bundle writes one file of its own", "leave out --to and -o")
-        _check_bundle(lossy=lossy, single=single, token=token, sampler=sampler, steps=steps, prompt=prompt)
+        _check_bundle(
+            lossy=lossy or None,
+            single=single or None,
+            token=token,
+            sampler=sampler,
+            steps=steps,
+            prompt=prompt or None,
+        )
         parts = [part.strip() for part in with_.split(",") if part.strip()]
         _say([export_bundle(names, bundle, parts, replace)])
         return
@@ -99,8 +106,8 @@ def export(
 
 
 def _check_bundle(**of_targets: object) -> None:
-    """Refuse what is said of files for other programs."""
-    said = [f"--{name}" for name, value in of_targets.items() if value not in (None, False, "")]
+    """Refuse what is said of files for other programs; None is nothing said."""
+    said = [f"--{name}" for name, value in of_targets.items() if value is not None]
     if said:
         raise UsageError(f"--bundle has no {', '.join(said)}: it holds people whole", "leave that out")
 

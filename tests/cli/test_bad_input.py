@@ -70,6 +70,7 @@ def home_files() -> set[str]:
         ),
         (("import", "{photos}/0.png"), 11, "is not a safetensors file"),
         (("export", "alice", "-o", "alice.pt"), 2, "cannot export to alice.pt"),
+        (("export", "alice", "--to", "comfyui", "--steps", -3), 2, "sampler steps must be 1 or more, not -3"),
         (("export", "alice", "--bundle", "a.faceid", "--lossy"), 2, "--bundle has no --lossy: it holds people whole"),
         (
             (
