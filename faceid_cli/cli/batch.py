@@ -170,7 +170,7 @@ def _show_plan(command: str, plan: BatchPlan) -> None:
     seconds = estimated_seconds(plan)
     left = "" if not seconds else f", about {duration(seconds)}"
     unknown = "" if seconds is not None or not plan.missing else "; how long that takes is not known yet"
-    there = f", {len(plan.there)} are there already" if plan.there else ""
+    there = f", {len(plan.there)} there already" if plan.there else ""
     out.note(f"{plural(len(plan.missing), 'picture')} to render{left}{there}{unknown}")
     if plan.bad:
         raise BatchError(f"{plural(len(plan.bad), 'picture')} would fail", "the others would be rendered all the same")

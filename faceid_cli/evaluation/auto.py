@@ -42,7 +42,7 @@ def choose_likeness(
     likeness = likeness_of(person, judge, (), True, None)
     if likeness is None:
         raise UsageError(
-            f"the photos of {person.name} are not where they were, so --auto cannot tell who is alike",
+            f"no photos of {person.name} can be found, so --auto cannot tell who is alike",
             "put them back, or choose --likeness yourself",
         )
     asked = prompt.replace(f"<{person.name}>", "{}")

@@ -59,7 +59,7 @@ def likeness_of(
     if not photos:
         if on_note:
             on_note(
-                f"the photos of {person.name} are not where they were, so likeness is not scored: give them by --photos"
+                f"no photos of {person.name} can be found, so likeness is not scored: give them by --photos"
             )
         return None
     which = record.face or "largest"

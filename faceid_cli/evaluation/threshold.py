@@ -79,7 +79,7 @@ class Threshold:
         likeness = likeness_of(person, self._judge, (), True, None) if known is None else known.get(person.id)
         if likeness is None:
             raise UsageError(
-                f"the photos of {person.name} are not where they were, so --min-likeness cannot tell who is alike",
+                f"no photos of {person.name} can be found, so --min-likeness cannot tell who is alike",
                 "put them back, or leave it out",
             )
         if self._in_percent and likeness.percent(0.0) is None:

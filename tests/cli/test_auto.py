@@ -72,5 +72,5 @@ def test_auto_needs_photos_and_plain_noise(faceid, carol, tmp_path) -> None:
     carol.rename(tmp_path / "moved")
     lost = faceid("generate", "carol", "on the beach", "--auto", *QUICK)
     assert lost.code == 2
-    assert "the photos of carol are not where they were" in lost.err
+    assert "no photos of carol can be found" in lost.err
     assert not list(Path().glob("*.png"))

@@ -126,7 +126,7 @@ def test_photos_that_have_gone_leave_likeness_out_or_are_given(faceid, carol, pr
     elsewhere = carol.rename(tmp_path / "moved")
     answer = faceid("evaluate", "carol", "--prompts", prompts, "--json", *RENDERING)
     assert answer.code == 0
-    assert "the photos of carol are not where they were, so likeness is not scored" in answer.err
+    assert "no photos of carol can be found, so likeness is not scored" in answer.err
     assert answer.data["evaluations"][0]["summary"]["identity"] is None
 
     moved = faceid("evaluate", "--all", "--photos", elsewhere, "--prompts", prompts, "--quiet", *RENDERING)
