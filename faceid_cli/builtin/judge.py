@@ -122,7 +122,8 @@ class Judge:
         if not path.exists():
             raise WeightsMissingError(f"the judge's weights are missing: {path}", "install faceid again")
         tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
-        pictures, faces = PictureNetwork(), FaceNetwork()
+        with torch.random.fork_rng(devices=[]):  # what they begin with is drawn; the caller keeps their state
+            pictures, faces = PictureNetwork(), FaceNetwork()
         for prefix, network in (("pictures.", pictures), ("faces.", faces)):
             own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
             for name, buffer in network.named_buffers():

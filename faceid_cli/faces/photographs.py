@@ -67,7 +67,7 @@ class PhotographFaceFinder:
         """
         weights = local_weights(NETWORKS[detector][1])
         target = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-        network = _filled(build_network(detector, _imported), weights, target)
+        network = _filled(lambda: build_network(detector, _imported), weights, target)
         return cls(RetinaFaceDetector(network, target, _imported("torchvision.ops", "nms")), target)
 
     @property
@@ -99,7 +99,7 @@ class PhotographFaceFinder:
             WeightsMissingError: The weights for comparing faces are not on this machine.
         """
         if self._recogniser is None:
-            self._recogniser = _filled(build_recogniser(), local_weights("face-recognition"), self._device)
+            self._recogniser = _filled(build_recogniser, local_weights("face-recognition"), self._device)
         aligned = np.asarray(align_face(image.convert("RGB"), face.landmarks), dtype=np.float32)
         # These weights saw blue, green, red in their training, not red, green, blue; see docs/photos.md.
         pixels = torch.from_numpy(aligned[:, :, ::-1] / 127.5 - 1)
@@ -113,7 +113,7 @@ class PhotographFaceFinder:
             name = next((name for name, weights in PARSERS.items() if weights_path(weights).is_file()), None)
             if name is None:
                 return None
-            network = _filled(build_parser(name, _imported), local_weights(PARSERS[name]), self._device)
+            network = _filled(lambda: build_parser(name, _imported), local_weights(PARSERS[name]), self._device)
             self._parser = FaceParser(network, name, self._device)
         return self._parser.outline(image, face.box)
 
@@ -130,8 +130,10 @@ class PhotographFaceFinder:
                 yield number, [_face_of(row, size[0] / width, size[1] / height, size) for row in rows]
 
 
-def _filled(network: Any, weights: Path, device: torch.device) -> Any:
+def _filled(build: Callable[[], Any], weights: Path, device: torch.device) -> Any:
     """The network with its weights, ready to answer; names that a parallel training left a prefix on are mended."""
+    with torch.random.fork_rng(devices=[]):  # what it begins with is drawn; the caller keeps their state
+        network = build()
     state = torch.load(weights, map_location="cpu", weights_only=True)
     network.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
     return network.to(device).eval().requires_grad_(False)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from faceid_cli.builtin.draw import Drawing, Figure, Picture, draw
@@ -24,6 +25,7 @@ from faceid_cli.builtin.pretrain.judge_check import (
 from faceid_cli.builtin.samples import photo_set, unseen_person
 from faceid_cli.builtin.vocabulary import ALL_SCENES, ATTRIBUTES, OBJECTS
 from faceid_cli.errors import WeightsMissingError
+from faceid_cli.kept.paths import builtin_judge_file
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,12 @@ def judge() -> Judge:
 @pytest.fixture(scope="module")
 def drawings() -> list[Drawing]:
     return held_out_drawings(40)
+
+
+def test_loading_leaves_the_random_state_of_the_caller_alone() -> None:
+    before = torch.get_rng_state()
+    Judge.load(builtin_judge_file())
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_faces_of_held_out_drawings_are_found(judge: Judge, drawings: list[Drawing]) -> None:

@@ -13,7 +13,13 @@ from PIL import Image, ImageOps
 
 from faceid_cli.errors import WeightsMissingError
 from faceid_cli.faces.finder import finder_for
-from faceid_cli.faces.photographs import _ARCFACE_LANDMARKS, PhotographFaceFinder, align_face, build_recogniser
+from faceid_cli.faces.photographs import (
+    _ARCFACE_LANDMARKS,
+    PhotographFaceFinder,
+    _filled,
+    align_face,
+    build_recogniser,
+)
 from faceid_cli.kept import paths
 from faceid_cli.types import Face
 
@@ -159,6 +165,15 @@ def test_importing_the_finder_loads_neither_torch_nor_facexlib() -> None:
         "assert not {'torch', 'facexlib', 'torchvision'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_filling_a_network_leaves_the_random_state_of_the_caller_alone(tmp_path: Path) -> None:
+    import torch
+
+    torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "weights.pth")
+    before = torch.get_rng_state()
+    _filled(lambda: torch.nn.Linear(2, 2), tmp_path / "weights.pth", torch.device("cpu"))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_recogniser_gives_unit_vectors_that_depend_on_the_face(finder: PhotographFaceFinder) -> None:
