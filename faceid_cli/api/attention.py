@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from faceid_cli.api.opening import open_people
 from faceid_cli.orders import ModelOptions, RenderConfig, check_seed
 from faceid_cli.orders.checks import check_output, check_prompt, check_text
+from faceid_cli.orders.rendering import NOT_FOR_SCORES
 from faceid_cli.rendering.prompts import place_people
 from faceid_cli.rendering.save import plan_output, save_picture
 from faceid_cli.types import OnNote, OnProgress, Render
@@ -68,10 +69,13 @@ def show_attention(
         on_note: Called with a line worth telling the user.
 
     Raises:
-        UsageError: A word that is not in the prompt, and as `generate` raises.
+        UsageError: A word that is not in the prompt, a config with what means nothing here, such as `hires`, and as
+            `generate` raises.
     """
     check_seed(seed)
     check_prompt(prompt)
+    if config is not None:
+        config.check_unsaid(NOT_FOR_SCORES, "show_attention")
     if output is not None:
         check_output(output)
     for text in (prompt, *words):

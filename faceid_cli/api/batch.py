@@ -32,7 +32,8 @@ from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.batching import BatchOrder
 from faceid_cli.orders.checks import user_path
-from faceid_cli.orders.option import parted, takes
+from faceid_cli.orders.option import parted
+from faceid_cli.orders.signatures import takes
 from faceid_cli.registry.requests import seconds_per_step
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.provenance import wanted_provenance

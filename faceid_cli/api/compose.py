@@ -9,8 +9,8 @@ from faceid_cli.api.generate import render_order
 from faceid_cli.kept.settings import rendering_order
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.composing import composed
-from faceid_cli.orders.option import takes
 from faceid_cli.orders.rendering import NOT_FOR_SEVERAL
+from faceid_cli.orders.signatures import takes
 from faceid_cli.types import OnNote, OnProgress, Render
 
 

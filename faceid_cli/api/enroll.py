@@ -14,7 +14,7 @@ from faceid_cli.faces.finder import enrolment_finder
 from faceid_cli.kept.runs import claimed_run, is_interrupted
 from faceid_cli.kept.settings import enrolment_order
 from faceid_cli.orders import EnrolOrder
-from faceid_cli.orders.option import takes
+from faceid_cli.orders.signatures import takes
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import BUILTIN, Identity, IdentityTokens, OnNote, OnPreviewFile, StepReport, TrainReport

@@ -18,6 +18,7 @@ from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import ModelOptions, RenderConfig
 from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.orders.composing import check_named
+from faceid_cli.orders.rendering import NOT_FOR_SCORES
 from faceid_cli.orders.workers import WorkersOrder
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.metadata import png_bytes
@@ -94,7 +95,8 @@ def evaluate(
 
     Raises:
         UnknownNameError: Nobody of that name.
-        UsageError: Nobody enrolled, prompts or a judge that cannot work, the likeness of somebody else.
+        UsageError: Nobody enrolled, prompts or a judge that cannot work, the likeness of somebody else, or a config with
+            what means nothing here, such as `hires` or `repair`.
         PhotoError: Given photos without a usable face.
         WeightsMissingError: The judge's weights are not on this machine.
         OutputError: The folder cannot be written.
@@ -103,6 +105,8 @@ def evaluate(
         raise UsageError(f"pictures for each prompt must be 1 or more, not {pictures}")
     if isinstance(judge, str) and judge not in ("auto", "builtin", "photographs"):
         raise UsageError(f"unknown judge {judge!r}", "choose one of: auto, builtin, photographs")
+    if config is not None:
+        config.check_unsaid(NOT_FOR_SCORES, "evaluate")
     if where is not None:
         where.check_beside(None if config is None else config.device)
     if where is not None and where.are_wanted and not isinstance(judge, str):

@@ -20,8 +20,8 @@ from faceid_cli.kept.settings import fields_with_defaults, rendering_order
 from faceid_cli.kept.signals import held_signals
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.checks import check_text
-from faceid_cli.orders.option import takes
 from faceid_cli.orders.rendering import FOR_SEVERAL
+from faceid_cli.orders.signatures import takes
 from faceid_cli.rendering.guiding import read_guidance, with_face_mask
 from faceid_cli.rendering.provenance import wanted_provenance
 from faceid_cli.rendering.record import metadata_of
@@ -56,6 +56,7 @@ def generate(
         pictures came to nothing, the others are written), OutputError, OutOfMemoryError.
     """
     order = rendering_order({"names": (name,), "prompt": prompt, **options}, on_note, FOR_SEVERAL)
+    order.config.check_unsaid(FOR_SEVERAL, "generate")
     return render_order(order, on_progress, on_note)
 
 

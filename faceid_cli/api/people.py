@@ -21,8 +21,9 @@ from faceid_cli.kept.settings import enrolment_order
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.orders.checks import user_path
 from faceid_cli.orders.enrolling import box_text, rivals_of
-from faceid_cli.orders.option import parted, takes
+from faceid_cli.orders.option import parted
 from faceid_cli.orders.people import PeopleOrder
+from faceid_cli.orders.signatures import takes
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Box, Identity, OnNote, TrainReport

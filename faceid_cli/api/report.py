@@ -12,6 +12,7 @@ from faceid_cli.kept.files import write_atomically
 from faceid_cli.kept.material import material_folder
 from faceid_cli.orders import RenderConfig
 from faceid_cli.orders.checks import check_output, shown_text, user_path
+from faceid_cli.orders.rendering import NOT_FOR_SCORES
 from faceid_cli.registry.sources import without_folders
 from faceid_cli.registry.store import Registry
 from faceid_cli.report import MARK, ReportContent, report_page
@@ -58,9 +59,11 @@ def write_report(
 
     Raises:
         UnknownNameError: Nobody of that name.
-        UsageError: A file of another kind than HTML.
+        UsageError: A file of another kind than HTML, or a config with what means nothing here, such as `hires`.
         OutputError: It cannot be written there, or another file is there.
     """
+    if config is not None:
+        config.check_unsaid(NOT_FOR_SCORES, "write_report")
     with Registry.open(create=False) as registry:
         person, runs = registry.get(name), registry.runs_of(name)
     target = _target(person, output)

@@ -8,7 +8,6 @@ group may hold other groups; seen from outside, all their options stand side by 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -19,7 +18,6 @@ from faceid_cli.errors import UsageError
 from faceid_cli.orders.checks import check_text, user_path
 
 _KEY = "option"
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -136,6 +134,20 @@ class Options:
         made = dataclasses.replace(base or cls(), **given)
         return base if made == (base or cls()) else made
 
+    def check_unsaid(self, names: Collection[str], where: str) -> None:
+        """Check that options are as usual where they mean nothing.
+
+        Args:
+            names: Of the options.
+            where: What has no use for them.
+
+        Raises:
+            UsageError: One of them says something.
+        """
+        for field in fields(self):
+            if field.name in names and getattr(self, field.name) != field.default:
+                raise UsageError(f"{field.name} means nothing to {where}", "leave it out of the config")
+
 
 _WITHOUT_TEXT = (int, float, type(None))
 
@@ -181,28 +193,6 @@ def parted(group: type[Options], options: Mapping[str, Any]) -> tuple[dict[str, 
     said = {name: value for name, value in options.items() if value is not None}
     own = {name: value for name, value in said.items() if name in leaves(group)}
     return own, {name: value for name, value in said.items() if name not in own}
-
-
-def takes(group: type[Options], without: Sequence[str] = ()) -> Callable[[Function], Function]:
-    """Let a function's `**options` show the options of a group in its signature and its docstring."""
-
-    def decorate(function: Function) -> Function:
-        shown = {name: leaf for name, leaf in leaves(group).items() if name not in without}
-        signature = inspect.signature(function)
-        own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        more = [inspect.Parameter(name, keyword, default=leaf[2], annotation=leaf[1]) for name, leaf in shown.items()]
-        more += [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, kind in group.groups.items()]
-        function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
-        lines = [
-            f"{name}: {'' if leaf[0].flags or not leaf[0].off else 'If False: '}{leaf[0].help}"
-            for name, leaf in shown.items()
-        ]
-        lines += [f"{name}: All of those that `{kind.__name__}` has, in one." for name, kind in group.groups.items()]
-        function.__doc__ = f"{function.__doc__}\n\n    Options:\n" + "".join(f"        {line}\n" for line in lines)
-        return function
-
-    return decorate
 
 
 def words(

@@ -35,6 +35,9 @@ NOT_FOR_SEVERAL = ("names", "prompt", "auto", "into", "face")
 FOR_SEVERAL = ("layout", "region", "repair")
 """What means something only where there are several people."""
 
+NOT_FOR_SCORES = (*FOR_SEVERAL, "hires", "hires_strength", "strength", "control_scale")
+"""What means nothing where pictures are measured: each is of one person, from noise alone, and of one size."""
+
 
 def suffix_of(kind: str) -> str:
     """The ending that files of a kind get."""

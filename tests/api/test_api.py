@@ -166,3 +166,46 @@ def test_the_users_settings_hold_in_python_too(photo, tiny_model_dir) -> None:
     assert picture.settings["precision"] == "bfloat16"
     (picture,) = faceid_cli.generate("it", "at night", steps=1, precision="float32")
     assert picture.settings["precision"] == "float32"
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda **options: faceid_cli.generate("alice", "x", **options), "names"),
+        (lambda **options: faceid_cli.generate("alice", "x", **options), "layout"),
+        (lambda **options: faceid_cli.generate("alice", "x", **options), "region"),
+        (lambda **options: faceid_cli.generate("alice", "x", **options), "repair"),
+        (lambda **options: faceid_cli.compose(("alice",), "x", **options), "into"),
+        (lambda **options: faceid_cli.compose(("alice",), "x", **options), "auto"),
+        (lambda **options: faceid_cli.batch(["x"], **options), "names"),
+        (lambda **options: faceid_cli.batch(["x"], **options), "prompt"),
+        (lambda **options: faceid_cli.enroll_people([], **options), "name"),
+        (lambda **options: faceid_cli.enroll_people([], **options), "photos"),
+    ],
+)
+def test_options_that_are_not_in_the_signature_are_refused(call, name) -> None:
+    with pytest.raises(errors.UsageError, match=f"takes no option '{name}'"):
+        call(**{name: ("bob",)})
+
+
+def test_arguments_may_be_given_by_name(alice) -> None:
+    (picture,) = faceid_cli.generate(prompt="at night", name="alice", config=RENDER)
+    assert picture.request.prompt == "at night"
+
+
+@pytest.mark.parametrize("said", [{"repair": 3}, {"layout": "none"}, {"region": ("alice=0,0,0.5,1",)}])
+def test_a_config_for_several_people_is_not_for_one(said) -> None:
+    with pytest.raises(errors.UsageError, match=f"{next(iter(said))} means nothing to generate"):
+        faceid_cli.generate("alice", "x", config=RenderConfig(**said))
+
+
+@pytest.mark.parametrize("said", [{"hires": 1.5}, {"repair": 1}, {"layout": "auto"}, {"strength": 0.5}])
+def test_a_config_with_what_means_nothing_to_scores_is_refused(said) -> None:
+    config = RenderConfig(**said)
+    for call in (
+        lambda: faceid_cli.evaluate("alice", config=config),
+        lambda: faceid_cli.show_attention("alice", "x", config=config),
+        lambda: faceid_cli.write_report("alice", config=config),
+    ):
+        with pytest.raises(errors.UsageError, match=f"{next(iter(said))} means nothing to "):
+            call()
