@@ -53,8 +53,8 @@ def attach(
         ModelError: In its subclasses: the pipeline is of another kind, or has text encoders of another width.
         UsageError: No people, one name for two, people attached already, or a dial that cannot be.
     """
-    dials = RenderConfig(
-        likeness=likeness, likeness_keys=likeness_keys, likeness_values=likeness_values, stages=tuple(stages)
+    dials = RenderConfig.of(
+        likeness=likeness, likeness_keys=likeness_keys, likeness_values=likeness_values, stages=stages
     ).dials
     found: dict[str, IdentityFile] = {}
     for person in people:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from faceid_cli.api.opening import open_people
 from faceid_cli.orders import ModelOptions, RenderConfig, check_seed
 from faceid_cli.orders.checks import check_output, check_prompt, check_text
+from faceid_cli.orders.kinds import fitted
 from faceid_cli.orders.rendering import NOT_FOR_SCORES
 from faceid_cli.rendering.prompts import place_people
 from faceid_cli.rendering.save import plan_output, save_picture
@@ -43,7 +44,7 @@ def show_attention(
     name: str,
     prompt: str,
     *,
-    words: Sequence[str] = (),
+    words: Sequence[str] | str = (),
     stages: int | None = None,
     seed: int = 0,
     config: RenderConfig | None = None,
@@ -58,7 +59,8 @@ def show_attention(
     Args:
         name: An enrolled person.
         prompt: As for `generate`.
-        words: Words or phrases of the prompt; by default the person and the first words that mean something.
+        words: Words or phrases of the prompt, one or several; by default the person and the first words that mean
+            something.
         stages: Into how many stages to cut the sampling; by default as many as the person has.
         seed: Of the picture.
         config: How to render.
@@ -78,6 +80,7 @@ def show_attention(
         config.check_unsaid(NOT_FOR_SCORES, "show_attention")
     if output is not None:
         check_output(output)
+    words = fitted("words", tuple[str, ...], words)
     for text in (prompt, *words):
         check_text("the prompt", text)
     opened = open_people([name], config, model, options, on_note)

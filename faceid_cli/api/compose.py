@@ -9,6 +9,7 @@ from faceid_cli.api.generate import render_order
 from faceid_cli.kept.settings import rendering_order
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.composing import composed
+from faceid_cli.orders.kinds import fitted
 from faceid_cli.orders.rendering import NOT_FOR_SEVERAL
 from faceid_cli.orders.signatures import takes
 from faceid_cli.types import OnNote, OnProgress, Render
@@ -16,7 +17,7 @@ from faceid_cli.types import OnNote, OnProgress, Render
 
 @takes(RenderOrder, without=NOT_FOR_SEVERAL)
 def compose(
-    names: Sequence[str],
+    names: Sequence[str] | str,
     prompt: str,
     *,
     on_progress: OnProgress | None = None,
@@ -38,6 +39,6 @@ def compose(
     Raises:
         ModelMismatchError: They were learned on different base models. Else as `generate`.
     """
-    given = composed({"names": tuple(names), "prompt": prompt, **options})
+    given = composed({"names": fitted("names", tuple[str, ...], names), "prompt": prompt, **options})
     order = rendering_order(given, on_note, NOT_FOR_SEVERAL)
     return render_order(order, on_progress, on_note)

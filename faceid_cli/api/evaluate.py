@@ -18,6 +18,7 @@ from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import ModelOptions, RenderConfig
 from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.orders.composing import check_named
+from faceid_cli.orders.enrolling import photo_paths
 from faceid_cli.orders.rendering import NOT_FOR_SCORES
 from faceid_cli.orders.workers import WorkersOrder
 from faceid_cli.registry.store import Registry
@@ -63,7 +64,7 @@ def evaluate(
     names: Sequence[str] | str | None,
     *,
     prompts: Path | str | Sequence[EvaluationPrompt] | None = None,
-    photos: Sequence[Path | str] = (),
+    photos: Sequence[Path | str] | Path | str = (),
     pictures: int = 1,
     config: RenderConfig | None = None,
     model: str | None = None,
@@ -111,6 +112,7 @@ def evaluate(
         where.check_beside(None if config is None else config.device)
     if where is not None and where.are_wanted and not isinstance(judge, str):
         raise UsageError("a judge of your own cannot go to other processes", "name one of faceid's")
+    photos = photo_paths(photos)
     people = _people([names] if isinstance(names, str) else names)
     if config is not None:
         check_named(config.likeness_of, [person.name for person in people])

@@ -22,6 +22,7 @@ from faceid_cli.kept.archive import write_archive
 from faceid_cli.kept.identity_file import load_identity, save_identity
 from faceid_cli.kept.material import material_folder
 from faceid_cli.orders.checks import at_least, check_output, user_path
+from faceid_cli.orders.kinds import fitted
 from faceid_cli.registry.sources import without_folders
 from faceid_cli.registry.store import Registry
 from faceid_cli.rendering.prompts import place_people
@@ -80,12 +81,12 @@ def export_identity(name: str, output: Path | str | None = None, replace: bool =
 
 
 def export_identities(
-    names: Sequence[str], output: Path | str | None = None, replace: bool = False
+    names: Sequence[str] | str, output: Path | str | None = None, replace: bool = False
 ) -> list[tuple[str, Path]]:
     """The same for several people: a file for each, and none at all where it is clear that one could not be written.
 
     Args:
-        names: Enrolled people; who is named twice is written once.
+        names: Enrolled people, one or several; who is named twice is written once.
         output: A folder, or for one person a file; the current folder by default.
         replace: As for one.
 
@@ -104,7 +105,7 @@ def export_identities(
 
 
 def export_to(
-    names: Sequence[str],
+    names: Sequence[str] | str,
     to: str,
     output: Path | str | None = None,
     *,
@@ -119,7 +120,7 @@ def export_to(
     """Write people for another program: a folder with all of them, read back before it is in its place.
 
     Args:
-        names: Enrolled people.
+        names: Enrolled people, one or several.
         to: A target of `list_targets`; "faceid" writes a file each, as `export_identities`.
         output: The folder, new, empty or an earlier export; `NAME-TO` in the current folder by default.
         replace: Whether an earlier export gives way. Nothing else is ever written over.
@@ -161,11 +162,13 @@ def export_to(
     return [Export(to, tuple(person.name for person in people), where, package.use, package.lost, package.notes)]
 
 
-def export_bundle(names: Sequence[str], file: Path | str, parts: Sequence[str] = (), replace: bool = False) -> Export:
+def export_bundle(
+    names: Sequence[str] | str, file: Path | str, parts: Sequence[str] | str = (), replace: bool = False
+) -> Export:
     """Write people with their history to one file that `import_people` reads: tokens, header, consent, training run.
 
     Args:
-        names: Enrolled people.
+        names: Enrolled people, one or several.
         file: Its name ends in ".faceid".
         parts: What else is in it: "crops" (with small copies of the photos), "previews", "scores".
         replace: Write over an earlier bundle; else nothing is ever written over.
@@ -174,7 +177,7 @@ def export_bundle(names: Sequence[str], file: Path | str, parts: Sequence[str] =
         UnknownNameError, IdentityFileError, OutputError: As `export_identity`.
         UsageError: No such part, or another ending.
     """
-    parts, target = check_parts(parts), user_path(check_output(file))
+    parts, target = check_parts(fitted("parts", tuple[str, ...], parts)), user_path(check_output(file))
     if target.suffix != SUFFIX:
         raise UsageError(f"cannot write a bundle to {target}", f"give a name that ends in {SUFFIX}")
     _check_file(target, replace, _is_bundle)
@@ -196,12 +199,13 @@ def export_bundle(names: Sequence[str], file: Path | str, parts: Sequence[str] =
     return Export("bundle", names, target, f"on another machine: faceid import {target.name}", (), left_out)
 
 
-def portable(names: Sequence[str]) -> list[Exported]:
+def portable(names: Sequence[str] | str) -> list[Exported]:
     """People as they leave this machine; who is named twice comes once.
 
     Raises:
         UnknownNameError, IdentityFileError: As `export_identity`.
     """
+    names = fitted("names", tuple[str, ...], names)
     with Registry.open(create=False) as registry:
         people = list({person.id: person for person in map(registry.get, names)}.values())
     return [_portable(person) for person in people]

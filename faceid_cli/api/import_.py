@@ -23,6 +23,7 @@ from faceid_cli.model_files.weight_file import PICKLES
 from faceid_cli.model_files.widths import token_widths
 from faceid_cli.orders import ModelOptions
 from faceid_cli.orders.checks import check_class_word, user_path
+from faceid_cli.orders.kinds import fitted
 from faceid_cli.registry.engine import plain_errors
 from faceid_cli.registry.journal import Journal
 from faceid_cli.registry.names import check_name, is_name
@@ -62,7 +63,7 @@ def import_identity(
     *,
     name: str | None = None,
     replace: bool = False,
-    tags: Sequence[str] = (),
+    tags: Sequence[str] | str = (),
     note: str = "",
     model: str | None = None,
     class_word: str | None = None,
@@ -108,7 +109,7 @@ def import_people(
     *,
     name: str | None = None,
     replace: bool = False,
-    tags: Sequence[str] = (),
+    tags: Sequence[str] | str = (),
     note: str = "",
     model: str | None = None,
     class_word: str | None = None,
@@ -126,6 +127,7 @@ def import_people(
     """
     if name is not None:
         check_name(name)
+    tags = fitted("tags", tuple[str, ...], tags)
     path = user_path(file)
     with ExitStack() as stack:
         is_inversion = False

@@ -25,6 +25,7 @@ from faceid_cli.model_files import (
 from faceid_cli.model_files.kin import read_configs
 from faceid_cli.orders import ModelOptions, RenderConfig
 from faceid_cli.orders.checks import user_path
+from faceid_cli.orders.kinds import fitted
 from faceid_cli.registry import base_models as shelf
 from faceid_cli.registry.base_models import ModelScore
 from faceid_cli.registry.sources import chosen_source
@@ -132,9 +133,9 @@ def set_default_model(model: str) -> str:
 
 def score_models(
     name: str,
-    bases: Sequence[str],
+    bases: Sequence[str] | str,
     *,
-    photos: Sequence[Path | str] = (),
+    photos: Sequence[Path | str] | Path | str = (),
     prompts: Path | str | None = None,
     config: RenderConfig | None = None,
     options: ModelOptions | None = None,
@@ -164,7 +165,7 @@ def score_models(
     """
     with Registry.open(create=False) as registry:
         person = registry.get(name)
-    wanted = list(bases) or [person.base_model]
+    wanted = list(fitted("bases", tuple[str, ...], bases)) or [person.base_model]
     # All of them, before the first takes its time. Their own is nothing that the user said.
     all_opened = [opened([person], config, base if bases else None, options) for base in wanted]
     found = []

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from faceid_cli.orders.kinds import fitted
 from faceid_cli.registry.records import check_tags
 from faceid_cli.registry.store import Registry
 from faceid_cli.types import Identity, OnNote
 
 
-def tag(name: str, tags: Sequence[str], *, remove: bool = False, on_note: OnNote | None = None) -> Identity:
+def tag(name: str, tags: Sequence[str] | str, *, remove: bool = False, on_note: OnNote | None = None) -> Identity:
     """Give a person tags, or take them away.
 
     Args:
         name: An enrolled person.
-        tags: Words to find them by; what they have already, or have not, changes nothing.
+        tags: Words to find them by, one or several; what they have already, or have not, changes nothing.
         remove: Whether the tags go.
         on_note: Called with a line worth telling the user.
 
@@ -22,6 +23,7 @@ def tag(name: str, tags: Sequence[str], *, remove: bool = False, on_note: OnNote
         UnknownNameError: Nobody of that name.
         UsageError: Not a tag.
     """
+    tags = fitted("tags", tuple[str, ...], tags)
     check_tags(tags)
     with Registry.open(create=False) as registry:
         own = registry.get(name).tags

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from faceid_cli.errors import FaceIDError, UsageError
 from faceid_cli.orders import PRESETS, EnrolOrder, RenderOrder, TrainConfig
-from faceid_cli.orders.option import Option, Options, leaves, whole_path
+from faceid_cli.orders.option import Option, Options, leaves
 from faceid_cli.orders.sampling import FAST
+from faceid_cli.orders.words import whole_path
 from faceid_cli.types import OnNote
 
 Order = TypeVar("Order", RenderOrder, EnrolOrder)
@@ -172,7 +173,8 @@ def with_defaults(
     Raises:
         UsageError: Options that cannot be; it says so if the user's defaults are to blame.
     """
-    said = {name for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None or name in _REQUIRED[order]}
+    said = set(given)
     closed = set(without) | {leaf for name in said & set(order.groups) for leaf in leaves(order.groups[name])}
     if "method" in said:  # a preset that is named brings its own
         closed |= _OF_PRESETS

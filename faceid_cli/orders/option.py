@@ -8,14 +8,16 @@ group may hold other groups; seen from outside, all their options stand side by 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import types
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from faceid_cli.errors import UsageError
-from faceid_cli.orders.checks import check_text, user_path
+from faceid_cli.orders.checks import check_text
+from faceid_cli.orders.kinds import exact_types, fitted
 
 _KEY = "option"
 
@@ -30,6 +32,7 @@ class Option:
         metavar: What stands for its value.
         choices: Words that completion offers.
         check: Takes a value and returns it as it is kept; raises UsageError for one that cannot be.
+        accepts: The type of what the check takes, if that is another than the field's.
         kind: Its type on the command line, if that is another than the field's.
         read: From the value on the command line to the values of fields, by name; where that is more than one field.
         write: From the group back to the value on the command line; None for nothing to say.
@@ -48,6 +51,7 @@ class Option:
     metavar: str | None = None
     choices: tuple[str, ...] = ()
     check: Callable[[Any], Any] | None = None
+    accepts: Any = None
     kind: Any = None
     read: Callable[[Any], Mapping[str, Any]] | None = None
     write: Callable[[Any], object] | None = None
@@ -99,16 +103,13 @@ class Options:
 
     def __post_init__(self) -> None:
         values = self.__dict__  # the class is frozen, and this is where its fields are
-        for name, factory, is_float, where, check in _checks(type(self)):
+        for name, field in _checked_fields(type(self)).items():
             value = values[name]
-            if value is None and factory is not None:
-                value = values[name] = factory()
-            if where and not isinstance(value, _WITHOUT_TEXT):
-                _check_texts(where, value)
-            if is_float and type(value) is int:
-                values[name] = float(value)
-            if check is not None and value is not None:
-                values[name] = check(value)
+            if type(value) in field.settled:
+                continue
+            if value is None and field.factory is not None:
+                value = field.factory()
+            values[name] = field.kept(value)
 
     @classmethod
     def of(cls, **given: Any) -> Self:
@@ -117,15 +118,11 @@ class Options:
         Raises:
             UsageError: An option of that name does not exist, or a value cannot be.
         """
-        names = set(leaves(cls)) | set(cls.groups)
-        for name in given:
-            if name not in names:
-                near = get_close_matches(name, names, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"options are: {', '.join(sorted(names))}"
-                raise UsageError(f"there is no option {name!r}", hint)
+        check_names(cls, given)
         for name, kind in cls.groups.items():
             own = {leaf: given.pop(leaf) for leaf in leaves(kind) if leaf in given}
-            given[name] = kind.changed(given.get(name), own)
+            base = None if given.get(name) is None else fitted(name, kind, given[name])
+            given[name] = kind.changed(base, own)
         return cls(**given)
 
     @classmethod
@@ -152,33 +149,73 @@ class Options:
 _WITHOUT_TEXT = (int, float, type(None))
 
 
-_CHECKS: dict[type[Options], list[tuple[str, Any, bool, str, Any]]] = {}  # groups are made often, too
+@dataclass(frozen=True)
+class _Checked:
+    """What is done to a field when a group is made.
+
+    Attributes:
+        name: Of the field.
+        factory: Makes what None stands for; None where it stands for itself.
+        kind: The type.
+        exact: Types whose values are of it as they are.
+        settled: Those of them of which nothing else is checked.
+        where: What texts in it are called; "" where they may be any.
+        check: The option's own.
+    """
+
+    name: str
+    factory: Callable[[], Any] | None
+    kind: Any
+    exact: frozenset[type]
+    settled: frozenset[type]
+    where: str
+    check: Callable[[Any], Any] | None
+
+    def kept(self, value: Any) -> Any:
+        """The value as it is kept; UsageError for one that cannot be."""
+        if type(value) not in self.exact:
+            value = fitted(self.name, self.kind, value)
+        if self.where and not isinstance(value, _WITHOUT_TEXT):
+            _check_texts(self.where, value)
+        return value if self.check is None or value is None else self.check(value)
 
 
-def _checks(group: type[Options]) -> list[tuple[str, Any, bool, str, Any]]:
-    """What is done to each field when a group is made: name, factory, whether it is a float, flag of texts, check."""
-    if group in _CHECKS:
-        return _CHECKS[group]
-    found: list[tuple[str, Any, bool, str, Any]] = []
-    for field in fields(group):
-        asked = option_of(field)
-        factory = None if field.default_factory is dataclasses.MISSING else field.default_factory
-        flag = "" if asked is None or asked.takes_any_path else asked.flags[0] if asked.flags else field.name
-        check = None if asked is None else asked.check
-        found.append((field.name, factory, isinstance(field.default, float), flag, check))
-    _CHECKS[group] = found
-    return found
+_CHECKED: dict[type[Options], dict[str, _Checked]] = {}  # groups are made often
+_HINTS: dict[type[Options], dict[str, Any]] = {}  # they take long to read
+
+
+def _checked_fields(group: type[Options]) -> dict[str, _Checked]:
+    if group not in _CHECKED:
+        hints = _hints(group)
+        _CHECKED[group] = {field.name: _checked(field, hints[field.name]) for field in fields(group)}
+    return _CHECKED[group]
+
+
+def _checked(field: dataclasses.Field[Any], hint: Any) -> _Checked:
+    asked = option_of(field)
+    factory = None if field.default_factory is dataclasses.MISSING else field.default_factory
+    where = "" if asked is None or asked.takes_any_path else asked.flags[0] if asked.flags else field.name
+    kind, check = (hint, None) if asked is None else (asked.accepts or hint, asked.check)
+    exact = exact_types(kind)
+    settled = exact & ({types.NoneType} if check else {types.NoneType, bool, int, float})
+    return _Checked(field.name, factory, kind, exact, settled, where, check)
+
+
+def _hints(group: type[Options]) -> dict[str, Any]:
+    if group not in _HINTS:
+        _HINTS[group] = get_type_hints(group)
+    return _HINTS[group]
 
 
 Group = TypeVar("Group", bound=Options)
 Leaf = tuple[Option, Any, Any]
-_LEAVES: dict[type[Options], dict[str, Leaf]] = {}  # looked up often, and type hints take long to read
+_LEAVES: dict[type[Options], dict[str, Leaf]] = {}  # looked up often
 
 
 def leaves(group: type[Options]) -> dict[str, Leaf]:
     """All options of a group and of those within it: (option, type, default) by field name."""
     if group not in _LEAVES:
-        hints = get_type_hints(group)
+        hints = _hints(group)
         found = _LEAVES[group] = {}
         for field in fields(group):
             if field.name in group.groups:
@@ -188,6 +225,38 @@ def leaves(group: type[Options]) -> dict[str, Leaf]:
     return _LEAVES[group]
 
 
+def check_names(group: type[Options], given: Iterable[str]) -> None:
+    """Check names of options and of groups within a group.
+
+    Raises:
+        UsageError: An option of that name does not exist.
+    """
+    names = set(leaves(group)) | set(group.groups)
+    for name in given:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"options are: {', '.join(sorted(names))}"
+            raise UsageError(f"there is no option {name!r}", hint)
+
+
+def each_checked(group: type[Options], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by name as a group keeps them, each by itself: what is to be said beside it may be said elsewhere.
+
+    Raises:
+        UsageError: An option of that name does not exist, or a value cannot be.
+    """
+    check_names(group, given)
+    return {name: _checked_alone(group, name, value) for name, value in given.items()}
+
+
+def _checked_alone(group: type[Options], name: str, value: Any) -> Any:
+    for kind in group.groups.values():
+        if name in leaves(kind):
+            kind.changed(None, {name: value})
+            return _checked_alone(kind, name, value)
+    return _checked_fields(group)[name].kept(value)
+
+
 def parted(group: type[Options], options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options that were said, by name: those of a group, and all others."""
     said = {name: value for name, value in options.items() if value is not None}
@@ -195,78 +264,7 @@ def parted(group: type[Options], options: Mapping[str, Any]) -> tuple[dict[str, 
     return own, {name: value for name, value in said.items() if name not in own}
 
 
-def words(
-    group: Options, usual: Options | None = None, without: Sequence[str] = (), always: Collection[str] = ()
-) -> Iterator[str]:
-    """What the command line says for a group, option by option; nothing for what is as usual.
-
-    Args:
-        group: The options.
-        usual: What nothing needs to be said for; the defaults if None.
-        without: Names of options that are said elsewhere.
-        always: Names of options that are said even if they are as usual.
-    """
-    for field in fields(group):
-        value, asked = getattr(group, field.name), option_of(field)
-        if field.name in without:
-            continue
-        if isinstance(value, Options):
-            yield from words(value, without=without, always=always)
-            continue
-        if asked is None or not (asked.flags or asked.off) or not asked.is_repeated:
-            continue
-        if asked.write is not None:
-            value = asked.write(group)
-        if field.name in always:
-            yield from _said(asked, value) or _said_against(asked, value)
-            continue
-        if value == (field.default if usual is None or asked.write is not None else getattr(usual, field.name)):
-            continue
-        yield from _said(asked, value)
-
-
-def said(flag: str, value: object) -> list[str]:
-    """An option with its value; with "=" where the value itself looks like one. Nothing for no value."""
-    text = f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
-    if value is None or not text:
-        return []
-    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
-
-
-def whole_path(source: str) -> str:
-    """FILE, or FILE:WORD, with its whole path; names and hub ids stay as they are."""
-    file, colon, word = source, "", ""
-    if not user_path(source).exists():
-        file, colon, word = source.rpartition(":")
-    path = user_path(file)
-    return f"{path.absolute()}{colon}{word}" if file and path.exists() else source
-
-
 def _check_texts(where: str, value: object) -> None:
     for each in value if isinstance(value, tuple | list) else (value,):
         if isinstance(each, str | Path):
             check_text(where, str(each))
-
-
-def _said_against(asked: Option, value: Any) -> list[str]:
-    return [asked.opposite] if isinstance(value, bool) and asked.opposite else []
-
-
-def _said(asked: Option, value: Any) -> list[str]:
-    return list(_words_of(asked, value))
-
-
-def _words_of(asked: Option, value: Any) -> Iterator[str]:
-    flag = asked.flags[0] if asked.flags else ""
-    if isinstance(value, bool):
-        if word := flag if value else asked.off:
-            yield word
-    elif isinstance(value, tuple) and asked.kind is None:  # said again and again
-        for each in value:
-            yield from said(flag, whole_path(each) if asked.is_source else each)
-    elif isinstance(value, tuple):
-        yield from (flag, *(whole_path(each) if asked.is_source else each for each in value))
-    elif isinstance(value, Path):
-        yield from said(flag, user_path(value).absolute())
-    else:
-        yield from said(flag, whole_path(value) if asked.is_source and isinstance(value, str) else value)

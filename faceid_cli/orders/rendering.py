@@ -121,6 +121,7 @@ class RenderOrder(Options):
         metavar="X",
         kind=str,
         check=check_least_likeness,
+        accepts=str | float | None,
         is_repeated=False,
     )
     tries: int = option(

@@ -10,10 +10,10 @@ from dataclasses import replace
 from faceid_cli.orders.checks import is_text
 from faceid_cli.orders.enrolling import EnrolOrder
 from faceid_cli.orders.loading import ModelOptions
-from faceid_cli.orders.option import said, words
 from faceid_cli.orders.rendering import RenderOrder
 from faceid_cli.orders.sampling import RenderConfig, Sampler
 from faceid_cli.orders.training import PRESETS, more_settings
+from faceid_cli.orders.words import said, words
 
 
 def render_command(order: RenderOrder, seed: int, is_builtin: bool, always: Collection[str] = ()) -> str:

@@ -325,9 +325,9 @@ class RenderConfig(Machine, Sampling):
     """False again in a config that has been made: what it stands for is in the others then."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.fast:
             self._hurry()
-        super().__post_init__()
         if self.eta and self.scheduler not in (None, "ddim"):
             raise UsageError(f"--eta means nothing to the scheduler {self.scheduler}", "leave it out, or use ddim")
 

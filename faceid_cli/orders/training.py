@@ -163,15 +163,16 @@ class TrainConfig(Machine):
     def changed(cls, base: Self | None, given: Mapping[str, Any]) -> Self:
         """The settings, or those of the preset called `method` in `given`, with what is given and not None changed."""
         said = {key: value for key, value in given.items() if value is not None}
-        if said.get("steps") is not None:
-            at_least("steps", 1)(said["steps"])
-        if said.get("learning_rate") == 0:
-            raise UsageError(f"learning rate must be above 0, not {said['learning_rate']}")
         name = said.pop("method", None)
-        if name is not None and name not in PRESETS:
+        if name is not None and (not isinstance(name, str) or name not in PRESETS):
             raise UsageError(f"unknown preset {name!r}", f"choose one of: {', '.join(PRESETS)}")
         start: Any = base if base is not None and name is None else PRESETS[name or "sefi"]
-        return replace(start, **said)
+        made: Self = replace(start, **said)
+        if "steps" in said:  # what is left unsaid may be 0, which is what suits
+            at_least("steps", 1)(made.steps)
+        if "learning_rate" in said and made.learning_rate == 0:
+            raise UsageError("learning rate must be above 0, not 0")
+        return made
 
 
 def preset(name: str, **changes: Any) -> TrainConfig:

@@ -209,3 +209,26 @@ def test_a_config_with_what_means_nothing_to_scores_is_refused(said) -> None:
     ):
         with pytest.raises(errors.UsageError, match=f"{next(iter(said))} means nothing to "):
             call()
+
+
+def test_none_is_nothing_said(alice) -> None:
+    nothing = {"count": None, "likeness": None, "negative_prompt": None, "fast": None, "format": None}
+    (picture,) = faceid_cli.generate("alice", "at night", seed=4, config=RENDER, **nothing)
+    assert picture.settings["likeness"] == 1
+    with pytest.raises(errors.UsageError, match="prompt is None"):
+        faceid_cli.generate("alice", None, config=RENDER)  # type: ignore[arg-type]
+    with pytest.raises(errors.UsageError, match="names is None"):
+        faceid_cli.compose(None, "x", config=RENDER)  # type: ignore[arg-type]
+
+
+def test_one_text_stands_for_several(alice, tmp_path) -> None:
+    assert faceid_cli.tag("alice", "xyz").tags == ("xyz",)
+    assert faceid_cli.tag("alice", ["a", "b"]).tags == ("xyz", "a", "b")
+    assert faceid_cli.tag("alice", "xyz", remove=True).tags == ("a", "b")
+    with pytest.raises(errors.UsageError, match="tags is 3"):
+        faceid_cli.tag("alice", 3)  # type: ignore[arg-type]
+    assert faceid_cli.export_bundle("alice", tmp_path / "a.faceid").people == ("alice",)
+    found = faceid_cli.show_attention("alice", "at night", words="night", config=RENDER)
+    assert found.words == ("night",)
+    with pytest.raises(errors.UnknownNameError, match="bob"):
+        faceid_cli.compose("bob", "<bob> and an old man", config=RENDER)
