@@ -32,7 +32,7 @@ from faceid_cli.model_files import fingerprint_of
 from faceid_cli.orders import MAX_SEED, RenderOrder
 from faceid_cli.orders.batching import BatchOrder
 from faceid_cli.orders.checks import user_path
-from faceid_cli.orders.option import parted
+from faceid_cli.orders.option import each_checked, parted
 from faceid_cli.orders.signatures import takes
 from faceid_cli.registry.requests import seconds_per_step
 from faceid_cli.registry.store import Registry
@@ -116,11 +116,14 @@ def batch(
 def split_options(options: Mapping[str, Any]) -> tuple[BatchOrder, dict[str, Any]]:
     """Options by name as the batch's own, and those of its pictures.
 
+    What options of pictures say together is checked only with what a row says.
+
     Raises:
         UsageError: An option that does not exist, or cannot be.
     """
     own, common = parted(BatchOrder, options)
     order = BatchOrder.of(**own)
+    common = each_checked(RenderOrder, common)
     order.where.check_beside(common.get("device"))
     return order, {**common, **({"seeds": order.seeds} if order.seeds else {})}
 

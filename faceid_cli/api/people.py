@@ -21,7 +21,7 @@ from faceid_cli.kept.settings import enrolment_order
 from faceid_cli.orders import EnrolOrder
 from faceid_cli.orders.checks import user_path
 from faceid_cli.orders.enrolling import box_text, rivals_of
-from faceid_cli.orders.option import parted
+from faceid_cli.orders.option import each_checked, parted
 from faceid_cli.orders.people import PeopleOrder
 from faceid_cli.orders.signatures import takes
 from faceid_cli.registry.names import check_name
@@ -145,11 +145,14 @@ def enroll_people(
 def split_options(options: Mapping[str, Any]) -> tuple[PeopleOrder, dict[str, Any]]:
     """Options by name as those of the whole, and those of each person.
 
+    What options of a person say together is checked only with what a row says.
+
     Raises:
         UsageError: An option that does not exist, or cannot be.
     """
     own, common = parted(PeopleOrder, options)
     order = PeopleOrder.of(**own)
+    common = each_checked(EnrolOrder, common)
     order.where.check_beside(common.get("device"))
     return order, common
 

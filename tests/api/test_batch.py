@@ -122,3 +122,22 @@ def test_a_picture_that_does_not_fit_holds_no_memory_while_others_are_rendered(a
     rows = [{"prompt": "night", "width": 128}, {"prompt": "cup"}]
     found = faceid_cli.batch(rows, output=tmp_path, people=(("alice",),), **QUICK)
     assert sorted(each.status for each in found) == ["failed", "rendered"]
+
+
+@pytest.mark.parametrize("wrong", [{"stepz": 1}, {"steps": 0}, {"steps": "2"}, {"config": 3}])
+def test_common_options_that_cannot_be_are_refused_before_any_row(alice, tmp_path, wrong) -> None:
+    with pytest.raises(UsageError):
+        faceid_cli.batch(["cup"], output=tmp_path / "out", people=(("alice",),), **wrong)
+    with pytest.raises(UsageError):
+        faceid_cli.enroll_people([{"name": "bob", "photos": "x"}], **wrong)
+    assert not (tmp_path / "out").exists()
+
+
+def test_common_options_may_need_what_the_rows_say(alice, tmp_path) -> None:
+    Image.new("L", (64, 64), 255).save(tmp_path / "mask.png")
+    Image.new("RGB", (64, 64)).save(tmp_path / "init.png")
+    rows = [{"prompt": "cup", "init": str(tmp_path / "init.png")}, {"prompt": "night"}]
+    found = faceid_cli.batch(rows, output=tmp_path / "out", people="alice", mask=tmp_path / "mask.png", **QUICK)
+    assert [each.status for each in found] == ["failed", "rendered"]
+    assert found[0].error is not None
+    assert "a mask needs a picture" in found[0].error.message
