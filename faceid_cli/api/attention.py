@@ -74,8 +74,10 @@ def show_attention(
         UsageError: A word that is not in the prompt, a config with what means nothing here, such as `hires`, and as
             `generate` raises.
     """
-    check_seed(seed)
-    check_prompt(prompt)
+    check_seed(fitted("seed", int, seed))
+    fitted("stages", int | None, stages)
+    fitted("config", RenderConfig | None, config)
+    check_prompt(fitted("prompt", str, prompt))
     if config is not None:
         config.check_unsaid(NOT_FOR_SCORES, "show_attention")
     if output is not None:

@@ -19,6 +19,7 @@ from faceid_cli.orders import ModelOptions, RenderConfig
 from faceid_cli.orders.checks import check_output, user_path
 from faceid_cli.orders.composing import check_named
 from faceid_cli.orders.enrolling import photo_paths
+from faceid_cli.orders.kinds import fitted
 from faceid_cli.orders.rendering import NOT_FOR_SCORES
 from faceid_cli.orders.workers import WorkersOrder
 from faceid_cli.registry.store import Registry
@@ -102,7 +103,8 @@ def evaluate(
         WeightsMissingError: The judge's weights are not on this machine.
         OutputError: The folder cannot be written.
     """
-    if pictures < 1:
+    fitted("config", RenderConfig | None, config)
+    if fitted("pictures", int, pictures) < 1:
         raise UsageError(f"pictures for each prompt must be 1 or more, not {pictures}")
     if isinstance(judge, str) and judge not in ("auto", "builtin", "photographs"):
         raise UsageError(f"unknown judge {judge!r}", "choose one of: auto, builtin, photographs")

@@ -12,6 +12,7 @@ from faceid_cli.kept.files import write_atomically
 from faceid_cli.kept.material import material_folder
 from faceid_cli.orders import RenderConfig
 from faceid_cli.orders.checks import check_output, shown_text, user_path
+from faceid_cli.orders.kinds import fitted
 from faceid_cli.orders.rendering import NOT_FOR_SCORES
 from faceid_cli.registry.sources import without_folders
 from faceid_cli.registry.store import Registry
@@ -62,6 +63,7 @@ def write_report(
         UsageError: A file of another kind than HTML, or a config with what means nothing here, such as `hires`.
         OutputError: It cannot be written there, or another file is there.
     """
+    fitted("config", RenderConfig | None, config)
     if config is not None:
         config.check_unsaid(NOT_FOR_SCORES, "write_report")
     with Registry.open(create=False) as registry:

@@ -41,6 +41,7 @@ def options_of(columns: Mapping[str, Any], order: type[Options] = RenderOrder) -
         if column == REQUEST and order is RenderOrder:
             found[REQUEST] = str(value)
             continue
+        value = list(value) if isinstance(value, tuple) else value  # rows from Python
         is_seeds = column.strip().lower() == SEEDS and order is RenderOrder
         own = SEEDS if is_seeds else field_of(column, order)
         try:

@@ -211,6 +211,21 @@ def test_a_config_with_what_means_nothing_to_scores_is_refused(said) -> None:
             call()
 
 
+def test_arguments_of_another_type_are_refused() -> None:
+    for call in (
+        lambda: faceid_cli.evaluate("alice", config={"steps": 2}),  # type: ignore[arg-type]
+        lambda: faceid_cli.evaluate("alice", pictures="2"),  # type: ignore[arg-type]
+        lambda: faceid_cli.show_attention("alice", "x", seed="1"),  # type: ignore[arg-type]
+        lambda: faceid_cli.show_attention("alice", "x", stages=1.5),  # type: ignore[arg-type]
+        lambda: faceid_cli.show_attention("alice", None),  # type: ignore[arg-type]
+        lambda: faceid_cli.write_report("alice", config="x"),  # type: ignore[arg-type]
+        lambda: faceid_cli.attach(None, "alice", likeness="0.5"),  # type: ignore[arg-type]
+        lambda: faceid_cli.attach(None, "alice", stages=2),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(errors.UsageError):
+            call()
+
+
 def test_none_is_nothing_said(alice) -> None:
     nothing = {"count": None, "likeness": None, "negative_prompt": None, "fast": None, "format": None}
     (picture,) = faceid_cli.generate("alice", "at night", seed=4, config=RENDER, **nothing)

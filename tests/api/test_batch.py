@@ -124,6 +124,14 @@ def test_a_picture_that_does_not_fit_holds_no_memory_while_others_are_rendered(a
     assert sorted(each.status for each in found) == ["failed", "rendered"]
 
 
+def test_rows_may_hold_tuples(alice, tmp_path) -> None:
+    row = {"prompt": "cup", "names": ("alice",), "stages": (1, 2), "likeness_of": ()}
+    (found,) = faceid_cli.batch([row], output=tmp_path, **QUICK)
+    assert found.status == "rendered"
+    assert found.job is not None
+    assert found.job.order.config.stages == (1, 2)
+
+
 @pytest.mark.parametrize("wrong", [{"stepz": 1}, {"steps": 0}, {"steps": "2"}, {"config": 3}])
 def test_common_options_that_cannot_be_are_refused_before_any_row(alice, tmp_path, wrong) -> None:
     with pytest.raises(UsageError):
