@@ -97,8 +97,8 @@ def evaluate(
 
     Raises:
         UnknownNameError: Nobody of that name.
-        UsageError: Nobody enrolled, prompts or a judge that cannot work, the likeness of somebody else, or a config with
-            what means nothing here, such as `hires` or `repair`.
+        UsageError: Nobody enrolled, prompts or a judge that cannot work, the likeness of somebody else, or a config
+            with what means nothing here, such as `hires` or `repair`.
         PhotoError: Given photos without a usable face.
         WeightsMissingError: The judge's weights are not on this machine.
         OutputError: The folder cannot be written.

@@ -58,9 +58,7 @@ def likeness_of(
         photos = photos or _readable(sorted(material_folder(person.id).glob("crop-*.png")))
     if not photos:
         if on_note:
-            on_note(
-                f"no photos of {person.name} can be found, so likeness is not scored: give them by --photos"
-            )
+            on_note(f"no photos of {person.name} can be found, so likeness is not scored: give them by --photos")
         return None
     which = record.face or "largest"
     found = [_face(photo, judge, record.faces.get(str(photo.path.absolute()), which)) for photo in photos]
