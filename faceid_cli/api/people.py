@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,15 @@ from typing import Any
 from faceid_cli.api.enroll import OnStep
 from faceid_cli.api.learning import Learning
 from faceid_cli.api.loaded import Once
+from faceid_cli.api.people_rows import rows_of_people, whole_paths
 from faceid_cli.api.preparing import checked_order
-from faceid_cli.api.row_files import content_of, write_failed_rows
+from faceid_cli.api.row_files import write_failed_rows
 from faceid_cli.api.teaching import learn_spread
-from faceid_cli.errors import BatchError, FaceIDError, InterruptedRunError, UsageError
+from faceid_cli.errors import BatchError, FaceIDError, InterruptedRunError
 from faceid_cli.jobs.columns import ERROR, fields_said, options_of
-from faceid_cli.jobs.reading import kind_of_people, read_rows
 from faceid_cli.jobs.rows import FieldError, Place, Row, located
 from faceid_cli.kept.settings import enrolment_order
 from faceid_cli.orders import EnrolOrder
-from faceid_cli.orders.checks import user_path
 from faceid_cli.orders.enrolling import box_text, rivals_of
 from faceid_cli.orders.option import each_checked, parted
 from faceid_cli.orders.people import PeopleOrder
@@ -167,7 +166,7 @@ def plan_people(
     note = Once(on_note)
     found: list[WantedPerson | PersonOutcome] = []
     names: dict[str, Place] = {}
-    found += [_wanted(row, common, names, note) for row in _rows(people, order, note)]
+    found += [_wanted(row, common, names, note) for row in rows_of_people(people, order, note)]
     outcomes = [each for each in found if isinstance(each, PersonOutcome)]
     return PeoplePlan(
         tuple(each for each in found if isinstance(each, WantedPerson)),
@@ -254,7 +253,7 @@ def _wanted(row: Row, common: Mapping[str, Any], names: dict[str, Place], note: 
         for column in ("name", "photos"):
             if not said.get(column):
                 raise FieldError(column, "is missing")
-        name, said["photos"] = said["name"], _paths(said["photos"])
+        name, said["photos"] = said["name"], whole_paths(said["photos"])
         check_name(str(name))
         if str(name).lower() in names:
             raise FieldError(
@@ -270,48 +269,6 @@ def _wanted(row: Row, common: Mapping[str, Any], names: dict[str, Place], note: 
         return WantedPerson(checked, source, row, said)
     except FaceIDError as error:
         return PersonOutcome(FAILED, WantedPerson(None, "", row, said), error=_at(error, row))
-
-
-def _paths(photos: Iterable[Path | str] | Path | str) -> tuple[str, ...]:
-    """Photos with their whole paths. A cell is divided at commas, unless the whole of it is a path with commas."""
-    parts = [photos] if isinstance(photos, str | Path) else list(photos)
-    whole = ",".join(map(str, parts))
-    found = [whole] if len(parts) > 1 and user_path(whole).exists() else parts
-    return tuple(str(user_path(each).absolute()) for each in found)
-
-
-def _rows(people: Path | str | Iterable[Mapping[str, Any]] | None, order: PeopleOrder, note: Once) -> list[Row]:
-    if order.each:
-        found = [row for folder in order.each for row in _rows_of_folder(folder, note)]
-        if not found:
-            raise UsageError(f"no folders in {', '.join(order.each)}", "put each person's photos into a folder")
-        return found
-    if people is None:
-        raise UsageError("nobody is named", "give --from FILE or --each FOLDER")
-    if not isinstance(people, str | Path):
-        return [Row(Place("", number), dict(row)) for number, row in enumerate(people, 1)]
-    name, content = content_of(people, "people")
-    kind = kind_of_people(name, content) if order.rows_format == "auto" else order.rows_format
-    return read_rows(name, content, kind, "a row for each person")
-
-
-def _rows_of_folder(folder: str, note: Once) -> Iterator[Row]:
-    try:
-        inside = sorted(user_path(folder).iterdir())
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"cannot read {folder}: {reason}", "give a folder with a folder for each person") from error
-    files = 0
-    for path in inside:
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            yield Row(Place(str(path)), {"name": path.name, "photos": [str(path)]})
-        else:
-            files += 1
-    if files:
-        said = "1 file in no person's folder is" if files == 1 else f"{files} files in no person's folder are"
-        note(f"{folder}: {said} left out")
 
 
 def _failed_row(outcome: PersonOutcome) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import errno
 import os
 import signal
 import sys
@@ -20,6 +19,7 @@ from faceid_cli.cli.addresses import with_address
 from faceid_cli.cli.flags import Verbose, examples
 from faceid_cli.cli.output import out
 from faceid_cli.cli.plain_values import spare_plain_values
+from faceid_cli.cli.refusals import abort_error, refused_error, usage_error
 from faceid_cli.cli.streams import abandon, prepare_streams
 from faceid_cli.errors import FaceIDError, InterruptedRunError, OutputError, UsageError
 from faceid_cli.kept.collector import collect_rarely
@@ -62,20 +62,6 @@ EPILOG = (
         ]
     )
 )
-
-
-_REFUSALS = {
-    errno.EACCES: "check the permissions, or give another path",
-    errno.EPERM: "check the permissions, or give another path",
-    errno.EROFS: "the file system is read-only: give another path",
-    errno.ENOSPC: "free some disk space and try again",
-    errno.EDQUOT: "free some disk space and try again",
-    errno.ENAMETOOLONG: "give a shorter path",
-    errno.EIO: "check the disk, or give another path",
-    errno.ENOTDIR: "check the path",
-    errno.EISDIR: "give a file, not a folder",
-    errno.ELOOP: "check the links",
-}
 
 
 _MODULES = {
@@ -198,15 +184,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         out.error(error)
         return error.exit_code
     except typer.TyperException as error:
-        out.error(_usage_error(error))
+        out.error(usage_error(error))
         return error.exit_code
     except OSError as error:
-        if (refused := _refused(error)) is None:
+        if (refused := refused_error(error)) is None:
             raise
         out.error(refused)
         return refused.exit_code
     except typer.Abort as error:
-        stopped = _abort_error(error)
+        stopped = abort_error(error)
         out.error(stopped)
         return stopped.exit_code
     except SystemExit as stop:  # --show-completion and --install-completion stop this way
@@ -232,42 +218,6 @@ def _check_words(words: Sequence[str]) -> None:
         if (encoding := sys.getfilesystemencoding()) != "utf-8":  # switched off by hand: else Python sees to it
             raise UsageError(f"'{shown_text(word)}' cannot be read as {encoding}", "set LC_ALL=C.UTF-8")
         check_text("the command line", word)
-
-
-def _refused(error: OSError) -> FaceIDError | None:
-    """What the system does not let us do with a file, or None for everything else."""
-    if error.errno == errno.ENOENT and _is_nowhere():
-        refused = OutputError("the folder that this runs in is gone", "go to another one")
-    elif error.errno in _REFUSALS:
-        file, reason = error.filename or "a file", (error.strerror or str(error)).lower()
-        refused = OutputError(f"cannot use {file}: {reason}", _REFUSALS[error.errno])
-    else:
-        return None
-    refused.__cause__ = error
-    return refused
-
-
-def _is_nowhere() -> bool:
-    """Whether the folder that this runs in has been removed."""
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        return True
-    return False
-
-
-def _usage_error(error: typer.TyperException) -> FaceIDError:
-    message = error.format_message().rstrip(".")
-    context = getattr(error, "ctx", None)
-    where = context.command_path if context is not None else "faceid"
-    return FaceIDError(message[:1].lower() + message[1:], f"`{where} --help` shows what is possible")
-
-
-def _abort_error(error: typer.Abort) -> FaceIDError:
-    """At a question, the end of the input is an answer of a kind; Ctrl-C is Ctrl-C there as anywhere."""
-    if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
-        return InterruptedRunError("stopped by Ctrl-C", "nothing was done")
-    return FaceIDError("nothing was done")
 
 
 def entry() -> None:
