@@ -23,7 +23,7 @@ _KINDS = {
     ".ndjson": "jsonl",
     ".yaml": "yaml",
     ".yml": "yaml",
-    ".json": "yaml",  # which is YAML, too
+    ".json": "json",
 }
 _MOST_LETTERS = 100_000_000
 """Of a YAML file with its aliases written out: a short one can stand for more than any memory holds."""
@@ -36,7 +36,7 @@ def read_rows(name: str, content: bytes, kind: str = "auto", what: str = "a prom
     Args:
         name: Of the file, for messages; its suffix says what it is.
         content: Its bytes.
-        kind: "text", "csv", "jsonl", "yaml"; "auto" goes by the name, and without a known suffix by how it begins.
+        kind: "text", "csv", "jsonl", "json", "yaml"; "auto" goes by the name, without a known suffix by how it begins.
         what: Is to be written into it, for the hint of an empty one.
 
     Raises:
@@ -50,7 +50,7 @@ def read_rows(name: str, content: bytes, kind: str = "auto", what: str = "a prom
         ) from None
     if kind == "auto":
         kind = _KINDS.get(Path(name).suffix.lower()) or ("jsonl" if _JSON.match(text) else "text")
-    readers = {"text": _text, "csv": _csv, "jsonl": _jsonl, "yaml": _yaml}
+    readers = {"text": _text, "csv": _csv, "jsonl": _jsonl, "json": _yaml, "yaml": _yaml}  # JSON is YAML, too
     rows = list(readers[kind](name, text))
     if not rows:
         raise UsageError(f"{name} has no rows", f"write {what}, or name its format with --rows-format")

@@ -12,7 +12,7 @@ from faceid_cli.orders.checks import MAX_SEED, at_least, check_seed, one_of
 from faceid_cli.orders.option import Options, group, option
 from faceid_cli.orders.workers import WorkersOrder
 
-ROWS_FORMATS = ("auto", "text", "csv", "jsonl", "yaml")
+ROWS_FORMATS = ("auto", "text", "csv", "jsonl", "json", "yaml")
 MOST_SEEDS = 1_000_000
 
 
