@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class IdentityFile:
     values: dict[str, np.ndarray]
     metadata: IdentityMetadata
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """16 hexadecimal digits that stand for the features: another name, note or machine makes no other ones."""
         digest = hashlib.sha256()
