@@ -84,12 +84,23 @@ def _fingerprint(folder: Path, variant: str | None, progress: Reading) -> str:
 
 
 def _fingerprint_of_file(path: Path, progress: Reading) -> str:
+    single = read_single_file(path)
+    reader = _SafetensorsReader(path) if path.suffix.lower() == ".safetensors" else _PickleReader(path)
+    # What is wrong with the file shows here, before anything of it is read for long.
+    parts = {component: _described_pieces(single, component, reader) for component in COMPONENTS[single.family]}
     # A picture tells the file's own digest, too: two in one go take the time of one.
     aside = Thread(target=_work_digest_out, args=(path,), daemon=True)
     aside.start()
-    found = _fingerprint_of_pieces(path, progress)
+    digest = hashlib.sha256()
+    for component, pieces in parts.items():
+        digest.update(component.encode())
+        for described, piece in pieces:
+            digest.update(described.encode())
+            for chunk in reader.chunks(piece):
+                digest.update(chunk)
+                progress.read(len(chunk))
     aside.join()
-    return found
+    return f"{single.family}:{digest.hexdigest()[:16]}"
 
 
 def _work_digest_out(path: Path) -> None:
@@ -97,19 +108,15 @@ def _work_digest_out(path: Path) -> None:
         sha256_of(path)
 
 
-def _fingerprint_of_pieces(path: Path, progress: Reading) -> str:
-    single = read_single_file(path)
-    reader = _SafetensorsReader(path) if path.suffix.lower() == ".safetensors" else _PickleReader(path)
-    digest = hashlib.sha256()
-    for component in COMPONENTS[single.family]:
-        digest.update(component.encode())
-        for name, piece in _sorted_pieces(single, component):
-            dtype, shape = reader.described(piece)
-            digest.update(f"{name} {dtype} {shape}".encode())
-            for chunk in reader.chunks(piece):
-                digest.update(chunk)
-                progress.read(len(chunk))
-    return f"{single.family}:{digest.hexdigest()[:16]}"
+def _described_pieces(
+    single: SingleFile, component: str, reader: _SafetensorsReader | _PickleReader
+) -> list[tuple[str, Piece]]:
+    """The pieces of a component in the order of their names, each with what there is to say of it."""
+    found = []
+    for name, piece in _sorted_pieces(single, component):
+        dtype, shape = reader.described(piece)
+        found.append((f"{name} {dtype} {shape}", piece))
+    return found
 
 
 def _sorted_pieces(single: SingleFile, component: str) -> list[tuple[str, Piece]]:
