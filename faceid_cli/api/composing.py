@@ -9,9 +9,9 @@ from faceid_cli.api.opening import Opened
 from faceid_cli.errors import UsageError
 from faceid_cli.orders import RenderOrder
 from faceid_cli.orders.checks import user_path
-from faceid_cli.orders.composing import AUTO, MOST_PEOPLE, check_named, is_layout_file
+from faceid_cli.orders.composing import AUTO, MOST_PEOPLE, NO_LAYOUT, check_named, is_layout_file
 from faceid_cli.rendering.layout_figure import draw_layout
-from faceid_cli.rendering.layouts import Cast, check_people, given_layout, grid_of, read_layout_file
+from faceid_cli.rendering.layouts import Cast, check_people, given_layout, grid_of, read_layout_file, written_layout
 from faceid_cli.rendering.save import plan_output, save_picture
 from faceid_cli.rendering.scene import read_scene
 from faceid_cli.types import Render
@@ -45,7 +45,8 @@ def cast_of(order: RenderOrder, opened: Opened, prompt: str) -> Cast | None:
         prompt: Normalised, people as `<name>`.
 
     Raises:
-        UsageError: Regions for a single person, or what is wrong with a layout, see `rendering.layouts`.
+        UsageError: Regions for a single person, or others than those of the layout that is named, or what is wrong with
+            a layout, see `rendering.layouts`.
     """
     config = order.config
     if not order.has_regions:
@@ -58,10 +59,15 @@ def cast_of(order: RenderOrder, opened: Opened, prompt: str) -> Cast | None:
             'name others, such as "<alice> and an old man", or leave out --layout and --region',
         )
     check_people(count, _MOST_DRAWN if opened.is_builtin else MOST_PEOPLE)
-    if config.region:
-        return Cast(scene, config.layout or AUTO, given_layout(config.region, scene.figures))
     how = config.layout or AUTO
-    return Cast(scene, how, None if how == AUTO else grid_of(how, count))
+    grid = None if how in (AUTO, NO_LAYOUT) else grid_of(how, count)
+    if not config.region:
+        return Cast(scene, how, grid)
+    given = given_layout(config.region, scene.figures)
+    # What a picture says of itself names both, so they may agree.
+    if grid is not None and given != given_layout(written_layout(scene.figures, grid), scene.figures):
+        raise UsageError(f"regions are given twice, by the layout {how} and by --region", "leave out one of them")
+    return Cast(scene, how, given)
 
 
 def save_layout(picture: Render) -> Path:

@@ -33,12 +33,20 @@ def placed(order: RenderOrder, opened: Opened, on_note: OnNote | None) -> tuple[
     files = _embeddings(order, on_note)
     prompt = place_people(order.prompt, order.names, list(files))
     if on_note:
-        for line in idle_options(order, fields_with_defaults(RenderOrder)):
-            on_note(line)
+        _tell_idle(order, on_note)
         _tell_doubts(prompt, order.config.negative_prompt, opened.is_builtin, on_note)
         if order.has_regions and any(weight != 1 for _, weight in weighted_parts(prompt)):
             on_note("weights in the prompt count for nothing where people have regions; `--layout none` keeps them")
     return order, prompt, files
+
+
+def _tell_idle(order: RenderOrder, on_note: OnNote) -> None:
+    """Not of the user's own defaults: they are for all pictures, and may do nothing for some."""
+    idle = idle_options(order)
+    mine = fields_with_defaults(RenderOrder) if idle else ()
+    for field, line in idle.items():
+        if field not in mine:
+            on_note(line)
 
 
 def _tell_doubts(prompt: str, negative: str, is_builtin: bool, on_note: OnNote) -> None:

@@ -51,6 +51,8 @@ def compose(
     given["output"] = output_folder(given["output"])
     given = composed({"names": tuple(names), "prompt": prompt, **given})
     order = rendering_order(given, out.note, NOT_FOR_SEVERAL)
+    if show_layout and not order.has_regions:
+        raise UsageError("--show-layout draws regions, and with --layout none nobody has one", "leave out one of them")
 
     with render_progress(order.count) as on_progress:
         from faceid_cli.api.composing import save_layout

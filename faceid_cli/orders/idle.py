@@ -1,29 +1,16 @@
-"""Options that were said and change nothing, because of what else was said or was not: each is told, not refused.
-
-Defaults of the user's own are for all pictures, so one that does nothing for some of them is no mistake.
-"""
+"""Options that were said and change nothing, because of what else was said or was not: each is told, not refused."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
-from faceid_cli.orders.composing import is_layout_file
 from faceid_cli.orders.option import leaves
 from faceid_cli.orders.rendering import SUFFIXES, RenderOrder, suffix_of
 
 
-def idle_options(order: RenderOrder, defaults: Collection[str] = ()) -> list[str]:
-    """What to tell of each option of an order that changes nothing.
-
-    Args:
-        order: With everything settled but the picture.
-        defaults: Fields for which the user has another default; they are left out.
-    """
-    return [
-        f"{leaves(RenderOrder)[field][0].flags[0]} changes nothing {why}"
-        for field, why in _idle(order)
-        if field not in defaults
-    ]
+def idle_options(order: RenderOrder) -> dict[str, str]:
+    """What to tell of each option of an order that changes nothing, by its field."""
+    return {field: f"{leaves(RenderOrder)[field][0].flags[0]} changes nothing {why}" for field, why in _idle(order)}
 
 
 def _idle(order: RenderOrder) -> Iterator[tuple[str, str]]:
@@ -45,7 +32,8 @@ def _idle(order: RenderOrder) -> Iterator[tuple[str, str]]:
             yield "negative_prompt", "without guidance: --guidance-scale is to be above 1"
         if config.guided not in (None, 1):
             yield "guided", "without guidance: --guidance-scale is to be above 1"
-    yield from _idle_of_several(order)
+    if config.repair and not order.has_regions:
+        yield "repair", "where nobody has a region"
     suffix = "" if order.output is None else order.output.suffix.lower()
     if suffix in SUFFIXES and SUFFIXES[suffix] != order.format != "png":
         yield "format", f"of a file that is called {order.output}; give a folder, or {suffix_of(order.format)}"
@@ -55,11 +43,3 @@ def _unlike_usual(order: RenderOrder) -> set[str]:
     """Fields with another value than that of whom says nothing."""
     values = {**vars(order.config), **vars(order)}
     return {field for field, (_, _, default) in leaves(RenderOrder).items() if values.get(field, default) != default}
-
-
-def _idle_of_several(order: RenderOrder) -> Iterator[tuple[str, str]]:
-    config = order.config
-    if config.repair and not order.has_regions:
-        yield "repair", "where nobody has a region"
-    if config.region and config.layout is not None and not is_layout_file(config.layout):
-        yield "layout", "beside --region"

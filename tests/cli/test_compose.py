@@ -220,6 +220,29 @@ def test_nobody_has_two_likenesses(faceid, alice) -> None:
     assert (answer.code, "says a likeness twice" in answer.err) == (2, True)
 
 
+def test_regions_are_said_once_or_alike(faceid, bob) -> None:
+    words = ("compose", "alice", "bob", "at night", "--seed", 1, *CHEAP, "--layout", "left-right")
+    assert faceid(*words, "-o", "a.png").code == 0
+    region = read_metadata(Path("a.png")).region
+    alike = faceid(*words, *(word for text in region for word in ("--region", text)), "-o", "b.png")
+    assert alike.code == 0, alike.err
+    assert np.array_equal(pixels("a.png"), pixels("b.png"))
+    other = faceid(*words, "--region", "alice=0,0,0.4,1", "--region", "bob=0.6,0,1,1")
+    assert (other.code, "regions are given twice" in other.err) == (2, True)
+
+
+def test_there_is_no_layout_to_show_without_regions(faceid, bob) -> None:
+    answer = faceid("compose", "alice", "bob", "at night", "--layout", "none", "--show-layout", *CHEAP)
+    assert (answer.code, "--show-layout draws regions" in answer.err) == (2, True)
+
+
+def test_what_changes_nothing_is_told_but_not_of_the_users_own_defaults(faceid, alice) -> None:
+    words = ("generate", "alice", "cup", "--seed", 1, *CHEAP, "-o", "a.png")
+    assert "--strength changes nothing without --init or --into" in faceid(*words, "--strength", 0.3).err
+    assert faceid("config", "set", "strength", 0.3).code == 0
+    assert "changes nothing" not in faceid(*words).err
+
+
 def test_rows_of_a_batch_have_layouts_of_their_own(faceid, bob) -> None:
     Path("jobs.csv").write_text(
         "names,prompt,layout,seed\n"
