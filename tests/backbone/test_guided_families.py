@@ -29,7 +29,7 @@ from faceid_cli.rendering.passes import initial_noise
 from faceid_cli.rendering.schedulers import scheduler_for
 from faceid_cli.types import IdentityTokens
 
-FAMILIES = ("sd1", "sd2", "sdxl")
+FAMILIES = ("sd1", pytest.param("sd2", marks=pytest.mark.slow), "sdxl")  # 2.x differs from 1.x in its widths
 PROMPT = "a photo of a woman"
 STEPS = 3
 
@@ -114,7 +114,9 @@ def test_an_untaught_controlnet_changes_nothing(tiny_families, family):
     assert np.array_equal(_pixels(plain.image), _pixels(controlled.image))
 
 
-@pytest.mark.parametrize("family", ["sd1", "sd2", pytest.param("sdxl", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "family", ["sd1", *(pytest.param(family, marks=pytest.mark.slow) for family in ("sd2", "sdxl"))]
+)
 def test_equal_keys_and_values_give_what_the_stock_controlnet_pipeline_gives(tiny_families, family):
     base, image = _loaded(tiny_families, family), _noisy(2)
     network = _lively_controlnet(base)
@@ -141,7 +143,9 @@ def test_equal_keys_and_values_give_what_the_stock_controlnet_pipeline_gives(tin
     assert np.abs(_pixels(found.image) - _pixels(plain.image)).max() > 10
 
 
-@pytest.mark.parametrize("family", ["sd1", "sd2"])  # that of XL is also told the pooled text, which has the values
+@pytest.mark.parametrize(
+    "family", ["sd1", pytest.param("sd2", marks=pytest.mark.slow)]
+)  # that of XL is also told the pooled text, which has the values
 def test_the_controlnets_own_attention_sees_keys_and_values_of_each_stage(tiny_families, family):
     base = _loaded(tiny_families, family)
     network = _lively_controlnet(base)
@@ -172,7 +176,9 @@ def test_the_controlnets_own_attention_sees_keys_and_values_of_each_stage(tiny_f
     assert not any(module._forward_pre_hooks for module in network.modules())
 
 
-@pytest.mark.parametrize("family", ["sd1", "sd2", pytest.param("sdxl", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "family", ["sd1", *(pytest.param(family, marks=pytest.mark.slow) for family in ("sd2", "sdxl"))]
+)
 def test_masks_controlnets_and_second_passes_go_together(tiny_families, family):
     base, photo = _loaded(tiny_families, family), _noisy(1)
     control = Control("canny", "lively", _lively_controlnet(base), _noisy(4))

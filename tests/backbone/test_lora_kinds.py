@@ -88,7 +88,13 @@ def test_differences_of_norms_and_biases_are_merged(tiny_families, tmp_path):
 
 @pytest.mark.parametrize(
     ("layer", "shape", "axis"),
-    [(WIDER, (1, 64), 0), (WIDER, (512, 1), 1), (QUERY, (1, 64), 0), (QUERY, (64, 1), 1), (CONV, (1, 64, 1, 1), 0)],
+    [
+        (WIDER, (1, 64), 0),
+        (WIDER, (512, 1), 1),
+        pytest.param(QUERY, (1, 64), 0, marks=pytest.mark.slow),
+        pytest.param(QUERY, (64, 1), 1, marks=pytest.mark.slow),
+        (CONV, (1, 64, 1, 1), 0),
+    ],
 )
 def test_a_dora_of_lycoris_is_merged_with_its_magnitudes(tiny_families, tmp_path, layer, shape, axis):
     folder = tiny_families("sd1").folder

@@ -58,7 +58,7 @@ def test_one_part_may_have_a_variant_that_the_others_lack(tiny_families, folder,
         assert first(load(folder)) == first(plain)
 
 
-@pytest.mark.parametrize("variant", [None, "fp16"])
+@pytest.mark.parametrize("variant", [None, pytest.param("fp16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("file", [TEXT, UNET, "vae/diffusion_pytorch_model"])
 def test_one_part_may_be_there_in_half_precision_alone(tiny_families, folder, file, variant):
     move(folder, file, "fp16")

@@ -73,8 +73,8 @@ ODD: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "seed": (("--seed", "11"), {"seed": 11}),
     "layout": (("--layout", "left-right"), {"layout": "left-right"}),
     "region": (
-        ("--region", "alice=0,0,0.5,1", "--region", "bob=0.5,0,1,1"),
-        {"region": ("alice=0,0,0.5,1", "bob=0.5,0,1,1")},
+        ("--region", "alice=0.01,0.1,0.49,1", "--region", "bob=0.51,0.1,0.99,1"),  # those of the layout
+        {"region": ("alice=0.01,0.1,0.49,1", "bob=0.51,0.1,0.99,1")},
     ),
     "fast": (("--fast",), {}),  # stands for others, which are all said
 }
