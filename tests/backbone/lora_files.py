@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -18,6 +19,12 @@ CONV = "mid_block.resnets.0.conv1"  # (64, 64, 3, 3)
 
 def load(folder: Path, *loras: str) -> BaseModel:
     return load_base_model(str(folder), "cpu", "float32", ModelOptions(loras=loras or None))
+
+
+@cache
+def plain(folder: Path) -> BaseModel:
+    """The base model without a LoRA, for comparisons alone."""
+    return load(folder)
 
 
 def weights(base: BaseModel) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.backbone.lora_files import CONV, CROSS, QUERY, WIDER, changes, kohya, load, merged, random, weights
+from tests.backbone.lora_files import CONV, CROSS, QUERY, WIDER, changes, kohya, load, merged, plain, random, weights
 
 
 def kinds() -> dict[str, tuple[str, dict[str, torch.Tensor], torch.Tensor]]:
@@ -64,7 +64,7 @@ def test_every_kind_of_change_is_merged_by_its_rule(tiny_families, tmp_path, kin
     named = {f"{kohya(layer)}.{end}": value for end, value in tensors.items()}
     named[f"{kohya(layer)}.alpha"] = torch.tensor(3.0)
     base = merged(folder, tmp_path / "a.safetensors", named, 0.5)
-    found = changes(load(folder), base)
+    found = changes(plain(folder), base)
     assert list(found) == [f"unet {layer}.weight"]
     assert torch.allclose(found[f"unet {layer}.weight"], 0.5 * expected, atol=1e-3)
     assert base.notes == ()
@@ -75,7 +75,7 @@ def test_differences_of_norms_and_biases_are_merged(tiny_families, tmp_path):
     norm, out = f"{CROSS}.norm1", f"{CROSS}.attn1.to_out.0"
     tensors = {f"{kohya(norm)}.w_norm": random(64), f"{kohya(norm)}.b_norm": random(64) * 2}
     tensors |= {f"{kohya(out)}.diff": random(64, 64), f"{kohya(out)}.diff_b": random(64) * 3}
-    found = changes(load(folder), merged(folder, tmp_path / "a.safetensors", tensors, 0.5))
+    found = changes(plain(folder), merged(folder, tmp_path / "a.safetensors", tensors, 0.5))
     expected = {
         f"unet {norm}.weight": random(64) / 2,
         f"unet {norm}.bias": random(64),
@@ -98,8 +98,8 @@ def test_differences_of_norms_and_biases_are_merged(tiny_families, tmp_path):
 )
 def test_a_dora_of_lycoris_is_merged_with_its_magnitudes(tiny_families, tmp_path, layer, shape, axis):
     folder = tiny_families("sd1").folder
-    plain = load(folder)
-    weight = weights(plain)[f"unet {layer}.weight"]
+    before = plain(folder)
+    weight = weights(before)[f"unet {layer}.weight"]
     down, up = random(2, *weight.shape[1:]), random(len(weight), 2, *(1,) * (weight.ndim - 2))
     change = (up.flatten(1) @ down.flatten(1)).view(weight.shape) / 2
     magnitude = random(*shape).abs() + 0.5

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from faceid_cli.backbone import BaseModel
 from faceid_cli.errors import ModelError, UnsupportedModelError
 from faceid_cli.model_files.lora_names import first_name
-from tests.backbone.lora_files import CROSS, QUERY, changes, kohya, load, merged, random, weights
+from tests.backbone.lora_files import CROSS, QUERY, changes, kohya, load, merged, plain, random, weights
 
 TEXT = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc1", "mlp.fc2")
 LAYERS = {
@@ -61,13 +61,13 @@ def adapter(base: BaseModel, family: str, layout: str) -> tuple[dict[str, torch.
 @pytest.mark.parametrize("family", ["sd1", pytest.param("sdxl", marks=pytest.mark.slow)])
 def test_every_layer_of_a_lora_is_merged_by_its_own_scale(tiny_families, tmp_path, family, layout):
     folder = tiny_families(family).folder
-    plain = load(folder)
-    tensors, added = adapter(plain, family, layout)
+    before = plain(folder)
+    tensors, added = adapter(before, family, layout)
     save_file(tensors, tmp_path / "a.safetensors")
     base = load(folder, f"{tmp_path / 'a.safetensors'}:0.5", f"{tmp_path / 'a.safetensors'}:-0.25")
     assert base.notes == ()
     assert len(base.additions) == 2
-    before, after = weights(plain), weights(base)
+    before, after = weights(before), weights(base)
     assert before.keys() == after.keys()
     for name, value in after.items():
         expected = before[name] + 0.25 * added[name].view(value.shape) if name in added else before[name]
@@ -115,7 +115,7 @@ def test_a_layer_is_found_by_whatever_name_trainers_gave_it(tiny_families, tmp_p
         for index, name in enumerate(names)
     ]
     base = merged(folder, tmp_path / "a.safetensors", dict(zip(written, (down, up), strict=True)))
-    found = changes(load(folder), base)
+    found = changes(plain(folder), base)
     assert list(found) == [f"unet {QUERY}.weight"]
     assert torch.allclose(found[f"unet {QUERY}.weight"], up @ down, atol=1e-5)
     assert base.notes == ()
@@ -140,7 +140,7 @@ def test_a_lora_of_the_text_encoder_alone_is_merged_and_counted(tiny_families, t
     tensors = {f"{start}.{end}.weight": value for end, value in zip(ends, (down, up), strict=True)}
     strange = {name.replace("layers.0", "layers.77").replace("layers_0", "layers_77"): v for name, v in tensors.items()}
     base = merged(folder, tmp_path / "a.safetensors", tensors | strange)
-    found = changes(load(folder), base)
+    found = changes(plain(folder), base)
     assert list(found) == ["text_encoder encoder.layers.0.self_attn.q_proj.weight"]
     assert torch.allclose(next(iter(found.values())), up @ down, atol=1e-5)
     assert base.notes == ("LoRA a.safetensors: 1 of its 2 parts do not fit and are left out",)
@@ -153,7 +153,7 @@ def test_embeddings_and_other_tensors_beside_a_lora_are_told(tiny_families, tmp_
     tensors |= {"bundle_emb.ink.string_to_param.*": random(1, 32), "bundle_emb.pen.v2.clip_l": random(1, 32)}
     tensors |= {"something.else": torch.zeros(1), "lora_te_x.alpha": torch.zeros(())}
     base = merged(folder, tmp_path / "a.safetensors", tensors)
-    assert len(changes(load(folder), base)) == 1
+    assert len(changes(plain(folder), base)) == 1
     embeddings, others = base.notes
     assert "the embeddings beside it are left out: ink, pen.v2" in embeddings
     assert others.endswith("2 tensors are no part of a LoRA and left out: lora_te_x.alpha, something.else")
@@ -167,7 +167,7 @@ def test_the_scale_that_diffusers_writes_beside_the_weights_is_heard(tiny_famili
         tensors |= {f"unet.{layer}.lora_A.weight": random(2, 64), f"unet.{layer}.lora_B.weight": random(64, 2)}
     stated = {"unet.r": 2, "unet.lora_alpha": 8, "unet.alpha_pattern": {"attn1.to_k": 1}}
     base = merged(folder, tmp_path / "a.safetensors", tensors, lora_adapter_metadata=json.dumps(stated))
-    found = changes(load(folder), base)
+    found = changes(plain(folder), base)
     assert torch.allclose(found[f"unet {QUERY}.weight"], 4 * random(64, 2) @ random(2, 64), atol=1e-4)
     assert torch.allclose(found[f"unet {other}.weight"], 0.5 * random(64, 2) @ random(2, 64), atol=1e-4)
 

@@ -117,6 +117,7 @@ def test_batches_of_a_kind_have_its_shape_and_its_timesteps(pool: Pool) -> None:
         assert float(batch.moments.max()) <= quantiles[-1]
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_the_shipped_weights_and_gives_a_model_that_diffusers_loads(
     work: Path, tmp_path: Path
 ) -> None:
@@ -158,6 +159,7 @@ def test_words_that_the_shipped_model_knows_move_its_text_and_lessen_its_error()
     assert effect(model, "eyes closed") > 0.2
 
 
+@pytest.mark.slow
 def test_a_lesson_moves_what_reads_words_and_leaves_people_as_they_are(tmp_path: Path, captioner: Captioner) -> None:
     autoencoder = load_autoencoder(builtin_model_dir(), "cpu")
     prepare(tmp_path, "one hand", 2, autoencoder, captioner, shard=4)
@@ -172,6 +174,7 @@ def test_a_lesson_moves_what_reads_words_and_leaves_people_as_they_are(tmp_path:
     torch.testing.assert_close(half[name], (before[name] + after[name]) / 2)
 
 
+@pytest.mark.slow
 def test_a_decoder_learns_alone_and_leaves_the_latents_as_they_are(work: Path) -> None:
     train_autoencoder(work, 0.1, 1, 64, "cpu", decoder_only=True, shards=1)
     learned = load_file(work / "autoencoder" / "model.safetensors")
