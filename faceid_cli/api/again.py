@@ -13,6 +13,7 @@ from faceid_cli.jobs.requests import request_of
 from faceid_cli.kept.settings import fields_with_defaults
 from faceid_cli.model_files import fingerprint_of
 from faceid_cli.model_files.file_hashes import sha256_of
+from faceid_cli.model_files.folder import vae_folder
 from faceid_cli.model_files.lora import parse_lora
 from faceid_cli.orders import ModelOptions, RenderOrder
 from faceid_cli.orders.checks import user_path
@@ -41,9 +42,10 @@ def put_in(loading: ModelOptions) -> dict[str, Any]:
     Raises:
         ModelError: A file cannot be read.
     """
-    paths = [path for path, _ in map(parse_lora, loading.loras or ())]
-    paths += [] if loading.vae is None else [user_path(Path(loading.vae))]
-    found = [file for path in paths for file in ([path] if path.is_file() else sorted(path.glob("**/*.safetensors")))]
+    found = [path for path, _ in map(parse_lora, loading.loras or ()) if path.is_file()]
+    if loading.vae is not None:
+        vae = user_path(loading.vae)
+        found += [vae] if vae.is_file() else sorted(vae_folder(vae).glob("*.safetensors"))
     return {**loading.kept(), "files": [sha256_of(file) for file in found]} if found else loading.kept()
 
 

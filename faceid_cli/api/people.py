@@ -15,17 +15,17 @@ from faceid_cli.api.preparing import checked_order
 from faceid_cli.api.row_files import write_failed_rows
 from faceid_cli.api.teaching import learn_spread
 from faceid_cli.errors import BatchError, FaceIDError, InterruptedRunError
-from faceid_cli.jobs.columns import ERROR, fields_said, options_of
+from faceid_cli.jobs.columns import ERROR, options_of, with_common
 from faceid_cli.jobs.rows import FieldError, Place, Row, located
 from faceid_cli.kept.settings import enrolment_order
 from faceid_cli.orders import EnrolOrder
-from faceid_cli.orders.enrolling import box_text, rivals_of
+from faceid_cli.orders.enrolling import rivals_of
 from faceid_cli.orders.option import each_checked, parted
 from faceid_cli.orders.people import PeopleOrder
 from faceid_cli.orders.signatures import takes
 from faceid_cli.registry.names import check_name
 from faceid_cli.registry.store import Registry
-from faceid_cli.types import Box, Identity, OnNote, TrainReport
+from faceid_cli.types import Identity, OnNote, TrainReport
 
 ENROLLED, THERE, FAILED = "enrolled", "there", "failed"
 FAILED_FILE = "failed-people.jsonl"
@@ -249,7 +249,8 @@ def _wanted(row: Row, common: Mapping[str, Any], names: dict[str, Place], note: 
         if row.error is not None:
             raise row.error
         own = options_of(row.values, EnrolOrder)
-        said = {name: value for name, value in common.items() if name not in rivals_of(own)} | own
+        rivals = rivals_of(own)
+        said = {name: value for name, value in common.items() if name not in rivals} | own
         for column in ("name", "photos"):
             if not said.get(column):
                 raise FieldError(column, "is missing")
@@ -276,18 +277,7 @@ def _failed_row(outcome: PersonOutcome) -> dict[str, Any]:
     person, error = outcome.person, outcome.error
     is_read = "name" in person.said and "photos" in person.said
     own = {} if is_read else person.row.values
-    left = {name: value for name, value in person.said.items() if name not in fields_said(own, EnrolOrder)}
-    return {
-        **{name: _plain(value) for name, value in left.items()},
-        **own,
-        ERROR: "" if error is None else error.message,
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Box):
-        return box_text(value)
-    return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
+    return {**with_common(own, person.said, EnrolOrder), ERROR: "" if error is None else error.message}
 
 
 def _at(error: FaceIDError, row: Row) -> FaceIDError:

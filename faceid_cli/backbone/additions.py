@@ -18,7 +18,7 @@ from faceid_cli.errors import ModelError, ModelNotFoundError, UnsupportedModelEr
 from faceid_cli.kept.foreign import reading
 from faceid_cli.model_files.components import check_sizes
 from faceid_cli.model_files.families import COMPONENTS, canonical_name
-from faceid_cli.model_files.folder import read_json, variant_of, weight_files
+from faceid_cli.model_files.folder import read_json, vae_folder, variant_of, weight_files
 from faceid_cli.model_files.lora import check_lora, parse_lora
 from faceid_cli.model_files.weight_file import open_weight_file
 from faceid_cli.orders.checks import user_path
@@ -44,7 +44,7 @@ def load_vae(source: str, dtype: torch.dtype, family: str) -> tuple[Any, tuple[s
 
 
 def _vae_from_folder(path: Path, dtype: torch.dtype, family: str) -> tuple[Any, tuple[str, ...]]:
-    folder = path / "vae" if (path / "vae" / "config.json").is_file() else path
+    folder = vae_folder(path)
     if not (folder / "config.json").is_file():
         raise ModelNotFoundError(f"no VAE at {path}", "give a .safetensors file, or a folder with a config.json")
     config = read_json(folder / "config.json")

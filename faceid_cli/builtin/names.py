@@ -20,7 +20,7 @@ def roster() -> tuple[str, ...]:
     rng = np.random.default_rng([0xAD, 1])
 
     def one_of(parts: Sequence[str]) -> str:
-        """What `rng.choice` draws, forty times as quickly; it also drops the KeyboardInterrupt of a Ctrl-C."""
+        """What `rng.choice` draws, which takes longer and drops the KeyboardInterrupt of a Ctrl-C."""
         return parts[int(rng.integers(len(parts)))]
 
     names: dict[str, None] = {}

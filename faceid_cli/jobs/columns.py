@@ -14,7 +14,9 @@ from faceid_cli.errors import UsageError
 from faceid_cli.jobs.rows import FieldError
 from faceid_cli.orders import EnrolOrder, RenderOrder
 from faceid_cli.orders.batching import read_seeds
+from faceid_cli.orders.enrolling import box_text
 from faceid_cli.orders.option import Option, Options, leaves
+from faceid_cli.types import Box
 
 SEEDS, NAME, REQUEST, ERROR = "seeds", "name", "request", "error"
 """Columns beside the options: several seeds; one name for names; and of rows that failed, which picture they were to
@@ -70,8 +72,24 @@ def fields_said(columns: Mapping[str, Any], order: type[Options] = RenderOrder) 
     return said
 
 
+def with_common(
+    columns: Mapping[str, Any], common: Mapping[str, Any], order: type[Options] = RenderOrder
+) -> dict[str, Any]:
+    """Columns with options that all rows have in common, where they do not say them: to be given again alone.
+
+    Args:
+        columns: As they were read, whether or not they can be.
+        common: By field names.
+        order: Whose options.
+    """
+    said = fields_said(columns, order)
+    return {**{name: written(value) for name, value in common.items() if name not in said}, **columns}
+
+
 def written(value: Any) -> Any:
     """A value as JSON has it; files with their whole paths."""
+    if isinstance(value, Box):
+        return box_text(value)
     if isinstance(value, tuple | list):
         return [written(each) for each in value]
     return str(value.absolute()) if isinstance(value, Path) else value

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from faceid_cli.errors import FaceIDError, UsageError
-from faceid_cli.jobs.columns import REQUEST, SEEDS, fields_said, options_of, written
+from faceid_cli.jobs.columns import REQUEST, SEEDS, options_of, with_common
 from faceid_cli.jobs.grid import Axis, Cell, cells, read_axes
 from faceid_cli.jobs.naming import Template, slug_of, template_of
 from faceid_cli.jobs.rows import FieldError, Place, Row, located
@@ -138,13 +138,10 @@ class Expansion:
         """A row with what all rows have in common, so that it can be given again alone."""
         if not row.values:
             return row
-        said = fields_said(row.values)
-        common = {name: written(value) for name, value in self._common_for(row).items() if name not in said}
-        if len(self.people) == 1 and "names" not in said:
-            common["names"] = list(self.people[0])
-        if "output" not in said:
-            common["output"] = self.output.whole
-        return replace(row, values={**common, **row.values})
+        common = {**self._common_for(row), "output": self.output.whole}
+        if len(self.people) == 1:
+            common["names"] = self.people[0]
+        return replace(row, values=with_common(row.values, common))
 
     def _wildcards(self, beside: Path | None) -> Path | None:
         if self.batch.wildcards is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from faceid_cli.errors import FaceIDError, UsageError
 from faceid_cli.jobs.kohya import read_line
-from faceid_cli.jobs.rows import FieldError, Place, Row, located, row_of
+from faceid_cli.jobs.rows import FieldError, Place, Row, located, row_of, text_of
 from faceid_cli.kept.foreign import parse_json
 
 _KINDS = {
@@ -42,12 +42,7 @@ def read_rows(name: str, content: bytes, kind: str = "auto", what: str = "a prom
     Raises:
         UsageError: Not UTF-8, no rows at all, YAML that is none, or CSV whose first line cannot be read.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{name} is not UTF-8 (byte {error.start + 1})", f"such as with: iconv -f LATIN1 -t UTF-8 {name}"
-        ) from None
+    text = text_of(name, content)
     if kind == "auto":
         kind = _KINDS.get(Path(name).suffix.lower()) or ("jsonl" if _JSON.match(text) else "text")
     readers = {"text": _text, "csv": _csv, "jsonl": _jsonl, "json": _yaml, "yaml": _yaml}  # JSON is YAML, too

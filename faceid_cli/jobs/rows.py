@@ -56,6 +56,24 @@ class FieldError(UsageError):
         self.field = field
 
 
+def text_of(name: object, content: bytes) -> str:
+    """The text of a file, with or without a byte order mark.
+
+    Args:
+        name: Of the file, for the message.
+        content: Its bytes.
+
+    Raises:
+        UsageError: It is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{name} is not UTF-8 (byte {error.start + 1})", f"such as with: iconv -f LATIN1 -t UTF-8 {name}"
+        ) from None
+
+
 def row_of(place: Place, said: Iterable[tuple[str, Any]]) -> Row:
     """A row of columns and values; one with an error where a column is said twice."""
     values: dict[str, Any] = {}

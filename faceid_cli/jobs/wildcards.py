@@ -9,6 +9,7 @@ from dynamicprompts.wildcards import WildcardManager
 from dynamicprompts.wildcards.collection import WildcardCollection, WildcardTextFile
 
 from faceid_cli.errors import UsageError
+from faceid_cli.jobs.rows import text_of
 
 
 class _Lines(WildcardCollection):
@@ -20,12 +21,7 @@ class _Lines(WildcardCollection):
     def get_values(self) -> list[str]:
         """Its values. Raises UsageError where it cannot be read as UTF-8."""
         try:
-            text = self._path.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise UsageError(
-                f"{self._path} is not UTF-8 (byte {error.start + 1})",
-                f"such as with: iconv -f LATIN1 -t UTF-8 {self._path}",
-            ) from None
+            text = text_of(self._path, self._path.read_bytes())
         except OSError as error:
             raise UsageError(f"cannot read {self._path}: {error.strerror}", "check who may read it") from error
         return [line.strip() for line in text.splitlines() if not is_empty_line(line)]

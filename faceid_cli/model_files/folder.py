@@ -80,6 +80,11 @@ def family_of_folder(folder: Path) -> str:
     return "sd2" if is_second else "sd1"
 
 
+def vae_folder(path: Path) -> Path:
+    """Where the autoencoder is: in a model's folder, or the folder itself."""
+    return path / "vae" if (path / "vae" / "config.json").is_file() else path
+
+
 def weight_variant(folder: Path, wanted: str | None = None) -> str | None:
     """Return the variant of the UNet's files that are loaded; see `weight_files`."""
     name = COMPONENTS["sd1"]["unet"]

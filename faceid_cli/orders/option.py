@@ -252,7 +252,7 @@ def each_checked(group: type[Options], given: Mapping[str, Any]) -> dict[str, An
 def _checked_alone(group: type[Options], name: str, value: Any) -> Any:
     for kind in group.groups.values():
         if name in leaves(kind):
-            kind.changed(None, {name: value})
+            kind.changed(None, {name: value})  # which checks more than the value, such as steps above 0
             return _checked_alone(kind, name, value)
     return _checked_fields(group)[name].kept(value)
 

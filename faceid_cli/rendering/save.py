@@ -77,22 +77,18 @@ def plan_output(
         OutputError: A folder that is missing, is a file, or cannot be written.
     """
     output = Path() if output is None else user_path(output)
-    with _as_output_error(output):  # even asking about a path can fail: too long a name, a folder one may not enter
+    with _as_output_error(output):
         return _plan(output, default_stem, count, kind, is_told)
 
 
 def _plan(output: Path, default_stem: str, count: int, kind: str, is_told: bool) -> OutputPlan:
-    if output.is_dir() or not output.suffix:
-        _make_folder(output)
-        plan = OutputPlan(output, default_stem, count > 1, suffix_of(kind), is_told)
-    elif output.suffix.lower() not in SUFFIXES:
-        raise other_format(output)
-    else:
-        _check_parent(output.parent, output)
-        plan = OutputPlan(output.parent, output.stem, count > 1, output.suffix, is_told)
-    with _as_output_error(plan.folder):
-        check_writable(plan.folder)
-    return plan
+    check_output_place(output)
+    if output.suffix and not output.is_dir():
+        return OutputPlan(output.parent, output.stem, count > 1, output.suffix, is_told)
+    if not output.is_dir():
+        output.mkdir(exist_ok=True)
+        check_writable(output)
+    return OutputPlan(output, default_stem, count > 1, suffix_of(kind), is_told)
 
 
 def check_output_place(output: Path) -> None:
@@ -104,16 +100,14 @@ def check_output_place(output: Path) -> None:
     Raises:
         UsageError, OutputError: As of `plan_output`.
     """
-    if is_remote(output):
-        return
     output = user_path(output)
-    with _as_output_error(output):
-        if output.suffix and not output.is_dir() and output.suffix.lower() not in SUFFIXES:
-            raise other_format(output)
-        if not output.is_dir():
-            _check_no_file(output)
-            _check_parent(output.parent, output)
-        check_writable(output if output.is_dir() else output.parent)
+    with _as_output_error(output):  # even asking about a path can fail: too long a name, a folder one may not enter
+        is_folder = output.is_dir()
+        if not is_folder:
+            _check_new(output)
+    folder = output if is_folder else output.parent
+    with _as_output_error(folder):
+        check_writable(folder)
 
 
 def save_picture(image: Image.Image, plan: OutputPlan, metadata: RenderMetadata | None = None) -> Path:
@@ -179,21 +173,13 @@ def _write(data: bytes, plan: OutputPlan) -> Path:
         return write_new(data, plan.folder, plan.candidates())
 
 
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _check_no_file(folder)
-    _check_parent(folder.parent, folder)
-    with _as_output_error(folder):
-        folder.mkdir(exist_ok=True)
-
-
-def _check_no_file(folder: Path) -> None:
-    if not folder.suffix and folder.exists():
-        raise OutputError(f"{folder} is a file, not a folder", "give a file name that ends in .png, or another folder")
-
-
-def _check_parent(parent: Path, output: Path) -> None:
+def _check_new(output: Path) -> None:
+    """A picture's file, or a folder that is still to be made."""
+    if output.suffix and output.suffix.lower() not in SUFFIXES:
+        raise other_format(output)
+    if not output.suffix and output.exists():
+        raise OutputError(f"{output} is a file, not a folder", "give a file name that ends in .png, or another folder")
+    parent = output.parent
     if not parent.exists():
         raise OutputError(f"cannot write {output}: there is no folder {parent}", "make the folder first")
     if not parent.is_dir():
